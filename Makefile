@@ -1,0 +1,52 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format docs lock lab bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+PYTHON ?= python3
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "correlator needs Python 3.11 or later; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "setting up $(VENV) (about a minute, once)" >&2
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $(STAMP)
+
+setup: $(STAMP) ## make .venv with everything in it
+
+demo: $(STAMP) ## a simulated fabric with a fault in it: verdict beside truth, report in out/demo
+	@$(BIN)/correlator demo $(DEMO)
+
+test: $(STAMP) ## the tests that need neither root, Docker nor daemons (those that do say what is missing)
+	@$(BIN)/python -m pytest -q $(TESTS)
+
+check: $(STAMP) ## formatting, lint, types, import contracts
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@PYTHONPATH=. $(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+format: $(STAMP) ## put the code into its usual form
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+docs: $(STAMP) ## write the generated pages anew
+	@$(BIN)/python docs/generate.py
+
+lock: $(STAMP) ## choose the newest versions and write requirements.lock
+	@$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+lab: $(STAMP) ## the real-parts tests: snmpd, rsyslogd, Chromium (root; skips by name what is missing)
+	@$(BIN)/python -m pytest -q -m real
+
+bench: $(STAMP) ## reproducible benchmarks
+	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+clean: ## remove what was made here
+	@rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

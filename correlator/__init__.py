@@ -1,0 +1,1 @@
+"""Correlates slow containers with the links between their hosts."""

@@ -1,0 +1,1 @@
+"""The host agent: a small program of its own on each Docker host."""

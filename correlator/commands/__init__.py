@@ -1,0 +1,1 @@
+"""One module a command; each imports its rooms when it runs."""

@@ -1,0 +1,1 @@
+"""A simulated fabric with a seed and a truth; shares nothing with the engine."""

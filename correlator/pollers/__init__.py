@@ -1,0 +1,1 @@
+"""Asking switches and host agents, returning the house's tables."""

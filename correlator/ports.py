@@ -1,0 +1,128 @@
+"""What the rooms ask of one another: the Protocols and the errors that each may raise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import pandas as pd
+
+from correlator.model import Incident, IncidentEvent
+
+Tables = Mapping[str, pd.DataFrame]
+
+
+class CorrelatorError(Exception):
+    """Something that a user can mend; the message is one sentence that names the thing and the remedy."""
+
+
+class StoreError(CorrelatorError):
+    """The store could not read or write; what was acknowledged before is still there."""
+
+
+class SinkError(CorrelatorError):
+    """The receiver of alerts cannot be reached now; the lines stay in the outbox."""
+
+
+class Clock(Protocol):
+    """Where the time comes from."""
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+
+
+class Store(Protocol):
+    """Append-only tables. Several processes may read and append at once."""
+
+    def append(self, name: str, table: pd.DataFrame, *, source: str, sequence: int) -> bool:
+        """Append rows; return False, writing nothing, where ``source`` already wrote ``sequence``.
+
+        ``source`` names the writer's stream (a poller, an agent's epoch), ``sequence`` grows within
+        it: what is not larger than the last one written counts as written, so that a blind retry is
+        harmless. Raises StoreError (disk full, no permission) and
+        frames.FrameError (the table is not of its schema); in both cases nothing was written.
+        """
+
+    def read(
+        self, name: str, since: datetime, until: datetime, columns: Sequence[str] | None = None
+    ) -> pd.DataFrame:
+        """Return the rows with ``since <= at < until``, ordered by ``at``; empty where there are none."""
+
+    def newest(self, name: str, until: datetime) -> pd.DataFrame:
+        """Return, for each key of the table, its newest row with ``at < until``."""
+
+    def maintain(self, now: datetime) -> None:
+        """Compact what is cold, drop what is too old. Safe beside readers and appenders."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """An incident event that waits for delivery to one sink."""
+
+    position: int
+    event: IncidentEvent
+
+
+class State(Protocol):
+    """Small mutable state that must survive ``kill -9``: incidents, outbox, cursors."""
+
+    def incidents(self) -> list[Incident]:
+        """Return the incidents that are pending or open."""
+
+    def commit(self, incidents: Sequence[Incident], events: Sequence[IncidentEvent]) -> None:
+        """Keep changed incidents and queue their events for every sink, in one transaction."""
+
+    def outgoing(self, sink: str, limit: int) -> list[Outgoing]:
+        """Return the oldest events that ``sink`` has not delivered yet, in order."""
+
+    def delivered(self, sink: str, position: int) -> None:
+        """Note that ``sink`` has delivered everything up to and including ``position``."""
+
+    def cursor(self, name: str) -> dict[str, str]:
+        """Return the remembered values under ``name``; empty where there are none."""
+
+    def set_cursor(self, name: str, values: Mapping[str, str]) -> None:
+        """Remember values under ``name``, replacing what was there."""
+
+
+class Sink(Protocol):
+    """Where alerts go."""
+
+    name: str
+
+    def send(self, events: Sequence[IncidentEvent]) -> int:
+        """Send events in order; return how many were handed over, at least one.
+
+        Raises SinkError where not even the first could be.
+        """
+
+    def close(self) -> None:
+        """Let go of sockets and files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one poll brought, and how to store it once: see ``Store.append`` for source and sequence.
+
+    ``cursor`` is to be remembered under the poller's name once all its tables are stored.
+    """
+
+    tables: Tables
+    source: str
+    sequence: int
+    cursor: Mapping[str, str]
+
+
+class Poller(Protocol):
+    """One target, asked for some of its tables."""
+
+    name: str
+
+    async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
+        """Return what the target said since ``cursor``, oldest first; ``name`` is the cursor's name.
+
+        There is always a ``polls`` row: a target that fails is a row, not an exception. ``cursor``
+        carries ``last_good`` (ISO 8601), so that the row which ends a gap can say where it began.
+        """

@@ -1,0 +1,1 @@
+"""What vendors differ in, as data."""

@@ -1,0 +1,1 @@
+"""Append-only tables (Delta Lake) and small mutable state (SQLite)."""
