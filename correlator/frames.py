@@ -349,7 +349,9 @@ _TABLES = (
     ),
     _table(
         "link_hours",
-        "An hour of one interface, by metric; errors are counted at the receiving end.",
+        "An hour of one interface, by metric. errors: exposure = in_packets + in_errors, count = in_errors. "
+        "discards: exposure = out_packets + out_discards, count = out_discards. utilisation_in, "
+        "utilisation_out: exposure = count = readings, sum = sum of utilisation (0 to 1).",
         ("device", "if_name", "hour", "metric"),
         _DEVICE,
         ("if_name", STRING, "the interface"),
@@ -357,7 +359,8 @@ _TABLES = (
     ),
     _table(
         "optics_hours",
-        "An hour of one lane, by metric.",
+        "An hour of one lane, by metric: rx_power_dbm, tx_power_dbm, bias_ma, temperature_c; "
+        "exposure = count = readings with a value, sum = sum of the values.",
         ("device", "if_name", "lane", "hour", "metric"),
         _DEVICE,
         ("if_name", STRING, "the interface"),
@@ -366,7 +369,10 @@ _TABLES = (
     ),
     _table(
         "pair_hours",
-        "An hour of one pair of services between two hosts, by metric.",
+        "An hour of one pair of services between two hosts, by metric. retransmissions, rto: exposure = data "
+        "segments sent by both ends. response_ms, service_ms: exposure = count = timed responses, sum in ms; "
+        "response_ms carries the histogram. min_rtt_us: exposure = count = samples. exchanges, connections: "
+        "exposure = seconds of the client's intervals.",
         ("src_host", "dst_host", "src_service", "dst_service", "hour", "metric"),
         ("src_host", STRING, "host of the client"),
         ("dst_host", STRING, "host of the server"),
