@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
-
-import pandas as pd
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
 from correlator.model import Incident, IncidentEvent
 
-Tables = Mapping[str, pd.DataFrame]
+if TYPE_CHECKING:  # the command line imports the errors here, and must start without pandas
+    import pandas as pd
+
+Tables: TypeAlias = "Mapping[str, pd.DataFrame]"
 
 
 class CorrelatorError(Exception):
-    """Something that a user can mend; the message is one sentence that names the thing and the remedy."""
+    """Something that a user can mend; the message is one sentence that names the thing and the remedy.
+
+    ``exit_code`` is what a command ends with: 1 it could not, 2 wrong usage or configuration.
+    """
+
+    exit_code: ClassVar[int] = 1
 
 
 class StoreError(CorrelatorError):
