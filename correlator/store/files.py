@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from deltalake import DeltaTable
 
+from correlator.frames import AT
 from correlator.store.columns import from_stored, stored_schema
 
 
@@ -62,15 +64,18 @@ class FileCache:
         Raises FileNotFoundError where a file has been vacuumed away, OSError and ArrowException
         where one cannot be read.
         """
-        within = (pc.field("at") >= pa.scalar(since)) & (pc.field("at") < pa.scalar(until))
-        small = [file for file in files if file.size <= self._max_file_bytes]
+        small = [
+            _within(self._whole(name, file), file, since, until)
+            for file in files
+            if file.size <= self._max_file_bytes
+        ]
         large = [file for file in files if file.size > self._max_file_bytes]
-        parts = [self._whole(name, file).filter(within).select(columns) for file in small]
+        parts = [table.select(columns) for table in small]
         if large:
-            parts.append(_scan(name, large, columns, within))
-        if not parts:
-            parts = [stored_schema(name).empty_table().select(columns)]
-        return pa.concat_tables([from_stored(name, part) for part in parts])
+            parts.append(_scan(name, large, columns, _is_within(pc.field("at"), since, until)))
+        return from_stored(
+            name, pa.concat_tables([stored_schema(name).empty_table().select(columns), *parts])
+        )
 
     def put(self, path: Path, table: pa.Table) -> None:
         """Remember the content of a file that was just read or written."""
@@ -100,3 +105,15 @@ def _scan(
     paths = [str(file.path) for file in files]
     dataset = ds.dataset(paths, schema=stored_schema(name), format="parquet")
     return dataset.to_table(columns=list(columns), filter=within)
+
+
+def _within(table: pa.Table, file: DataFile, since: datetime, until: datetime) -> pa.Table:
+    if file.first is not None and file.last is not None and since <= file.first and file.last < until:
+        return table
+    # A mask, not an expression: an expression runs on several threads and shuffles rows of equal time.
+    return table.filter(_is_within(table.column("at"), since, until))
+
+
+def _is_within(at: pc.Expression | pa.ChunkedArray, since: datetime, until: datetime) -> Any:
+    begun = pc.greater_equal(at, pa.scalar(since, AT))
+    return pc.and_(begun, pc.less(at, pa.scalar(until, AT)))

@@ -72,7 +72,7 @@ class StoredTable:
         with self._lock, store_errors(f"write table {self.name}", self.path):
             table = self._open() or self._create()
             for _ in range(self._params.attempts):
-                table.update_incremental()
+                self._refresh(table)
                 new = _new_parts(table, parts)
                 fresh = [
                     part for part, is_new in zip(parts, new, strict=True) if is_new and part.rows.num_rows
@@ -194,7 +194,7 @@ class StoredTable:
         version, written = table.version(), []
         try:
             for day, rows in _by_day(stored):
-                written.append((self._write_file(day, rows), rows))
+                written.append((self._write_file(version + 1, day, rows), rows))
             table.create_write_transaction(
                 [_add_action(self.path, path, rows) for path, rows in written],
                 "append",
@@ -213,11 +213,11 @@ class StoredTable:
             self._cache.put(path, rows)
         return True
 
-    def _write_file(self, day: str, rows: pa.Table) -> Path:
-        """Return the new data file of a day, safely on the disk."""
+    def _write_file(self, version: int, day: str, rows: pa.Table) -> Path:
+        """Return the new data file of a day, safely on the disk; names sort as commits do."""
         folder = self.path / f"day={day}"
         make_directory(folder)
-        path = folder / f"part-{uuid.uuid4()}.zstd.parquet"
+        path = folder / f"part-{version:012d}-{uuid.uuid4()}.zstd.parquet"
         try:
             pq.write_table(
                 rows,
