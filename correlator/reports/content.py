@@ -1,0 +1,288 @@
+"""The daily report as numbers: everything that the page shows is derived from one ``Content``.
+
+The page carries its content as JSON, so that a reader can re-derive every number and
+``page.verify`` can tell whether the page says what its data says.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from correlator.model import Action, Direction, End, PairImpact, Verdict
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+SCHEMA = "correlator-report/1"
+
+Counted = Literal["errors", "discards"]
+Reading = Literal["minutes", "hours"]
+BlindSpot = Literal[
+    "day_not_over",
+    "nothing_polled",
+    "poll_gap",
+    "agent_away",
+    "unmapped_host",
+    "no_light",
+    "no_usual",
+    "unknown_peer",
+    "incomplete_samples",
+    "verdict_missing",
+    "unreadable",
+    "preloaded",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The calendar day in the reader's time zone: 23, 24 or 25 hours, ``since <= at < until``."""
+
+    day: date
+    timezone: str
+    since: datetime
+    until: datetime
+    now: datetime
+
+    @property
+    def end(self) -> datetime:
+        """The last moment that the report can know of: the end of the day, or now."""
+        return max(self.since, min(self.until, self.now))
+
+    @property
+    def length(self) -> timedelta:
+        """How long the day is."""
+        return self.until - self.since
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Readings over time: value ``values[i]`` was read ``offsets_s[i]`` seconds after ``start``.
+
+    A null value is a reading that said nothing; ``step_s`` is the usual distance of two readings, so
+    that a longer silence can be told from a reading of zero.
+    """
+
+    start: datetime
+    step_s: int
+    offsets_s: tuple[int, ...]
+    values: tuple[float | None, ...]
+
+    @property
+    def end(self) -> datetime:
+        """When the last reading was taken."""
+        return self.start + timedelta(seconds=self.offsets_s[-1])
+
+    def readings(self) -> list[tuple[datetime, float | None]]:
+        """Return the readings as (time, value), oldest first."""
+        at = (self.start + timedelta(seconds=offset) for offset in self.offsets_s)
+        return list(zip(at, self.values, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One quantity on two clocks: hourly over the days before, by the minute within the day."""
+
+    hours: Series | None
+    minutes: Series | None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """The receiving module's own levels of received power, dBm."""
+
+    low_alarm: float | None
+    low_warn: float | None
+    high_warn: float | None
+    high_alarm: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """The light of one direction of a link: sent at one end, received at the other (dBm).
+
+    ``lost_before_db`` and ``lost_now_db`` are median(Tx) - median(Rx) before and since the onset.
+    """
+
+    direction: Direction
+    sender: End
+    receiver: End
+    lane: int
+    tx: Trace
+    rx: Trace
+    thresholds: Thresholds
+    lost_before_db: float | None
+    lost_now_db: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of how many: packets in error or discarded, of all packets."""
+
+    count: float
+    exposure: float
+
+    @property
+    def ratio(self) -> float | None:
+        """The share itself, null where nothing passed."""
+        return self.count / self.exposure if self.exposure > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Packets lost in one direction, as ``end`` counts them: errors on arrival, discards on leaving.
+
+    Values of the traces are shares of all packets, 0 to 1; ``before`` and ``now`` sum up what was
+    seen before and since the onset.
+    """
+
+    direction: Direction
+    end: End
+    counted: Counted
+    trace: Trace
+    before: Share | None
+    now: Share | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a device stands, as far as it is configured."""
+
+    device: str
+    site: str | None
+    rack: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A verdict or finding of the day, shown once: its newest form, and when it was seen."""
+
+    verdict: Verdict
+    first_seen: datetime
+    last_seen: datetime
+    cleared_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a work order, with what the hands need: the place, the panel, the far end."""
+
+    action: Action
+    place: Place | None
+    panel: str | None
+    peer: End | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """What the work should bring: the pairs' ratios of now to usual, and the share explained."""
+
+    pairs: int
+    slower_by_median: float | None
+    slower_by_max: float | None
+    share_explained: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkOrder:
+    """A verdict and everything that is needed to act on it and to judge it."""
+
+    number: int
+    fault: Fault
+    steps: tuple[Step, ...]
+    gain: Gain
+    light: tuple[Light, ...]
+    rates: tuple[Rate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How a pair talked over some time: ``reading`` says from which table.
+
+    ``per_connection`` is exchanges per connection opened in that time; ``network_ms`` is
+    response - service; all null where not measured.
+    """
+
+    reading: Reading
+    seconds: float
+    exchanges_per_s: float | None
+    per_connection: float | None
+    responses: int
+    response_ms: float | None
+    service_ms: float | None
+    network_ms: float | None
+    retransmitted: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SlowPair:
+    """A slow pair, the order that it belongs to, and how it talked before and since the onset."""
+
+    order: int
+    impact: PairImpact
+    src_host: str | None
+    dst_host: str | None
+    before: Talk | None
+    now: Talk | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was looked at on that day; ``without_light`` counts interfaces that are up."""
+
+    switches: int
+    interfaces: int
+    links: int
+    hosts: int
+    containers: int
+    pairs: int
+    without_light: int
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """Something that could not be seen: what, and in words how."""
+
+    kind: BlindSpot
+    subject: str
+    text: str
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """All that the report of one day says.
+
+    ``slow`` is the number of slow pairs; ``pairs`` lists the most slowed of them, which the verdicts
+    of ``orders`` do not repeat.
+    """
+
+    version: str
+    period: Period
+    watched: Watched
+    orders: tuple[WorkOrder, ...]
+    pairs: tuple[SlowPair, ...]
+    slow: int
+    findings: tuple[Fault, ...]
+    blind: tuple[Blind, ...]
+    schema: str = SCHEMA
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content as plain JSON values, times in ISO 8601, UTC."""
+        document: dict[str, Any] = _adapter().dump_python(self, mode="json")
+        return document
+
+    @staticmethod
+    def from_json(document: dict[str, Any]) -> Content:
+        """Return the content that ``to_json`` wrote. Raises ValueError where it is none."""
+        return _adapter().validate_python(document)
+
+
+@functools.cache
+def _adapter() -> TypeAdapter[Content]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Content)

@@ -1,0 +1,105 @@
+"""The page: one self-contained HTML file made of a ``Content``, and the way back to its data."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from correlator.reports import charts, sentences, words
+from correlator.reports.content import Blind, Content, Trace
+from correlator.reports.period import ReportError
+
+_DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+def render(content: Content) -> str:
+    """Return the page: no script, no request to anywhere, every number from ``content``, which it carries."""
+    return (
+        _environment()
+        .get_template("daily.html")
+        .render(
+            content=content,
+            clock=words.Clock(content.period.timezone),
+            data=_inert_json(content),
+            longest_ms=charts.longest_response(content.pairs),
+        )
+    )
+
+
+def embedded(html: str) -> Content:
+    """Return the content that a page carries. Raises ReportError where it carries none."""
+    found = _DATA.search(html)
+    try:
+        if found is None:
+            raise ValueError("no data block")
+        return Content.from_json(json.loads(found[1]))
+    except ValueError as error:
+        raise ReportError("this file carries no report data; give a page that correlator wrote") from error
+
+
+def verify(html: str) -> bool:
+    """Return whether the page says what its own data says: rendered again, it is the same to the letter."""
+    return render(embedded(html)) == html
+
+
+def _inert_json(content: Content) -> Markup:
+    """Return the content as JSON that can neither end its element nor begin another.
+
+    It is plain ASCII; <, > and & occur within strings only and are written as escapes there.
+    """
+    written = json.dumps(content.to_json(), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        written = written.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(written)  # noqa: S704 - escaped above
+
+
+def _numbers_behind(traces: Sequence[Trace]) -> list[tuple[datetime, list[float | None]]]:
+    """Return the readings behind a picture as (time, one value a trace), oldest first."""
+    cells: dict[datetime, list[float | None]] = {}
+    for column, trace in enumerate(traces):
+        for series in (trace.hours, trace.minutes):
+            for at, value in series.readings() if series else ():
+                cells.setdefault(at, [None] * len(traces))[column] = value
+    return sorted(cells.items())
+
+
+def _blind_by_kind(blind: Sequence[Blind]) -> list[tuple[str, list[Blind]]]:
+    return [
+        (sentences.BLIND_SPOTS[kind], list(spots))
+        for kind, spots in groupby(blind, key=lambda spot: spot.kind)
+    ]
+
+
+@functools.cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("correlator.reports"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "charts": charts,
+        "sentences": sentences,
+        "numbers_behind": _numbers_behind,
+        "blind_by_kind": _blind_by_kind,
+    }
+    environment.filters |= _filters()
+    return environment
+
+
+def _filters() -> dict[str, Any]:
+    names = (
+        "clean", "name", "end_name", "count", "many", "decimals", "significant", "percent", "rare", "one_in",
+        "slower", "interval", "duration",
+    )  # fmt: skip
+    return {name: getattr(words, name) for name in names} | {"evidence_weight": sentences.evidence_weight}
