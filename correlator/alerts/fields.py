@@ -1,0 +1,77 @@
+"""An incident event as named fields: what a collector searches for (docs/alerts.md lists them)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from correlator.model import End, IncidentEvent, Verdict, utc
+
+
+def fields(event: IncidentEvent) -> dict[str, str]:
+    """Return the event's fields by name, those that receivers need most first; nothing known, no field.
+
+    Values are as they came: escaping and cutting is the sink's part. Names are at most 32
+    characters of printable ASCII without ``= ] "`` and space (RFC 5424, SD-NAME).
+    """
+    return {name: value for name, value in _all(event) if value}
+
+
+def _all(event: IncidentEvent) -> Iterator[tuple[str, str]]:
+    verdict = event.verdict
+    yield "incident", event.incident
+    yield "seq", str(event.seq)
+    yield "event", event.event
+    yield "severity", event.severity
+    yield "kind", verdict.kind
+    yield "root_cause", verdict.root_cause
+    yield "probability", f"{verdict.probability:.3f}"
+    yield from _where(verdict)
+    yield "pairs", str(len(verdict.pairs))
+    yield from _worst_pair(verdict)
+    yield "onset", utc(verdict.onset).isoformat() if verdict.onset else ""
+    yield "opened_at", utc(event.opened_at).isoformat()
+    yield "duration_s", str(int((event.at - event.opened_at).total_seconds()))
+    yield "reason", event.reason
+
+
+def _where(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """Yield the place to act at first (device, interface), then the link and the subject."""
+    subject = verdict.subject
+    first = next(iter(verdict.actions), None)
+    device, interface = subject.device, subject.if_name
+    if first is not None and first.device:
+        device, interface = first.device, first.if_name
+    elif verdict.link is not None and verdict.direction is not None and not device:
+        end = verdict.link.receiver(verdict.direction)
+        device, interface = end.device, end.if_name
+    yield "action", first.do if first else ""
+    yield "device", device or ""
+    yield "interface", interface or ""
+    yield "lane", "" if verdict.lane is None else str(verdict.lane)
+    yield from _link(verdict)
+    yield "host", subject.host or ""
+    yield "service", subject.service or ""
+    yield "container", subject.container or ""
+
+
+def _link(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    if verdict.link is None:
+        return
+    yield "link", f"{_end(verdict.link.a)} - {_end(verdict.link.b)}"
+    yield "direction", verdict.direction or ""
+    if verdict.direction in ("a_to_b", "b_to_a"):
+        yield "sender", _end(verdict.link.sender(verdict.direction))
+        yield "receiver", _end(verdict.link.receiver(verdict.direction))
+
+
+def _worst_pair(verdict: Verdict) -> Iterator[tuple[str, str]]:
+    if not verdict.pairs:
+        return
+    worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0)
+    yield "slower_by", f"{worst.slower_by:.2f}" if worst.slower_by else ""
+    yield "worst_src", worst.src_name or worst.src
+    yield "worst_dst", worst.dst_name or worst.dst
+
+
+def _end(end: End) -> str:
+    return f"{end.device} {end.if_name}"

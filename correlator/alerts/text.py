@@ -1,0 +1,169 @@
+"""An incident event as one line that a person can act on: what to do, where, who suffers, how sure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import groupby
+
+from correlator.alerts.safe import cut, printable
+from correlator.model import Action, Candidate, End, IncidentEvent, PairImpact, Subject, Verdict, utc
+
+LIMIT = 400
+"""Characters of a line: what still reads as one on a wide screen, and leaves room for the fields."""
+DETAIL = 100
+"""Characters of a piece that the engine wrote (evidence, a reason, what is missing)."""
+STEPS = 3
+"""Steps of a work order that the line names; the report has them all."""
+
+VERBS = {
+    "inspect_and_clean": "clean",
+    "replace_cable": "replace the cable at",
+    "reseat": "reseat",
+    "replace_transceiver": "replace the transceiver in",
+    "drain": "drain",
+    "relieve": "relieve",
+}
+
+
+def line(event: IncidentEvent) -> str:
+    """Return the event in printable ASCII, at most ``LIMIT`` characters, without a line end."""
+    verdict = event.verdict
+    if event.event == "cleared":
+        return cut(_cleared(event), LIMIT)
+    told = ""
+    if event.event == "updated":
+        told = f"update ({_detail(event.reason)}): " if event.reason else "update: "
+    since = _since(verdict.onset or event.opened_at, event.at)
+    evidence = ", ".join(filter(None, (_fault(verdict), _strongest(verdict))))
+    parts = (
+        f"{evidence} since {since}",
+        _sufferers(verdict),
+        f"p={verdict.probability:.2f}",
+        _missing(verdict),
+    )
+    return cut(f"{told}{_orders(verdict)}: " + "; ".join(filter(None, parts)), LIMIT)
+
+
+def _cleared(event: IncidentEvent) -> str:
+    subject = "" if event.verdict.link else _subject(event.verdict.subject)
+    was = f"was {_fault(event.verdict)}" + (f" at {subject}" if subject else "")
+    told = "; ".join(filter(None, (_detail(event.reason), was)))
+    return f"cleared after {_duration(event.at - event.opened_at)}: {told}"
+
+
+def place(end: End | None) -> str:
+    """Return an end as "device interface", printable; empty for none."""
+    return f"{printable(end.device)} {printable(end.if_name)}" if end else ""
+
+
+def way(candidate: Verdict | Candidate) -> str:
+    """Return the directed link as "sender -> receiver", printable; empty where there is none."""
+    link, direction = candidate.link, candidate.direction
+    if link is None:
+        return ""
+    if direction in (None, "both"):
+        return f"{place(link.a)} - {place(link.b)}"
+    return f"{place(link.sender(direction))} -> {place(link.receiver(direction))}"
+
+
+def _orders(verdict: Verdict) -> str:
+    """Return what to do, in the order of the steps."""
+    steps = [action for action in verdict.actions if action.do != "none"][:STEPS]
+    if steps:
+        return "; then ".join(_order(list(same)) for _, same in groupby(steps, lambda action: action.do))
+    if verdict.kind == "class":
+        return f"look at {len(verdict.candidates)} links that the network cannot tell apart"
+    if verdict.kind == "unknown":
+        return "no link to blame yet"
+    subject = _subject(verdict.subject) or way(verdict)
+    told = f"look at {subject}" if subject else "look at this"
+    return f"{told}, not at the network" if verdict.kind in ("host", "service") else told
+
+
+def _order(steps: list[Action]) -> str:
+    return f"{VERBS[steps[0].do]} " + " then ".join(map(_step_place, steps))
+
+
+def _step_place(action: Action) -> str:
+    words = [printable(word) for word in (action.device, action.if_name) if word]
+    if action.lane:
+        words.append(f"lane {action.lane}")
+    if action.side:
+        words.append(f"({action.side})")
+    return " ".join(words) or "it"
+
+
+def _fault(verdict: Verdict) -> str:
+    """Return the cause and where it is."""
+    lane = f" lane {verdict.lane}" if verdict.lane else ""
+    if verdict.kind == "class":
+        links = [way(candidate) for candidate in verdict.candidates]
+        more = f" and {len(links) - 2} more" if len(links) > 2 else ""
+        return f"{verdict.root_cause} on one of " + " | ".join(links[:2]) + more
+    where = way(verdict)
+    return f"{verdict.root_cause} on {where}{lane}" if where else f"{verdict.root_cause} cause"
+
+
+def _subject(subject: Subject) -> str:
+    """Return whom a verdict is about: "service web on host2"."""
+    return " on ".join(_subject_words(subject))
+
+
+def _subject_words(subject: Subject) -> Iterator[str]:
+    if subject.service:
+        yield f"service {printable(subject.service)}"
+    if subject.container and not subject.service:
+        yield f"container {printable(subject.container)}"
+    if subject.if_name:
+        yield f"interface {printable(subject.if_name)}"
+    if subject.device or subject.host:
+        yield printable(subject.device or f"host {subject.host}")
+
+
+def _strongest(verdict: Verdict) -> str:
+    """Return the evidence that weighs most for the verdict."""
+    speaking = [evidence for evidence in verdict.evidence if evidence.weight_db > 0 and evidence.text]
+    return _detail(max(speaking, key=lambda evidence: evidence.weight_db).text) if speaking else ""
+
+
+def _sufferers(verdict: Verdict) -> str:
+    if not verdict.pairs:
+        return "no container pair is slow"
+    worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0)
+    ratio = f" {worst.slower_by:.1f}x" if worst.slower_by else ""
+    if len(verdict.pairs) == 1:
+        return f"{_pair(worst)} slow{ratio}"
+    up_to = f" up to{ratio}" if ratio else ""
+    return f"{len(verdict.pairs)} container pairs slow{up_to} (worst {_pair(worst)})"
+
+
+def _pair(pair: PairImpact) -> str:
+    return f"{printable(pair.src_name or pair.src)} -> {printable(pair.dst_name or pair.dst)}"
+
+
+def _missing(verdict: Verdict) -> str:
+    if not verdict.missing:
+        return ""
+    more = f" and {len(verdict.missing) - 1} more" if len(verdict.missing) > 1 else ""
+    return f"not seen: {_detail(verdict.missing[0])}{more}"
+
+
+def _detail(text: str) -> str:
+    return printable(text, DETAIL)
+
+
+def _since(moment: datetime, now: datetime) -> str:
+    """Return the time of day in UTC, with the date where that is not today's."""
+    moment = utc(moment)
+    return f"{moment:%H:%MZ}" if moment.date() == utc(now).date() else f"{moment:%Y-%m-%d %H:%MZ}"
+
+
+def _duration(span: timedelta) -> str:
+    minutes = int(span.total_seconds()) // 60
+    if minutes < 1:
+        return f"{max(0, int(span.total_seconds()))} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
