@@ -1,1 +1,1 @@
-"""Asking switches and host agents, returning the house's tables."""
+"""Asking switches and host agents, and saying what they said in the house's tables."""

@@ -1,1 +1,1 @@
-"""What vendors differ in, as data."""
+"""What vendors differ in, as data: one YAML a dialect, read by ``profile``."""

@@ -1,0 +1,83 @@
+"""One attempt to poll a target, and the row of table ``polls`` that tells of it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from correlator import frames
+from correlator.model import utc
+from correlator.ports import Tables
+
+GAP_AFTER_PERIODS = 1.5  # later than that, a poll was missed
+MAX_ERROR = 500  # characters; what a device says about itself is not to be trusted with more
+
+
+@dataclass
+class Attempt:
+    """What polling one target brought and cost so far.
+
+    ``failed`` is why the target could not be used, ``remarks`` what is wrong besides. ``gap_from`` is
+    the last good poll before a gap that this attempt ends, where it ends one.
+    """
+
+    target: str
+    kind: Literal["switch", "host"]
+    at: datetime
+    requests: int = 0
+    retries: int = 0
+    failed: str | None = None
+    remarks: list[str] = field(default_factory=list)
+    gap_from: datetime | None = None
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+
+    def tables(self) -> Tables:
+        """Return the tables that came out of it, ``polls`` among them, with the house's dtypes."""
+        tables = {name: frames.frame(name, rows) for name, rows in self.rows.items() if rows}
+        return tables | {"polls": frames.frame("polls", [self._poll(tables)])}
+
+    def cursor(self, cursor: Mapping[str, str]) -> dict[str, str]:
+        """Return what to remember: the attempt's time as ``last_good``, or that one has failed."""
+        if self.failed:
+            return {**cursor, "failed": "yes"}
+        return {**{k: v for k, v in cursor.items() if k != "failed"}, "last_good": self.at.isoformat()}
+
+    def _poll(self, tables: Tables) -> dict[str, Any]:
+        said = [self.failed] if self.failed else self.remarks
+        return {
+            "at": self.at,
+            "target": self.target,
+            "kind": self.kind,
+            "ok": self.failed is None,
+            "error": sentence("; ".join(said)) if said else None,
+            "duration_ms": (time.monotonic() - self.started) * 1000,
+            "requests": self.requests,
+            "retries": self.retries,
+            "rows": sum(len(table) for table in tables.values()),
+            "gap_from": None if self.failed else self.gap_from,
+        }
+
+
+def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -> datetime | None:
+    """Return the last good poll where there is a gap between it and ``now``, else None.
+
+    There is one after a failed attempt, and where ``now`` is later than the period allows (the
+    service was not running). A cursor that cannot be read counts as none.
+    """
+    try:
+        last_good = utc(datetime.fromisoformat(cursor["last_good"]))
+    except (KeyError, ValueError):
+        return None
+    late = period_s is not None and now - last_good > timedelta(seconds=GAP_AFTER_PERIODS * period_s)
+    return last_good if late or "failed" in cursor else None
+
+
+def sentence(text: str) -> str:
+    """Return text as one line of bounded length."""
+    line = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text)).strip()
+    return line if len(line) <= MAX_ERROR else line[: MAX_ERROR - 1] + "…"

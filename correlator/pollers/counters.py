@@ -1,0 +1,144 @@
+"""An interface's counters as one row: 64 bits where the device has them, else 32 and so labelled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from correlator.pollers.device import Device, Row, TableRows
+from correlator.pollers.names import if_name
+from correlator.pollers.text import number
+from correlator.profiles.profile import Counter
+from correlator.snmp.target import Index
+
+Ways = Mapping[str, tuple[Counter, ...]]
+
+TRAFFIC = ("in_octets", "out_octets", "in_packets", "out_packets")
+WALK_ANEW_AFTER = 60  # readings: finds new interfaces where ifTableLastChange is not kept
+OBJECTS_TO_NAME = ("ifName", "ifDescr", "ifCounterDiscontinuityTime")
+
+
+@dataclass
+class Plan:
+    """What a device has shown to answer: which columns to ask for and for which interfaces.
+
+    ``last_change`` and ``uptime_cs`` are those of the reading that the plan was made from; it holds
+    until one of them says that interfaces have changed.
+    """
+
+    columns: frozenset[str]
+    names: Mapping[Index, str]
+    last_change: int | None
+    uptime_cs: int | None
+    uses: int = 0
+
+
+@dataclass
+class CounterReader:
+    """Reads a device's counters: walks at first, then fetches the rows that it knows."""
+
+    plan: Plan | None = None
+
+    async def read(self, device: Device) -> list[dict[str, Any]]:
+        """Return rows of table counters without ``at`` and ``device``.
+
+        A row's values share one message with its sysUpTime and its name, so that a number that
+        changed hands is noticed: then everything is walked anew.
+        """
+        if self.plan is not None and self.plan.uses < WALK_ANEW_AFTER:
+            self.plan.uses += 1
+            found = await device.table("counters", self.plan.columns, self.plan.names)
+            if _still_holds(self.plan, found):
+                return rows(found, device.profile.counters)
+        found = await device.table("counters")
+        self.plan = _plan(found, device.profile.counters)
+        return rows(found, device.profile.counters)
+
+
+def rows(found: TableRows, ways: Ways) -> list[dict[str, Any]]:
+    """Return the rows of table counters."""
+    return [
+        _row(index[0], row, ways)
+        for index, row in sorted(found.items())
+        if len(index) == 1 and if_name(row) is not None
+    ]
+
+
+def _row(if_index: int, row: Row, ways: Ways) -> dict[str, Any]:
+    chosen = {column: _choose(row, alternatives) for column, alternatives in ways.items()}
+    traffic_bits = _bits(chosen[c] for c in ("in_octets", "out_octets"))
+    error_bits = _bits(way for column, way in chosen.items() if column not in TRAFFIC)
+    values = {
+        column: _value(row, way, traffic_bits if column in TRAFFIC else error_bits)
+        for column, way in chosen.items()
+    }
+    return {
+        "if_index": if_index,
+        "if_name": if_name(row),
+        "uptime_cs": number(row.get("sysUpTime")),
+        "discontinuity_cs": number(row.get("ifCounterDiscontinuityTime")),
+        "octets_width_bits": traffic_bits,
+        "errors_width_bits": error_bits,
+        **values,
+    }
+
+
+def _choose(row: Row, alternatives: tuple[Counter, ...]) -> Counter | None:
+    """Return the best way whose first object the row has (the rest of a sum may be missing: 0)."""
+    return next((way for way in alternatives if number(row.get(way.sum[0])) is not None), None)
+
+
+def _bits(ways: Iterable[Counter | None]) -> int | None:
+    return min((way.bits for way in ways if way is not None), default=None)
+
+
+def _value(row: Row, way: Counter | None, bits: int | None) -> int | None:
+    """Return a counter's value as a counter of that width shows it.
+
+    A sum of counters, cut to their width, moves as their sum does. Where a device counts octets in 64
+    bits and packets in 32, packets are left as they are: their wrap is an impossible jump and costs
+    one interval, where cutting the octets would make many wraps look like one.
+    """
+    if way is None or bits is None:
+        return None
+    width: int = min(way.bits, bits)
+    return sum(number(row.get(name)) or 0 for name in way.sum) & ((1 << width) - 1)
+
+
+def _plan(found: TableRows, ways: Ways) -> Plan | None:
+    names: dict[Index, str] = {
+        index: name for index, row in found.items() if len(index) == 1 and (name := if_name(row))
+    }
+    if not names:
+        return None
+    chosen = {
+        object_name
+        for index in names
+        for alternatives in ways.values()
+        if (way := _choose(found[index], alternatives))
+        for object_name in way.sum
+    }
+    present = {object_name for index in names for object_name in found[index]}
+    any_row = found[next(iter(names))]
+    return Plan(
+        columns=frozenset((chosen | set(OBJECTS_TO_NAME)) & present),
+        names=names,
+        last_change=number(any_row.get("ifTableLastChange")),
+        uptime_cs=number(any_row.get("sysUpTime")),
+    )
+
+
+def _still_holds(plan: Plan, found: TableRows) -> bool:
+    """Whether a reading by the plan found the interfaces of the plan, under their names."""
+    return set(found) == set(plan.names) and all(
+        if_name(row) == plan.names[index]
+        and number(row.get("ifTableLastChange")) == plan.last_change
+        and not restarted(plan.uptime_cs, number(row.get("sysUpTime")))
+        for index, row in found.items()
+    )
+
+
+def restarted(before_cs: int | None, after_cs: int | None) -> bool:
+    """Whether sysUpTime went back; it wraps at 2^32 hundredths of a second, 497 days."""
+    return before_cs is not None and after_cs is not None and (after_cs - before_cs) % 2**32 >= 2**31

@@ -1,0 +1,92 @@
+"""One switch during one poll: its tables by object name, what they cost, and which of them failed."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+from correlator.profiles.profile import Profile, Table
+from correlator.snmp.control import SnmpClient
+from correlator.snmp.errors import NoAnswerError, SnmpError
+from correlator.snmp.target import Index, Oid, Tally, Target, Value
+
+log = logging.getLogger(__name__)
+
+Row = dict[str, Value]
+TableRows = dict[Index, Row]
+
+MAX_SILENCES = 2  # so many tables without an answer in a row, and the device is held for gone
+
+
+class Device:
+    """Reads the tables that a profile names from one target.
+
+    A table that fails is empty and leaves a remark. Raises NoAnswerError where the device has fallen
+    silent. ``requests`` counts by table, ``tally`` in all.
+    """
+
+    def __init__(self, client: SnmpClient, target: Target, profile: Profile, tally: Tally | None = None):
+        self.profile = profile
+        self.tally = tally or Tally()
+        self.requests: Counter[str] = Counter()
+        self.remarks: list[str] = []
+        self._client, self._target = client, target
+        self._silences = 0
+
+    async def scalars(self, name: str) -> Row:
+        """Return the scalars of a table by object name. Raises SnmpError: nothing goes without them."""
+        scalars = self.profile.tables[name].scalars
+        before = self.tally.requests
+        try:
+            values = await self._client.get(self._target, list(scalars.values()), self.tally)
+        finally:
+            self.requests[name] += self.tally.requests - before
+        return {object_name: values[oid] for object_name, oid in scalars.items()}
+
+    async def table(
+        self,
+        name: str,
+        columns: Collection[str] | None = None,
+        indexes: Iterable[Index] | None = None,
+    ) -> TableRows:
+        """Return a table's rows by index, then by object name; what is not there is absent.
+
+        With ``columns`` only those; with ``indexes`` those rows are fetched, each in one message,
+        instead of walking. The table's scalars come with each row.
+        """
+        table = self.profile.tables[name]
+        wanted = {n: oid for n, oid in table.columns.items() if columns is None or n in columns}
+        return await self.read(name, wanted, table, indexes)
+
+    async def read(
+        self, name: str, columns: dict[str, Oid], table: Table, indexes: Iterable[Index] | None = None
+    ) -> TableRows:
+        """Return columns given by their OIDs, as ``table`` does; ``name`` is for counts and remarks."""
+        before = self.tally.requests
+        scalars = list(table.scalars.values())
+        asked = self._target, list(columns.values())
+        try:
+            if indexes is None:
+                result = await self._client.walk_columns(*asked, scalars, table.max_rows, self.tally)
+            else:
+                result = await self._client.get_rows(*asked, indexes, scalars, self.tally)
+        except SnmpError as error:
+            self._failed(name, error)
+            return {}
+        finally:
+            self.requests[name] += self.tally.requests - before
+        self._silences = 0
+        if result.why_incomplete:
+            self.remarks.append(f"table {name} is incomplete: {result.why_incomplete}")
+        names = {oid: object_name for object_name, oid in (table.scalars | columns).items()}
+        return {
+            index: {names[oid]: value for oid, value in cells.items()} for index, cells in result.rows.items()
+        }
+
+    def _failed(self, name: str, error: SnmpError) -> None:
+        log.info("%s: table %s not read: %s", self._target, name, error)
+        self.remarks.append(f"table {name} was not read: {error}")
+        self._silences = self._silences + 1 if isinstance(error, NoAnswerError) else 0
+        if self._silences >= MAX_SILENCES:
+            raise error

@@ -1,0 +1,174 @@
+"""Polls one switch for one group of tables: topology, counters or optics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from correlator.pollers import topology
+from correlator.pollers.attempt import Attempt, gap_from
+from correlator.pollers.counters import CounterReader
+from correlator.pollers.device import Device, Row
+from correlator.pollers.optics import OpticsReader
+from correlator.pollers.text import number, text
+from correlator.ports import Batch
+from correlator.profiles.profile import FALLBACK, Profile, Profiles, choose, load
+from correlator.snmp.control import SnmpClient
+from correlator.snmp.errors import SnmpError
+from correlator.snmp.target import Community, Target
+
+Group = Literal["topology", "counters", "optics"]
+GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
+
+BOOT_TOLERANCE_S = 30.0  # between sysUpTime and our clock, within one period
+IDENTIFY_AFTER = timedelta(hours=1)  # a device may have been replaced by another
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTarget:
+    """A switch as it is configured: how it is reached, and what is known of where it stands."""
+
+    name: str
+    address: str
+    port: int = 161
+    credentials: Community = field(default_factory=Community)
+    site: str | None = None
+    rack: str | None = None
+    forwarding: Literal["cut_through", "store_and_forward"] | None = None
+    timeout_s: float = 2.0
+    retries: int = 2
+    requests_per_second: int = 50
+
+    @property
+    def agent(self) -> Target:
+        """The SNMP agent to ask."""
+        return Target(
+            self.address, self.port, self.credentials, self.timeout_s, self.retries, self.requests_per_second
+        )
+
+
+class SwitchPoller:
+    """Asks one switch for one group of tables (``ports.Poller``).
+
+    ``period_s``, where given, is how often it will be called: a longer silence is a gap. What the
+    device has shown to answer is remembered between polls. ``requests`` counts the last poll's
+    requests by table.
+    """
+
+    def __init__(
+        self,
+        client: SnmpClient,
+        target: SwitchTarget,
+        group: Group,
+        profiles: Profiles | None = None,
+        period_s: float | None = None,
+    ) -> None:
+        self.name = f"{target.name} {group}"
+        self.requests: Mapping[str, int] = {}
+        self._client, self._target, self._group, self._period_s = client, target, group, period_s
+        self._profiles = load() if profiles is None else profiles
+        self._profile: tuple[datetime, Profile] | None = None
+        self._counters, self._optics = CounterReader(), OpticsReader()
+
+    async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
+        """Return one batch: the group's tables and the row of polls. Never raises for the device."""
+        attempt = Attempt(self._target.name, "switch", now, gap_from=gap_from(cursor, now, self._period_s))
+        device = Device(self._client, self._target.agent, self._profiles[FALLBACK])
+        remembered: dict[str, str] = {}
+        try:
+            remembered = await self._read(device, attempt, cursor)
+        except SnmpError as error:
+            attempt.failed = str(error)
+            self._profile = None  # what answers next may be another device
+        attempt.remarks += device.remarks
+        attempt.requests, attempt.retries = device.tally.requests, device.tally.retries
+        self.requests = dict(device.requests)
+        return [
+            Batch(
+                attempt.tables(),
+                f"{self._target.name}/{self._group}",
+                int(now.timestamp() * 1000),
+                attempt.cursor(cursor) | remembered,
+            )
+        ]
+
+    async def _read(self, device: Device, attempt: Attempt, cursor: Mapping[str, str]) -> dict[str, str]:
+        """Read the group's tables into the attempt; return what to remember besides."""
+        remembered: dict[str, str] = {}
+        if self._group == "topology":
+            system = await self._identify(device, attempt.at)
+            remembered = _boot(system, attempt.at, cursor)
+            found = {"devices": [self._device(system, device.profile, remembered["boot_id"])]}
+            found |= await topology.read(device)
+        else:
+            await self._recognise(device, attempt.at)
+            found = await self._measure(device, attempt.at)
+        if self._group != "optics" and not any(found.values()):
+            attempt.failed = "; ".join(device.remarks) or f"{self._target.name} has no interfaces"
+        stamp = {"at": attempt.at, "device": self._target.name}
+        attempt.rows = {name: [stamp | row for row in rows] for name, rows in found.items()}
+        return remembered
+
+    async def _measure(self, device: Device, now: datetime) -> dict[str, list[dict[str, Any]]]:
+        if self._group == "counters":
+            return {"counters": await self._counters.read(device)}
+        return {"optics": await self._optics.read(device, now)}
+
+    async def _recognise(self, device: Device, now: datetime) -> None:
+        """Give the device its profile, asking it who it is only once in a while."""
+        if self._profile is None or now - self._profile[0] >= IDENTIFY_AFTER:
+            await self._identify(device, now)
+        else:
+            device.profile = self._profile[1]
+
+    async def _identify(self, device: Device, now: datetime) -> Row:
+        system = await device.scalars("system")
+        chosen = choose(
+            self._profiles, text(system.get("sysObjectID")) or "", text(system.get("sysDescr")) or ""
+        )
+        if self._profile is not None and self._profile[1] != chosen:
+            self._counters, self._optics = CounterReader(), OpticsReader()
+        self._profile = now, chosen
+        device.profile = chosen
+        return system
+
+    def _device(self, system: Row, profile: Profile, boot_id: str) -> dict[str, Any]:
+        return {
+            "address": self._target.address,
+            "sys_name": text(system.get("sysName")),
+            "sys_object_id": text(system.get("sysObjectID")),
+            "sys_descr": text(system.get("sysDescr")),
+            "sys_location": text(system.get("sysLocation")),
+            "site": self._target.site,
+            "rack": self._target.rack,
+            "chassis_id": topology.chassis(system),
+            "uptime_cs": number(system.get("sysUpTime")),
+            "boot_id": boot_id or None,
+            "profile": profile.name,
+            "forwarding": self._target.forwarding,
+        }
+
+
+def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, str]:
+    """Return boot_id (the time of the start, as first seen) and the uptime that it was seen with.
+
+    It stays while sysUpTime moves as our clock does, across its wrap at 497 days too.
+    """
+    uptime = number(system.get("sysUpTime"))
+    if uptime is None:
+        return {"boot_id": ""}
+    seen = {"boot_id": _started(uptime, now), "uptime_cs": str(uptime), "uptime_at": now.isoformat()}
+    try:
+        moved_s = (uptime - int(cursor["uptime_cs"])) % 2**32 / 100
+        passed_s = (now - datetime.fromisoformat(cursor["uptime_at"])).total_seconds()
+        if abs(moved_s - passed_s) <= BOOT_TOLERANCE_S:
+            seen["boot_id"] = cursor["boot_id"]
+    except (KeyError, ValueError, TypeError):
+        pass  # nothing, or nothing legible, is remembered: this is the first reading
+    return seen
+
+
+def _started(uptime_cs: int, now: datetime) -> str:
+    return (now - timedelta(seconds=uptime_cs / 100)).replace(microsecond=0).isoformat()

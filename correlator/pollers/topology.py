@@ -1,0 +1,159 @@
+"""What a switch says about itself, its interfaces, and who is behind them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+from correlator.pollers import lldp
+from correlator.pollers.device import Device, Row, TableRows
+from correlator.pollers.names import Names, if_name
+from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text
+from correlator.snmp.target import Value
+
+log = logging.getLogger(__name__)
+
+Rows = list[dict[str, Any]]
+
+ADMIN = {1: "up", 2: "down", 3: "testing"}
+OPER = ADMIN | {4: "unknown", 5: "dormant", 6: "not_present", 7: "lower_layer_down"}  # RFC 2863
+STP = {2: "blocking", 3: "blocking", 4: "blocking", 5: "forwarding"}  # RFC 4188: only 5 forwards
+SPEED_NOT_SAID = 2**32 - 1  # ifSpeed of what is faster than it can say
+LAG, STACK_ACTIVE = 161, 1  # IANAifType ieee8023adLag; RowStatus active
+STATION_INVALID, STATION_SELF = 2, 4  # dot1dTpFdbStatus
+IPV4, IPV6 = 1, 2  # InetAddressType
+
+
+def chassis(system: Row) -> str | None:
+    """Return the device's own chassis id: LLDP's, else the bridge's MAC address."""
+    own = chassis_id(system.get("lldpLocChassisIdSubtype"), system.get("lldpLocChassisId"))
+    return own or mac(system.get("dot1dBaseBridgeAddress"))
+
+
+async def read(device: Device) -> dict[str, Rows]:
+    """Return rows of interfaces, neighbors, stations and arp, without ``at`` and ``device``."""
+    found = await device.table("interfaces")
+    names = Names.of(found)
+    bridge_ports = await device.table("bridge_ports")
+    return {
+        "interfaces": interfaces(
+            found, await device.table("aggregates"), await device.table("stack"), bridge_ports
+        ),
+        "neighbors": lldp.neighbors(
+            await device.table("lldp_remotes"),
+            await device.table("lldp_ports"),
+            await device.table("lldp_addresses"),
+            names,
+        ),
+        "stations": await _stations(device, bridge_ports, names),
+        "arp": await _arp(device, names),
+    }
+
+
+def interfaces(found: TableRows, aggregates: TableRows, stack: TableRows, bridge_ports: TableRows) -> Rows:
+    """Return the rows of table interfaces."""
+    names = Names.of(found)
+    lag_of = _aggregates(aggregates) or _stacked(stack, found)
+    stp = {
+        number(row.get("dot1dBasePortIfIndex")): number(row.get("dot1dStpPortState"))
+        for row in bridge_ports.values()
+    }
+    return [
+        _interface(index[0], row)
+        | {
+            "aggregate_if_name": names.name(lag_of.get(index[0])),
+            "stp_state": STP.get(stp.get(index[0]) or 0),
+        }
+        for index, row in sorted(found.items())
+        if len(index) == 1 and if_name(row) is not None
+    ]
+
+
+def stations(found: TableRows, bridge_ports: TableRows, names: Names) -> Rows:
+    """Return the rows of table stations; the index is a MAC address, perhaps behind an FDB id."""
+    rows = []
+    for index, row in found.items():
+        station, vlan = mac(index[-MAC_LENGTH:]), index[:-MAC_LENGTH]
+        port = number(row.get("dot1qTpFdbPort", row.get("dot1dTpFdbPort")))
+        status = number(row.get("dot1qTpFdbStatus", row.get("dot1dTpFdbStatus")))
+        if station is None or not port or status in (STATION_INVALID, STATION_SELF):
+            continue
+        if_index = number(bridge_ports.get((port,), {}).get("dot1dBasePortIfIndex"))
+        rows.append({"mac": station, "vlan": vlan[0] if vlan else None, **names.place(if_index)})
+    return rows
+
+
+def arp(found: TableRows, names: Names) -> Rows:
+    """Return the rows of table arp, of ipNetToPhysicalTable or ipNetToMediaTable."""
+    rows = []
+    for index, row in found.items():
+        new = "ipNetToPhysicalPhysAddress" in row
+        station = mac(row.get("ipNetToPhysicalPhysAddress", row.get("ipNetToMediaPhysAddress")))
+        ip = _inet_address(index[1:]) if new else address(index[1:])
+        if station is not None and ip is not None:
+            rows.append({"ip": ip, "mac": station, **names.place(index[0])})
+    return rows
+
+
+async def _stations(device: Device, bridge_ports: TableRows, names: Names) -> Rows:
+    found = await device.table("vlan_stations") or await device.table("stations")
+    return stations(found, bridge_ports, names)
+
+
+async def _arp(device: Device, names: Names) -> Rows:
+    rows = arp(await device.table("arp"), names) + arp(await device.table("old_arp"), names)
+    return list({(row["ip"], row["if_index"]): row for row in reversed(rows)}.values())[::-1]
+
+
+def _interface(if_index: int, row: Row) -> dict[str, Any]:
+    return {
+        "if_index": if_index,
+        "if_name": if_name(row),
+        "if_descr": text(row.get("ifDescr")),
+        "if_alias": text(row.get("ifAlias")),
+        "if_type": number(row.get("ifType")),
+        "admin_status": ADMIN.get(number(row.get("ifAdminStatus")) or 0),
+        "oper_status": OPER.get(number(row.get("ifOperStatus")) or 0),
+        "speed_bps": speed_bps(row.get("ifSpeed"), row.get("ifHighSpeed")),
+        "mac": mac(row.get("ifPhysAddress")),
+    }
+
+
+def speed_bps(if_speed: Value, if_high_speed: Value) -> int | None:
+    """Return the speed in bit/s: exact where ifSpeed can say it, else ifHighSpeed's millions."""
+    fast, slow = number(if_high_speed) or 0, number(if_speed) or 0
+    if fast * 1_000_000 >= SPEED_NOT_SAID:
+        return fast * 1_000_000
+    return (slow if slow < SPEED_NOT_SAID else 0) or fast * 1_000_000 or None
+
+
+def _aggregates(aggregates: TableRows) -> dict[int, int]:
+    """Return aggregate's ifIndex by member's: whom the port is attached to, else whom it selected."""
+    lag_of = {}
+    for index, row in aggregates.items():
+        attached = number(row.get("dot3adAggPortAttachedAggID"))
+        selected = number(row.get("dot3adAggPortSelectedAggID"))
+        aggregate = attached or selected
+        if aggregate and aggregate != index[0]:
+            lag_of[index[0]] = aggregate
+    return lag_of
+
+
+def _stacked(stack: TableRows, found: TableRows) -> dict[int, int]:
+    """Return aggregate's ifIndex by member's, from which interface runs above which."""
+    return {
+        index[1]: index[0]
+        for index, row in stack.items()
+        if len(index) == 2
+        and index[1]
+        and row.get("ifStackStatus") == STACK_ACTIVE
+        and found.get((index[0],), {}).get("ifType") == LAG
+    }
+
+
+def _inet_address(index: Iterable[int]) -> str | None:
+    """Return the address in an index of type, length, octets (RFC 4001)."""
+    kind, length, *octets = (*index, 0, 0)
+    octets = octets[:length]
+    return address(octets) if kind in (IPV4, IPV6) and len(octets) == length else None

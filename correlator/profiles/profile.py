@@ -1,0 +1,225 @@
+"""Profiles: which objects a kind of device answers, and what its numbers mean.
+
+A profile is a YAML file; ``extends`` takes another one's lines, and what stands in both is taken from
+the extending file (``null`` removes). MIB objects are named as their MIB names them.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+
+FALLBACK = "standard"
+
+Quantity = Literal["rx_power", "tx_power", "bias", "temperature", "voltage"]
+Level = Literal["low_alarm", "low_warn", "high_warn", "high_alarm"]
+
+
+class ProfileError(ValueError):
+    """A profile cannot be used; the message names file, key and what is wrong."""
+
+
+def _oid(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"\.?\d+(\.\d+)+", value):
+        return tuple(int(part) for part in value.removeprefix(".").split("."))
+    if isinstance(value, tuple):
+        return value
+    raise ValueError("is no OID such as 1.3.6.1.2.1.1.1")
+
+
+def _pattern(value: object) -> object:
+    try:
+        return re.compile(value) if isinstance(value, str) else value
+    except re.error as error:
+        raise ValueError(f"is no regular expression ({error})") from None
+
+
+Oid = Annotated[tuple[int, ...], BeforeValidator(_oid)]
+Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
+ObjectName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
+
+
+class _Part(BaseModel):
+    """Frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Match(_Part):
+    """Which devices a profile is for: all that is given must hold; without anything, none."""
+
+    sys_object_ids: tuple[Oid, ...] = Field((), description="prefixes of sysObjectID, any of them")
+    sys_descr: Pattern | None = Field(None, description="expression found in sysDescr")
+
+
+class Table(_Part):
+    """A table (columns) or a group of scalars, by object name."""
+
+    columns: dict[ObjectName, Oid] = Field({}, description="column objects without index")
+    scalars: dict[ObjectName, Oid] = Field({}, description="scalar objects, with their .0")
+    max_rows: int = Field(20_000, ge=1, le=1_000_000, description="more rows than these are not read")
+
+
+class Counter(_Part):
+    """One way to have a counter: objects that are added up, all of one width."""
+
+    sum: tuple[ObjectName, ...] = Field(min_length=1, description="objects of table counters")
+    bits: Literal[32, 64] = Field(description="width at which the objects wrap")
+
+
+class Thresholds(_Part):
+    """The levels that a module publishes: columns with the sensor's own index and unit."""
+
+    columns: dict[Level, Oid]
+    none: tuple[int, ...] = Field((), description="raw values that say: no such level")
+
+
+class Sensors(_Part):
+    """Light and the like as sensors of physical entities (RFC 3433 and its cousins).
+
+    A value is ``raw · 10^scale / 10^precision`` in the unit that ``type`` names; which quantity it is,
+    its unit and the words in the entity's name and description tell.
+    """
+
+    kind: Literal["sensors"] = "sensors"
+    columns: dict[Literal["type", "scale", "precision", "value", "status"], Oid]
+    words: dict[Quantity, Pattern] = Field(description="expression in name or description, by quantity")
+    lane: Pattern | None = Field(None, description="expression whose group 1 is the lane's number")
+    port: Pattern | None = Field(None, description="expression whose group 1 is the port's name")
+    no_reading: tuple[int, ...] = Field((), description="raw values that say: no reading")
+    no_light_dbm: float = Field(-40.0, description="a received power at or below this is darkness, dBm")
+    thresholds: Thresholds | None = None
+
+    @field_validator("columns")
+    @classmethod
+    def _can_be_read(cls, columns: dict[str, Oid]) -> dict[str, Oid]:
+        missing = {"type", "scale", "precision", "value"} - set(columns)
+        if missing:
+            raise ValueError(f"lacks {', '.join(sorted(missing))}")
+        return columns
+
+
+class Profile(_Part):
+    """One dialect."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    match: Match = Match()
+    tables: dict[str, Table] = Field(description="what is read, by the house's name for it")
+    counters: dict[str, tuple[Counter, ...]] = Field(
+        description="for each column of table counters the ways to have it, best first"
+    )
+    optics: dict[str, Sensors] = Field({}, description="sources of light readings, by name")
+
+
+Profiles = Mapping[str, Profile]
+
+
+def load() -> Profiles:
+    """Return the profiles that come with the house, by name. Raises ProfileError."""
+    return _shipped()
+
+
+def choose(profiles: Profiles, sys_object_id: str, sys_descr: str) -> Profile:
+    """Return the profile for a device: that with the longest matching sysObjectID, else ``standard``.
+
+    Between equally long ones the one that asks for something in sysDescr wins.
+    """
+    best, best_rank = profiles[FALLBACK], (-1, 0)
+    for profile in profiles.values():
+        rank = _rank(profile.match, sys_object_id, sys_descr)
+        if rank is not None and rank > best_rank:
+            best, best_rank = profile, rank
+    return best
+
+
+def parse(documents: Mapping[str, Any]) -> dict[str, Profile]:
+    """Return profiles from YAML documents by file name, ``extends`` resolved. Raises ProfileError."""
+    by_name: dict[str, tuple[str, dict[str, Any]]] = {}
+    for file, document in documents.items():
+        if not isinstance(document, dict) or not isinstance(document.get("name"), str):
+            raise ProfileError(f"{file}: a profile is a mapping with a name")
+        by_name[document["name"]] = file, document
+    return {name: _profile(name, by_name) for name in by_name}
+
+
+@functools.cache
+def _shipped() -> dict[str, Profile]:
+    files = sorted(resources.files(__package__).iterdir(), key=lambda file: file.name)
+    return parse({file.name: _yaml(file.name, file.read_text()) for file in files if _is_yaml(file.name)})
+
+
+def _is_yaml(name: str) -> bool:
+    return name.endswith(".yaml")
+
+
+def _yaml(file: str, text: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader that keeps text text
+    except yaml.YAMLError as error:
+        raise ProfileError(f"{file}: {error}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe subset, without floats and booleans guessed from bare words such as 1.3 and no."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:null")
+    ]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _profile(name: str, by_name: Mapping[str, tuple[str, dict[str, Any]]]) -> Profile:
+    file = by_name[name][0]
+    try:
+        return Profile.model_validate(_extended(name, by_name, ()))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ProfileError(f"{file}: {place}: {first['msg']}") from None
+
+
+def _extended(
+    name: str, by_name: Mapping[str, tuple[str, dict[str, Any]]], below: tuple[str, ...]
+) -> dict[str, Any]:
+    file, document = by_name[name]
+    parent = document.get("extends")
+    own = {key: value for key, value in document.items() if key != "extends"}
+    if parent is None:
+        return own
+    if parent not in by_name or parent in (*below, name):
+        raise ProfileError(f"{file}: extends {parent!r}, which is not there or extends this one")
+    inherited = _extended(parent, by_name, (*below, name))
+    return _merged({key: value for key, value in inherited.items() if key != "match"}, own)
+
+
+def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return both, the upper one winning, mappings merged key by key; null takes a key away."""
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        merged[key] = _merged(below, value) if isinstance(value, dict) and isinstance(below, dict) else value
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+def _rank(match: Match, sys_object_id: str, sys_descr: str) -> tuple[int, int] | None:
+    """Return how well a device fits, larger being better; None where it does not."""
+    oid = tuple(int(part) for part in sys_object_id.split(".") if part.isdigit())
+    lengths = [len(prefix) for prefix in match.sys_object_ids if oid[: len(prefix)] == prefix]
+    if match.sys_object_ids and not lengths:
+        return None
+    if match.sys_descr is not None and not match.sys_descr.search(sys_descr):
+        return None
+    if not match.sys_object_ids and match.sys_descr is None:
+        return None
+    return max(lengths, default=0), int(match.sys_descr is not None)

@@ -1,0 +1,88 @@
+"""How much a device is asked at a time: its pace and the size of its requests, learned as we go."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class SizeParams:
+    """Bounds of a request, in varbinds.
+
+    ``first``: 10, what agents that are known to choke still bear (DataDog agent pull 7894,
+    snmp_exporter issue 756). ``most``: 60 counters make about 1400 bytes, one Ethernet frame.
+    ``heal_after``: answers in a row after which a size that went unanswered is tried once more, as
+    two lost packets look the same as a size that the device does not bear.
+    """
+
+    first: int = 10
+    most: int = 60
+    heal_after: int = 500
+
+
+@dataclass(slots=True)
+class Size:
+    """How many varbinds to ask one device for in one request.
+
+    Doubles while the device keeps up, halves when it says tooBig or says nothing. What was too big is
+    not tried again; what went unanswered twice is not tried again for long.
+    """
+
+    params: SizeParams = SizeParams()
+    varbinds: int = field(init=False)
+    ceiling: int = field(init=False)
+    limit: int = field(init=False)
+    silent_at: int | None = None
+    good: int = 0
+
+    def __post_init__(self) -> None:
+        self.varbinds, self.ceiling, self.limit = self.params.first, self.params.most, self.params.most
+
+    def answered(self, asked: int) -> None:
+        """Note that a request for ``asked`` varbinds was answered."""
+        self.good += 1
+        if self.good >= self.params.heal_after:
+            self.good, self.ceiling = 0, min(self.limit, self.ceiling * 2)
+        if self.silent_at is not None and asked >= self.silent_at:
+            self.silent_at = None
+        if asked * 2 > self.varbinds:  # a small request says nothing about larger ones
+            self.varbinds = min(self.varbinds * 2, self.ceiling)
+
+    def too_big(self, asked: int) -> None:
+        """Note that the device called ``asked`` varbinds too big."""
+        self.limit = max(1, min(self.limit, asked - 1))
+        self.ceiling = min(self.ceiling, self.limit)
+        self.varbinds = max(1, min(self.varbinds, asked) // 2)
+
+    def silent(self, asked: int) -> None:
+        """Note that a request for ``asked`` varbinds was not answered in time."""
+        if self.silent_at is not None and asked >= self.silent_at:
+            self.ceiling = max(1, min(self.ceiling, asked // 2))
+        self.good, self.silent_at = 0, asked
+        self.varbinds = max(1, min(self.varbinds, asked) // 2)
+
+    def absent(self, before: Size) -> None:
+        """Note that the device answered nothing at all, which tells nothing about sizes."""
+        self.ceiling, self.silent_at = before.ceiling, before.silent_at
+        self.varbinds = min(self.params.first, self.ceiling)
+
+
+@dataclass(slots=True)
+class Pace:
+    """At most ``per_second`` requests within any second."""
+
+    per_second: int
+    sent: deque[float] = field(default_factory=deque)
+
+    def wait_s(self, now: float) -> float:
+        """Return how long to wait before the next request may go, seconds."""
+        while self.sent and self.sent[0] <= now - 1.0:
+            self.sent.popleft()
+        if len(self.sent) < self.per_second:
+            return 0.0
+        return self.sent[-self.per_second] + 1.0 - now
+
+    def take(self, now: float) -> None:
+        """Note that a request goes out."""
+        self.sent.append(now)
