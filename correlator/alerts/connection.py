@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import array
 import fcntl
+import os
 import select
 import socket
 import termios
 import time
 from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
+REFUSAL_S = 0.02
+"""How long a refusal of datagrams is waited for, seconds: a site's round trip is far shorter."""
 LOOK_S = 0.02
 """How often unacknowledged bytes are looked at, seconds: a round trip within a site is far shorter."""
 
 
 class Connection(Protocol):
     """An open way to the receiver. Every method raises OSError."""
+
+    ages: ClassVar[bool]
+    """Whether it may have ended while it was not used, so that a failure says nothing of the receiver."""
 
     def send(self, lines: Sequence[bytes]) -> None:
         """Hand all lines over, in order."""
@@ -26,19 +32,25 @@ class Connection(Protocol):
 
 
 class Datagrams:
-    """UDP: a datagram a line."""
+    """UDP: a datagram a line; lines count as sent unless a refusal comes back at once."""
+
+    ages: ClassVar[bool] = False
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         self._socket = socket.socket(family, kind, protocol)
         self._socket.settimeout(timeout_s)
-        # Connected, so that the refusal of an earlier datagram is told with the next one.
-        self._socket.connect(address)
+        self._socket.connect(address)  # only a connected socket is told of refusals
+        self._poll = select.poll()
+        self._poll.register(self._socket, 0)
 
     def send(self, lines: Sequence[bytes]) -> None:
-        """Send each line; raise ConnectionRefusedError where nobody listened to an earlier one."""
+        """Send each line; raise ConnectionRefusedError where word comes back that nobody listens."""
         for line in lines:
             self._socket.send(line)
+        if self._poll.poll(REFUSAL_S * 1000):
+            number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            raise OSError(number, os.strerror(number))
 
     def close(self) -> None:
         """Close the socket."""
@@ -46,7 +58,9 @@ class Datagrams:
 
 
 class Stream:
-    """TCP: lines that count as sent once the receiver's machine has acknowledged them."""
+    """TCP: lines count as sent once the receiver's machine has acknowledged them."""
+
+    ages: ClassVar[bool] = True
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         self._timeout_s = timeout_s

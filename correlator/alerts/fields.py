@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from correlator.model import End, IncidentEvent, Verdict, utc
+from correlator.model import IncidentEvent, Verdict, utc
 
 
 def fields(event: IncidentEvent) -> dict[str, str]:
@@ -57,11 +57,14 @@ def _where(verdict: Verdict) -> Iterator[tuple[str, str]]:
 def _link(verdict: Verdict) -> Iterator[tuple[str, str]]:
     if verdict.link is None:
         return
-    yield "link", f"{_end(verdict.link.a)} - {_end(verdict.link.b)}"
+    yield "link", str(verdict.link)
     yield "direction", verdict.direction or ""
     if verdict.direction in ("a_to_b", "b_to_a"):
-        yield "sender", _end(verdict.link.sender(verdict.direction))
-        yield "receiver", _end(verdict.link.receiver(verdict.direction))
+        sender, receiver = verdict.link.sender(verdict.direction), verdict.link.receiver(verdict.direction)
+        yield "sender_device", sender.device
+        yield "sender_interface", sender.if_name
+        yield "receiver_device", receiver.device
+        yield "receiver_interface", receiver.if_name
 
 
 def _worst_pair(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -71,7 +74,3 @@ def _worst_pair(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "slower_by", f"{worst.slower_by:.2f}" if worst.slower_by else ""
     yield "worst_src", worst.src_name or worst.src
     yield "worst_dst", worst.dst_name or worst.dst
-
-
-def _end(end: End) -> str:
-    return f"{end.device} {end.if_name}"

@@ -69,11 +69,11 @@ class SyslogSink:
         """
         lines = [self._framed(message(event, self._origin)) for event in events]
         try:
-            self._send_once_more(lines)
+            self._send(lines)
         except OSError as error:
             self.close()
             raise SinkError(
-                f"syslog receiver {self._receiver} cannot be reached ({error}); alerts wait until it can"
+                f"syslog receiver {self._receiver} takes no alerts ({error}); they wait until it does"
             ) from error
         return len(events)
 
@@ -83,12 +83,14 @@ class SyslogSink:
             self._connection.close()
             self._connection = None
 
-    def _send_once_more(self, lines: Sequence[bytes]) -> None:
-        """Send the lines; where an older connection turns out to be dead, once more over a new one."""
+    def _send(self, lines: Sequence[bytes]) -> None:
+        """Send the lines; where a connection died while it was not used, over a new one."""
         if self._connection is not None:
             try:
                 self._connection.send(lines)
             except OSError:
+                if not self._connection.ages:
+                    raise
                 self.close()
             else:
                 return
