@@ -21,6 +21,7 @@ MAX_ERROR = 500  # characters; what a device says about itself is not to be trus
 class Attempt:
     """What polling one target brought and cost so far.
 
+    ``rows`` come out with the row of polls, ``received`` counts those that went another way.
     ``failed`` is why the target could not be used, ``remarks`` what is wrong besides. ``gap_from`` is
     the last good poll before a gap that this attempt ends, where it ends one.
     """
@@ -31,6 +32,7 @@ class Attempt:
     requests: int = 0
     retries: int = 0
     failed: str | None = None
+    received: int = 0
     remarks: list[str] = field(default_factory=list)
     gap_from: datetime | None = None
     rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class Attempt:
             "duration_ms": (time.monotonic() - self.started) * 1000,
             "requests": self.requests,
             "retries": self.retries,
-            "rows": sum(len(table) for table in tables.values()),
+            "rows": self.received + sum(len(table) for table in tables.values()),
             "gap_from": None if self.failed else self.gap_from,
         }
 
@@ -67,14 +69,21 @@ def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -
     """Return the last good poll where there is a gap between it and ``now``, else None.
 
     There is one after a failed attempt, and where ``now`` is later than the period allows (the
-    service was not running). A cursor that cannot be read counts as none.
+    service was not running).
     """
+    good = last_good(cursor)
+    if good is None:
+        return None
+    late = period_s is not None and now - good > timedelta(seconds=GAP_AFTER_PERIODS * period_s)
+    return good if late or "failed" in cursor else None
+
+
+def last_good(cursor: Mapping[str, str]) -> datetime | None:
+    """Return when the last good poll was; None where there was none or it cannot be read."""
     try:
-        last_good = utc(datetime.fromisoformat(cursor["last_good"]))
+        return utc(datetime.fromisoformat(cursor["last_good"]))
     except (KeyError, ValueError):
         return None
-    late = period_s is not None and now - last_good > timedelta(seconds=GAP_AFTER_PERIODS * period_s)
-    return last_good if late or "failed" in cursor else None
 
 
 def sentence(text: str) -> str:
