@@ -16,19 +16,21 @@ from correlator.ports import StoreError
 REMEDIES: tuple[tuple[tuple[int, ...], tuple[str, ...], str], ...] = (
     (
         (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-        ("no space left", "quota exceeded", "file too large"),
+        ("no space left", "quota exceeded", "file too large", "disk is full"),
         "no space is left; free some, what was stored before is safe",
     ),
     (
         (errno.EACCES, errno.EPERM),
-        ("permission denied", "operation not permitted"),
+        ("permission denied", "operation not permitted", "unable to open database"),
         "no permission; make the folder writable for the user that runs correlator",
     ),
     (
         (errno.EROFS,),
-        ("read-only file system",),
-        "the file system is read-only; mount it writable or choose another folder",
+        ("read-only file system", "readonly database"),
+        "it is read-only; make it writable for the user that runs correlator or choose another folder",
     ),
+    ((), ("database is locked",), "another process has held it for too long; end that process"),
+    ((), ("not a database", "malformed"), "it is damaged or no SQLite file; move it away"),
 )
 
 
@@ -41,10 +43,11 @@ def store_errors(doing: str, path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, DeltaError, pa.ArrowException) as error:
-        raise StoreError(f"cannot {doing} in {path}: {_reason(error)}") from error
+        raise StoreError(f"cannot {doing} in {path}: {reason(error)}") from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: BaseException) -> str:
+    """Return why something failed, in part of a sentence; with the remedy where one is known."""
     number = error.errno if isinstance(error, OSError) else None
     text = str(error).lower()
     for numbers, words, remedy in REMEDIES:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -20,7 +20,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from correlator.model import Incident, IncidentEvent, utc
 from correlator.ports import Outgoing, StoreError
+from correlator.store.disk import make_directory, reason
 
+T = TypeVar("T")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -87,11 +89,10 @@ class SqliteState:
     def __init__(self, path: str | Path, sinks: Sequence[str], params: Params | None = None) -> None:
         self._params = params or Params()
         self._sinks = tuple(sinks)
-        url = str(path) if str(path).startswith("sqlite:") else f"sqlite:///{path}"
-        self._file = sa.make_url(url).database or ":memory:"
+        url = sa.make_url(str(path)) if "://" in str(path) else sa.URL.create("sqlite", database=str(path))
+        self._file = Path(url.database or "")
         with self._errors("open"):
-            if self._file != ":memory:":
-                Path(self._file).parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self._file.parent)
             self._engine = sa.create_engine(url, connect_args={"timeout": self._params.busy_s})
             sa.event.listen(self._engine, "connect", _set_up)
             sa.event.listen(self._engine, "begin", _begin)
@@ -105,7 +106,8 @@ class SqliteState:
             sa.select(_incidents.c.document).where(_incidents.c.state != "cleared").order_by(_incidents.c.id)
         )
         with self._reading() as connection:
-            return [Incident.from_json(json.loads(text)) for text in connection.scalars(query)]
+            documents = connection.scalars(query).all()
+        return [self._document(Incident.from_json, document) for document in documents]
 
     def commit(self, incidents: Sequence[Incident], events: Sequence[IncidentEvent]) -> None:
         """Keep changed incidents and queue their events, in one transaction.
@@ -182,7 +184,15 @@ class SqliteState:
         query = sa.select(*columns).where(where).order_by(_outbox.c.position).limit(limit)
         with self._reading() as connection:
             rows = connection.execute(query).all()
-        return [Outgoing(row.position, IncidentEvent.from_json(json.loads(row.document))) for row in rows]
+        return [Outgoing(row.position, self._document(IncidentEvent.from_json, row.document)) for row in rows]
+
+    def _document(self, read: Callable[[dict[str, Any]], T], document: str) -> T:
+        try:
+            return read(json.loads(document))
+        except ValueError as error:
+            raise StoreError(
+                f"cannot read the state in {self._file}: it was written by another version; move it away"
+            ) from error
 
     def _prune(self, connection: sa.Connection) -> None:
         """Forget what is delivered and old, and what is beyond the bound."""
@@ -227,8 +237,8 @@ class SqliteState:
         try:
             yield
         except (OSError, SQLAlchemyError) as error:
-            reason = getattr(error, "orig", None) or error
-            raise StoreError(f"cannot {doing} the state in {self._file}: {reason}") from error
+            cause = getattr(error, "orig", None) or error
+            raise StoreError(f"cannot {doing} the state in {self._file}: {reason(cause)}") from error
 
 
 def _set_up(connection: Any, _record: object) -> None:

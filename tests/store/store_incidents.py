@@ -1,8 +1,6 @@
-"""Incidents and tables that the store's tests write."""
+"""Incidents and events that the state's tests keep."""
 
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from correlator.model import End, Incident, IncidentEvent, Link, Verdict, Window
 
@@ -41,13 +39,3 @@ def incident(number: int, seq: int = 0, state: str = "open", at: datetime = STAR
 def event(number: int, seq: int = 1, at: datetime = START) -> IncidentEvent:
     kind = "opened" if seq == 1 else "updated"
     return IncidentEvent(f"i{number:03d}", seq, at, kind, "err", verdict(number), START)
-
-
-@pytest.fixture(name="incident")
-def make_incident():
-    return incident
-
-
-@pytest.fixture(name="event")
-def make_event():
-    return event
