@@ -85,6 +85,7 @@ class Snmp(Section):
     community_file: Path | None = Field(None, description="file with the community")
     timeout_s: float = Field(2.0, gt=0, le=60, description="seconds to wait for an answer")
     retries: int = Field(2, ge=0, le=10, description="how often a request is sent again")
+    requests_per_second: int = Field(50, ge=1, le=10_000, description="requests to one switch at most")
 
 
 class Switch(Section):
@@ -167,7 +168,9 @@ class Syslog(Section):
     address: Address = Field(description="address or host name of the receiver")
     port: Port = Field(514, description="its port")
     transport: Literal["udp", "tcp"] = Field("udp", description="udp or tcp")
-    framing: Literal["octet", "lf"] = Field("octet", description="over tcp: octet (RFC 5425) or lf")
+    framing: Literal["octet", "lf"] = Field(
+        "lf", description="over tcp: lf, one line each, or octet, counted"
+    )
     facility: Annotated[int, Field(ge=0, le=23)] = Field(21, description="syslog facility; 21 is local5")
 
 

@@ -51,6 +51,13 @@ class Store(Protocol):
         frames.FrameError (the table is not of its schema); in both cases nothing was written.
         """
 
+    def append_batches(self, batches: Sequence[Batch]) -> None:
+        """Append the tables of several polls, one commit for each table.
+
+        What a batch's source wrote before is skipped. Raises as ``append`` does; then some tables may
+        be written and others not, and calling again writes what is missing.
+        """
+
     def read(
         self, name: str, since: datetime, until: datetime, columns: Sequence[str] | None = None
     ) -> pd.DataFrame:

@@ -1,0 +1,81 @@
+"""``correlator demo``: a simulated fabric with a seeded story, what the chain says of it, and the truth."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+
+from correlator.commands.options import Json, out, print_json, progress
+from correlator.commands.verdicts import place
+
+if TYPE_CHECKING:
+    from correlator.commands.play import Outcome
+    from correlator.model import Verdict
+
+Story = Literal["nothing", "decoys", "dirty_connector", "congestion", "slow_service"]
+Seed = Annotated[int, typer.Option(min=0, help="Draws the fabric, its traffic and its story.")]
+Told = Annotated[Story | None, typer.Option(help="The story, instead of the one that the seed draws.")]
+Directory = Annotated[Path, typer.Option(help="Where tables, configuration and report are left.")]
+
+
+def demo(
+    seed: Seed = 2,
+    story: Told = None,
+    directory: Directory = Path("out/demo"),
+    as_json: Json = False,
+) -> None:
+    """Simulate a fabric, say over real SNMP and HTTP what is slow in it and why, compare with the truth."""
+    from correlator.commands.play import play
+
+    logging.getLogger("correlator").setLevel(max(logging.ERROR, logging.root.level))
+    with progress.status("starting a simulated fabric") as status:
+        outcome = play(seed, story, directory, status.update)
+    if as_json:
+        print_json(outcome.to_json())
+    else:
+        _print(outcome)
+    if not outcome.right:
+        raise typer.Exit(1)
+
+
+def _print(outcome: Outcome) -> None:
+    from correlator.model import Verdict
+
+    out.print(_table([Verdict.from_json(_known(fault)) for fault in outcome.truth], outcome.verdicts))
+    for finding in outcome.findings:
+        out.print(f"finding  {finding.root_cause.replace('_', ' ')}: {place(finding)}", markup=False)
+    for alert in outcome.alerts:
+        out.print(f"alert    {alert}", markup=False)
+    out.print(f"report   {outcome.report}", markup=False)
+    out.print(f"explain  correlator explain -c {outcome.config} A B", markup=False)
+    said = "the verdict is the truth" if outcome.right else "the verdict is not the truth"
+    out.print(f"{said} ({outcome.seconds:.1f} s)", style="bold green" if outcome.right else "bold red")
+
+
+def _known(fault: dict[str, Any]) -> dict[str, Any]:
+    """Return a truth without what a verdict does not have (what was injected)."""
+    from correlator.model import Verdict
+
+    return {key: value for key, value in fault.items() if key in Verdict.__dataclass_fields__}
+
+
+def _table(truth: list[Verdict], verdicts: list[Verdict]) -> Table:
+    """Return verdicts and truth below one another, the sure thing last."""
+    table = Table(title="verdict and truth", title_justify="left")
+    for heading in ("", "kind", "where", "cause", "sure", "steps at"):
+        table.add_column(heading, overflow="fold")
+    for heading, said in (("verdict", verdicts), ("truth", truth)):
+        if not said:
+            table.add_row(heading, "-", "nothing is slow", "-", "", "")
+        for verdict in said:
+            table.add_row(heading, verdict.kind, place(verdict), *_cells(verdict))
+    return table
+
+
+def _cells(verdict: Verdict) -> tuple[str, str, str]:
+    ends = dict.fromkeys(f"{a.device} {a.if_name or ''}".strip() for a in verdict.actions if a.device)
+    return verdict.root_cause, f"{verdict.probability:.0%}", ", ".join(ends)

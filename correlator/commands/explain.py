@@ -1,0 +1,5 @@
+"""``correlator explain A B``."""
+
+
+def explain() -> None:
+    """Explain."""

@@ -1,0 +1,196 @@
+"""One seed of the demo, from the start of the fabric to the judgement.
+
+The chain knows of the fabric what it would know of a real one: addresses and credentials. The truth is
+opened after the verdict, and the same number of steps is gone whatever the story, so that nothing leaks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import yaml
+
+from correlator import frames, wiring
+from correlator.commands.fabric import Fabric, ready, running
+from correlator.commands.judge import right
+from correlator.config import Config, load
+from correlator.model import Incident, Verdict
+from correlator.pipeline import HOSTS, Pipeline
+
+MINUTES_AFTER_ONSET = 9
+"""How long the chain looks on after the moment at which a fault would have set in."""
+TOPOLOGY_EVERY = 5
+"""Minutes between looks at neighbours and stations."""
+STEP_S = 60
+LEFT_BEHIND = (
+    "fabric",
+    "secrets",
+    "tables",
+    "reports",
+    "state.sqlite",
+    "state.sqlite-wal",
+    "state.sqlite-shm",
+)
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the chain found, and what was true."""
+
+    truth: list[dict[str, Any]]
+    verdicts: list[Verdict]
+    findings: list[Verdict]
+    alerts: list[str]
+    report: Path
+    config: Path
+    seconds: float
+
+    @property
+    def right(self) -> bool:
+        """Whether the verdicts are the truth."""
+        return right(self.truth, [verdict.to_json() for verdict in self.verdicts])
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as plain JSON values."""
+        return {
+            "truth": self.truth,
+            "verdicts": [verdict.to_json() for verdict in self.verdicts],
+            "findings": [finding.to_json() for finding in self.findings],
+            "alerts": self.alerts,
+            "report": str(self.report),
+            "seconds": round(self.seconds, 2),
+            "right": self.right,
+        }
+
+
+def play(seed: int, story: str | None, directory: Path, tell: Tell = lambda _: None) -> Outcome:
+    """Play one seed in ``directory``, replacing what an earlier demo left there.
+
+    Raises CorrelatorError where the fabric does not start or the store cannot be written.
+    """
+    started = time.monotonic()
+    home = directory / "fabric"
+    _clear(directory)
+    with running(home, ["--seed", str(seed), *(["--story", story] if story else [])]) as process:
+        fabric = ready(process, home)
+        with Receiver() as receiver:
+            path = write_configuration(directory, fabric, receiver.port)
+            config = load(path)
+            incidents, now = asyncio.run(_watch(fabric, config, tell))
+            alerts = receiver.lines()
+    tell("writing the report")
+    report = wiring.write_report(wiring.open_store(config), config, now.date(), now)
+    verdicts, findings = split(incident.verdict for incident in incidents if incident.state == "open")
+    return Outcome(fabric.truth(), verdicts, findings, alerts, report, path, time.monotonic() - started)
+
+
+async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Incident], datetime]:
+    """Poll and conclude minute by minute; return the incidents at the end, and when that is."""
+    async with wiring.opened(config) as chain:
+        tell("reading a week of history")
+        await asyncio.to_thread(_remember, chain, fabric)
+        now, minutes = fabric.now, fabric.minutes_to_onset + MINUTES_AFTER_ONSET
+        for minute in range(minutes + 1):
+            tell(f"watching minute {minute} of {minutes}")
+            if minute:
+                now = await asyncio.to_thread(fabric.advance, STEP_S)
+            groups = ["counters", "optics", HOSTS, *(["topology"] if minute % TOPOLOGY_EVERY == 0 else [])]
+            await asyncio.gather(*(chain.poll(group, now) for group in groups))
+            await asyncio.to_thread(chain.conclude, now)
+            await asyncio.to_thread(chain.deliver)
+        return chain.state.incidents(), now
+
+
+def _remember(chain: Pipeline, fabric: Fabric) -> None:
+    """Put the fabric's preloaded history into the store."""
+    for file in sorted(fabric.history.glob("*.parquet")):
+        table = frames.from_arrow(file.stem, pq.read_table(file))
+        chain.store.append(file.stem, table, source="history", sequence=0)
+
+
+def split(verdicts: Iterator[Verdict]) -> tuple[list[Verdict], list[Verdict]]:
+    """Return those that explain slow pairs, and those (findings) that explain none."""
+    both = list(verdicts)
+    return [one for one in both if one.pairs], [one for one in both if not one.pairs]
+
+
+def write_configuration(directory: Path, fabric: Fabric, syslog_port: int) -> Path:
+    """Write the configuration that a user would write for this fabric; return its path."""
+    secrets = directory / "secrets"
+    secrets.mkdir(mode=0o700)
+    document = {
+        "switches": [_switch(secrets, switch) for switch in fabric.description["switches"]],
+        "hosts": [_host(secrets, host) for host in fabric.description["hosts"]],
+        "store": {"path": "tables"},
+        "state": {"path": "state.sqlite"},
+        "report": {"directory": "reports"},
+        "alerts": {"syslog": [{"name": "demo", "address": "127.0.0.1", "port": syslog_port}]},
+    }
+    path = directory / "correlator.yaml"
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+    return path
+
+
+def _switch(secrets: Path, switch: dict[str, Any]) -> dict[str, Any]:
+    told = {key: value for key, value in switch.items() if key != "community" and value is not None}
+    return {**told, "community_file": _secret(secrets / switch["name"], switch["community"])}
+
+
+def _host(secrets: Path, host: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": host["id"],
+        "url": host["url"],
+        "token_file": _secret(secrets / host["id"], host["token"]),
+    }
+
+
+def _secret(path: Path, secret: str) -> str:
+    path.touch(mode=0o600)
+    path.write_text(secret)
+    return f"{path.parent.name}/{path.name}"
+
+
+def _clear(directory: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in LEFT_BEHIND:
+        path = directory / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+class Receiver:
+    """A syslog receiver on loopback: what arrives waits in its socket until ``lines`` asks."""
+
+    def __enter__(self) -> Receiver:
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)
+        self._socket.bind(("127.0.0.1", 0))
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def lines(self) -> list[str]:
+        """Return the lines that have arrived since the last call."""
+        arrived = []
+        while True:
+            try:
+                arrived.append(self._socket.recv(65_536).decode(errors="replace"))
+            except BlockingIOError:
+                return arrived

@@ -1,0 +1,195 @@
+"""The wiring: the configuration's names become the parts that a pipeline is made of."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pandas as pd
+
+from correlator import frames, pipeline
+from correlator.alerts.syslog import SyslogParams, SyslogSink
+from correlator.config import Config, ConfigError, Host, Switch, Syslog
+from correlator.pipeline import COPY, CURRENT, HOSTS, HOURLY, INSTANT, RECENT, Pipeline
+from correlator.pollers.hosts import HostPoller, HostTarget
+from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
+from correlator.ports import CorrelatorError, Poller, Store
+from correlator.profiles.profile import load as load_profiles
+from correlator.reports.daily import render
+from correlator.reports.period import period
+from correlator.snmp.control import SnmpClient
+from correlator.snmp.target import Community
+from correlator.store.delta import DeltaStore
+from correlator.store.delta import Params as StoreParams
+from correlator.store.state import SqliteState
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONCLUSIONS = ("verdicts", "findings", "incident_events")
+REPORTED_PAST = timedelta(days=7)
+"""How far before its day a report reads hourly rows: what its pictures show as usual."""
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        """Return the current time in UTC."""
+        return datetime.now(UTC)
+
+
+def open_store(config: Config) -> DeltaStore:
+    """Return the configured store."""
+    params = StoreParams(
+        keep_raw_days=config.store.keep_raw_days,
+        keep_hours_days=config.store.keep_hours_days,
+        keep_records_days=config.store.keep_hours_days,
+    )
+    return DeltaStore(config.path(config.store.path), params)
+
+
+def open_state(config: Config, sinks: tuple[str, ...] = ()) -> SqliteState:
+    """Return the configured state. Who only looks names no sinks. Raises StoreError."""
+    return SqliteState(config.path(config.state.path), sinks)
+
+
+def cables(config: Config) -> pd.DataFrame:
+    """Return the configured cables as their table; they hold since ever."""
+    return frames.frame("cables", [{"at": EPOCH, **cable.model_dump()} for cable in config.cables])
+
+
+def params(config: Config) -> pipeline.Params:
+    """Return the pipeline's settings. Raises ConfigError for an engine setting that does not exist."""
+    return pipeline.Params(
+        window=timedelta(seconds=config.periods.window_s),
+        at_once=config.periods.at_once,
+        engine=config.engine_params(),
+        cables=cables(config),
+    )
+
+
+@contextlib.asynccontextmanager
+async def opened(config: Config) -> AsyncIterator[Pipeline]:
+    """Return the configured chain with everything opened; close it all at the end.
+
+    Raises ConfigError where a secret cannot be had, StoreError where the state cannot be opened.
+    """
+    sinks = [SyslogSink(syslog_params(receiver)) for receiver in config.alerts.syslog]
+    state = open_state(config, (COPY, *(sink.name for sink in sinks)))
+    async with contextlib.AsyncExitStack() as stack:
+        for sink in sinks:
+            stack.callback(sink.close)
+        clients = Clients(config)
+        stack.push_async_callback(clients.close)
+        pollers = _pollers(config, clients)
+        yield Pipeline(open_store(config), state, pollers=pollers, sinks=sinks, params=params(config))
+
+
+def syslog_params(receiver: Syslog) -> SyslogParams:
+    """Return the sink's settings for one configured receiver."""
+    return SyslogParams(
+        name=receiver.name,
+        host=receiver.address,
+        port=receiver.port,
+        transport=receiver.transport,
+        framing=receiver.framing,
+        facility=receiver.facility,
+    )
+
+
+class Clients:
+    """What pollers of one process share: one SNMP engine, one HTTP client for each set of certificates."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._snmp = SnmpClient()
+        self._profiles = load_profiles()
+        self._http: dict[Path | None, httpx.AsyncClient] = {}
+
+    def switch(self, switch: Switch) -> dict[str, SwitchPoller]:
+        """Return a switch's poller for each group. Raises ConfigError where its secret cannot be had."""
+        periods, snmp = self._config.periods, self._config.snmp
+        target = SwitchTarget(
+            name=switch.name,
+            address=switch.address,
+            port=switch.port,
+            credentials=Community(self._config.community(switch)),
+            site=switch.site,
+            rack=switch.rack,
+            forwarding=switch.forwarding,
+            timeout_s=snmp.timeout_s,
+            retries=snmp.retries,
+            requests_per_second=snmp.requests_per_second,
+        )
+        seconds = {group: getattr(periods, f"{group}_s") for group in GROUPS}
+        return {g: SwitchPoller(self._snmp, target, g, self._profiles, seconds[g]) for g in GROUPS}
+
+    def host(self, host: Host) -> HostPoller:
+        """Return a host's poller. Raises ConfigError where its token or certificates cannot be had."""
+        target = HostTarget(host.name, host.url, self._config.token(host))
+        return HostPoller(self._client(host), target, self._config.periods.hosts_s)
+
+    def _client(self, host: Host) -> httpx.AsyncClient:
+        ca_file = self._config.ca_file(host)
+        if ca_file not in self._http:
+            try:
+                trusted = ssl.create_default_context(cafile=ca_file)
+            except OSError as error:
+                where = self._config.where("hosts", self._config.hosts.index(host))
+                raise ConfigError(
+                    f"{where}: {ca_file}: {error.strerror}; give certificates in PEM as ca_file"
+                ) from None
+            # a proxy from the environment has no business between us and an agent
+            self._http[ca_file] = httpx.AsyncClient(verify=trusted, trust_env=False)
+        return self._http[ca_file]
+
+    async def close(self) -> None:
+        """Close all of them."""
+        await self._snmp.close()
+        for client in self._http.values():
+            await client.aclose()
+
+
+def _pollers(config: Config, clients: Clients) -> dict[str, list[Poller]]:
+    """Return a poller for each target, by group."""
+    switches = [clients.switch(switch) for switch in config.switches]
+    pollers: dict[str, list[Poller]] = {group: [switch[group] for switch in switches] for group in GROUPS}
+    return {**pollers, HOSTS: [clients.host(host) for host in config.hosts]}
+
+
+def report_path(config: Config, day: date) -> Path:
+    """Return where the report of a day is, or will be."""
+    return config.path(config.report.directory) / f"{day.isoformat()}.html"
+
+
+def write_report(store: Store, config: Config, day: date, now: datetime) -> Path:
+    """Write the report of a day, replacing an older one; return its path.
+
+    Raises StoreError where the day cannot be read, CorrelatorError where the page cannot be written.
+    """
+    zone = config.report.timezone
+    when = period(day, zone, now)
+    page = render(report_tables(store, config, when.since, min(when.until, now + INSTANT)), day, zone, now)
+    path = report_path(config, day)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole = path.with_suffix(".html.new")
+        whole.write_text(page, encoding="utf-8")
+        whole.replace(path)  # readers find the old page or the new one, never half of one
+    except OSError as error:
+        raise CorrelatorError(
+            f"{path}: {error.strerror}; make the report directory writable, or configure another"
+        ) from error
+    return path
+
+
+def report_tables(store: Store, config: Config, since: datetime, until: datetime) -> dict[str, pd.DataFrame]:
+    """Return what a report of the time from ``since`` to ``until`` is made of. Raises StoreError."""
+    tables = {name: store.read(name, since, until) for name in (*RECENT, *CONCLUSIONS)}
+    tables |= {name: store.newest(name, until) for name in CURRENT}
+    tables |= {name: store.read(name, since - REPORTED_PAST, until) for name in HOURLY}
+    configured = cables(config)
+    return tables | {"cables": configured} if len(configured) else tables
