@@ -25,12 +25,12 @@ MAX_PRECISION = 9  # RFC 3433: -8 to 9; a known defect says 1615384784
 POWERS: tuple[Quantity, ...] = ("rx_power", "tx_power")
 LEVELS: tuple[Level, ...] = ("low_alarm", "low_warn", "high_warn", "high_alarm")
 PER_LANE: tuple[Quantity, ...] = ("rx_power", "tx_power", "bias")
-COLUMNS: Mapping[Quantity, tuple[str, float]] = {
-    "rx_power": ("rx_power_dbm", 1.0),
-    "tx_power": ("tx_power_dbm", 1.0),
-    "bias": ("bias_ma", 1000.0),
-    "temperature": ("temperature_c", 1.0),
-    "voltage": ("voltage_v", 1.0),
+COLUMNS: Mapping[Quantity, str] = {
+    "rx_power": "rx_power_dbm",
+    "tx_power": "tx_power_dbm",
+    "bias": "bias_ma",
+    "temperature": "temperature_c",
+    "voltage": "voltage_v",
 }
 
 
@@ -39,7 +39,7 @@ class Unit:
     """How raw numbers of one sensor become watts, dBm, amperes, degrees or volts."""
 
     name: str
-    factor: float
+    exponent: int
 
     @classmethod
     def of(cls, kind: int | None, scale: int | None, precision: int | None) -> Unit | None:
@@ -47,18 +47,19 @@ class Unit:
         name, exponent = UNITS.get(kind or 0), SCALE_EXPONENT.get(scale or 0)
         if name is None or exponent is None or precision is None or not -8 <= precision <= MAX_PRECISION:
             return None
-        return cls(name, 10.0 ** (exponent - precision))
+        return cls(name, exponent - precision)
 
-    def value(self, raw: int) -> float:
-        """Return the number in the base unit."""
-        return raw * self.factor
+    def value(self, raw: int, shift: int = 0) -> float:
+        """Return the number in the base unit, or in 10^-shift of it, correctly rounded."""
+        exponent = self.exponent + shift
+        return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One sensor's word. ``lane`` is the device's own number, None where it names none.
 
-    ``value`` is dBm for power, else the base unit; None without a reading. ``dark``: the sensor says
+    ``value`` is in the unit of its column (dBm, mA, °C, V); None without a reading. ``dark``: the sensor says
     that there is no light. ``levels`` are the module's own, dBm.
     """
 
@@ -133,8 +134,7 @@ def _lanes(readings: list[Reading]) -> dict[int, int]:
 
 
 def _cells(reading: Reading) -> dict[str, Any]:
-    column, factor = COLUMNS[reading.quantity]
-    cells: dict[str, Any] = {column: None if reading.value is None else reading.value * factor}
+    cells: dict[str, Any] = {COLUMNS[reading.quantity]: reading.value}
     if reading.quantity == "rx_power" and (reading.dark or reading.value is not None):
         cells["no_light"] = reading.dark
     if reading.quantity in POWERS:

@@ -18,6 +18,7 @@ from correlator.snmp.target import Index, Oid
 
 LEARN_AFTER = timedelta(hours=1)  # many agents never say that a module was changed
 OK = 1  # EntitySensorStatus
+MILLI = 3  # amperes become milliamperes
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ def _reading(sensor: Sensor, row: Row, source: Sensors) -> Reading:
         if sensor.quantity in POWERS:
             value, dark = power(raw, sensor.unit, source.no_light_dbm)
         else:
-            value = sensor.unit.value(raw)
+            value = sensor.unit.value(raw, MILLI if sensor.quantity == "bias" else 0)
     return Reading(
         sensor.place,
         sensor.quantity,

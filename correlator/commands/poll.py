@@ -1,0 +1,201 @@
+"""``correlator poll``: one switch, asked once, in the house's tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from correlator.commands.options import Json, out, print_json, progress
+from correlator.ports import CorrelatorError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Rows = list[dict[str, Any]]
+
+TABLES = ("devices", "interfaces", "counters", "optics", "neighbors", "stations", "arp")
+PIPED_WIDTH = 200
+SNMP_PORT, HIGHEST_PORT = 161, 65535
+
+Address = Annotated[str, typer.Argument(metavar="ADDRESS[:PORT]", help="The switch; port 161 unless given.")]
+CommunityName = Annotated[
+    str,
+    typer.Option(
+        "--community",
+        envvar="CORRELATOR_COMMUNITY",
+        show_default=False,
+        help="The SNMP community, public unless given; better in the environment than in a command line.",
+    ),
+]
+Stats = Annotated[bool, typer.Option("--stats", help="Also say how many requests each table took.")]
+
+
+class AddressError(CorrelatorError):
+    """The address cannot be understood."""
+
+    exit_code = 2
+
+
+def poll(
+    address: Address, community: CommunityName = "public", as_json: Json = False, stats: Stats = False
+) -> None:
+    """Ask one switch for everything, once, and print it."""
+    import asyncio
+
+    host, port = split(address)
+    with progress.status(f"asking {address}"):
+        answer = asyncio.run(poll_once(host, port, community, stats))
+    problems = answer.pop("problems")
+    for problem in problems:
+        progress.print(f"{address}: {problem}", markup=False)
+    if as_json:
+        print_json(answer)
+    else:
+        _print(answer)
+        if stats:
+            progress.print(_stats(answer["stats"]))
+    if problems and not all(answer[name] for name in ("devices", "interfaces", "counters")):
+        raise typer.Exit(1)
+
+
+async def poll_once(host: str, port: int, community: str, stats: bool = False) -> dict[str, Any]:
+    """Return the rows of each table that a switch gives, as plain JSON values, by table.
+
+    Besides: ``problems``, a list of sentences, and with ``stats`` the requests by table. The device is
+    called by its sysName, else by its address. Raises CorrelatorError where it does not answer.
+    """
+    from datetime import UTC, datetime
+
+    from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
+    from correlator.snmp.control import SnmpClient
+    from correlator.snmp.target import Community
+
+    target = SwitchTarget(host, host, port, Community(community))
+    tables: dict[str, pd.DataFrame] = {}
+    requests: dict[str, int] = {}
+    problems: list[str] = []
+    async with SnmpClient() as client:
+        for group in GROUPS:
+            poller = SwitchPoller(client, target, group)
+            (batch,) = await poller.poll(datetime.now(UTC), {})
+            told = _told(batch.tables["polls"])
+            if told and "devices" not in {**tables, **batch.tables}:
+                raise CorrelatorError(told)
+            problems += [told] if told else []
+            tables |= batch.tables
+            for table, count in poller.requests.items():
+                requests[table] = requests.get(table, 0) + count
+    answer: dict[str, Any] = {name: _rows(name, tables.get(name)) for name in TABLES}
+    _rename(answer, answer["devices"][0]["sys_name"] or host)
+    answer["problems"] = problems
+    return answer | ({"stats": {"requests": requests, "total": sum(requests.values())}} if stats else {})
+
+
+def split(address: str) -> tuple[str, int]:
+    """Return host and port of ADDRESS[:PORT]; an IPv6 address with a port stands in brackets.
+
+    Raises AddressError.
+    """
+    if address.startswith("["):
+        host, _, port = address[1:].partition("]")
+        port = port.removeprefix(":")
+    elif address.count(":") == 1:
+        host, _, port = address.partition(":")
+    else:
+        host, port = address, ""
+    if not host or (port and not (port.isdecimal() and 0 < int(port) <= HIGHEST_PORT)):
+        raise AddressError(f"{address!r} is no address; write HOST, HOST:PORT or [IPV6]:PORT")
+    return host, int(port or SNMP_PORT)
+
+
+def _told(polls: pd.DataFrame) -> str:
+    """Return what went wrong in a poll; empty where nothing did."""
+    import pandas as pd
+
+    error = polls["error"].iloc[0]
+    return "" if pd.isna(error) else str(error)
+
+
+def _rows(name: str, table: pd.DataFrame | None) -> Rows:
+    """Return a table's rows as JSON values: times as ISO 8601, counters exact, null for what is absent."""
+    from datetime import datetime
+
+    from correlator import frames
+
+    if table is None:
+        return []
+    rows: Rows = frames.to_arrow(name, table).to_pylist()
+    return [{k: v.isoformat() if isinstance(v, datetime) else v for k, v in row.items()} for row in rows]
+
+
+def _rename(answer: dict[str, Any], device: str) -> None:
+    for name in TABLES:
+        answer[name] = [row | {"device": device} for row in answer[name]]
+
+
+def _stats(stats: dict[str, Any]) -> Table:
+    table = Table(title=f"{stats['total']} requests", title_justify="left")
+    table.add_column("table")
+    table.add_column("requests", justify="right")
+    for name, count in stats["requests"].items():
+        table.add_row(name, str(count))
+    return table
+
+
+HEADINGS = ("interface", "alias", "status", "speed", "errors in", "errors out", "discards in", "discards out")
+LIGHT_HEADINGS = ("rx dBm", "tx dBm", "neighbor")
+TEXTS = ("interface", "alias", "status", "neighbor")
+
+
+def _print(answer: dict[str, Any]) -> None:
+    """Print the device, then a line for each interface with its errors, light and neighbour."""
+    device = answer["devices"][0]
+    for column in ("device", "sys_descr", "sys_location", "chassis_id", "profile"):
+        out.print(Text(f"{column.replace('_', ' '):14}{device[column] or '-'}"))
+    table = Table(show_edge=False, pad_edge=False)
+    for heading in (*HEADINGS, *LIGHT_HEADINGS):
+        table.add_column(heading, justify="left" if heading in TEXTS else "right", overflow="fold")
+    counters = {row["if_index"]: row for row in answer["counters"]}
+    for interface in answer["interfaces"]:
+        index = interface["if_index"]
+        light = [row for row in answer["optics"] if row["if_index"] == index]
+        behind = [row for row in answer["neighbors"] if row["if_index"] == index]
+        table.add_row(*map(Text, _line(interface, counters.get(index, {}), light, behind)))
+    out.print(table, width=None if out.is_terminal else PIPED_WIDTH)
+    out.print(f"{len(answer['stations'])} stations, {len(answer['arp'])} ARP entries")
+
+
+def _line(interface: dict[str, Any], counters: dict[str, Any], light: Rows, behind: Rows) -> list[str]:
+    counted = ("in_errors", "out_errors", "in_discards", "out_discards")
+    return [
+        interface["if_name"],
+        interface["if_alias"] or "",
+        interface["oper_status"] or "-" if interface["admin_status"] == "up" else "shut",
+        _speed(interface["speed_bps"]),
+        *(_or_dash(counters.get(name)) for name in counted),
+        " ".join(_dbm(row["rx_power_dbm"], row["no_light"]) for row in light if row["lane"]),
+        " ".join(_dbm(row["tx_power_dbm"], None) for row in light if row["lane"]),
+        ", ".join(_neighbor(row) for row in behind),
+    ]
+
+
+def _speed(bps: int | None) -> str:
+    return f"{bps / 1e9:g}G" if bps else "-"
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _dbm(power: float | None, no_light: bool | None) -> str:
+    if no_light:
+        return "dark"
+    return "-" if power is None else f"{power:.2f}"
+
+
+def _neighbor(row: dict[str, Any]) -> str:
+    who = row["remote_sys_name"] or row["remote_chassis_id"] or "?"
+    return f"{who} {row['remote_port_id'] or ''}".strip()
