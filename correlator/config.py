@@ -12,7 +12,7 @@ import os
 import re
 import typing
 from collections.abc import Iterable, Iterator
-from datetime import time
+from datetime import time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -255,7 +255,7 @@ class Config(Section):
         """
         from correlator.engine.cycle import Params
 
-        return typing.cast("EngineParams", _overridden(self, Params))
+        return typing.cast("EngineParams", _overridden(self, Params()))
 
     def _secret(self, what: str, own: Section, key: Key, general: Section, section: str) -> str | None:
         for place, at in ((own, key), (general, (section,))):
@@ -425,46 +425,49 @@ def _two_secrets(config: Config) -> Iterator[str]:
 # -- the engine's settings ------------------------------------------------------------------------
 
 
-def _overridden(config: Config, params: type[Any]) -> Any:
-    tree: dict[str, Any] = {}
+def _overridden(config: Config, params: Any) -> Any:
+    """Return the settings with each of ``config.engine`` put over them. Raises ConfigError."""
     for dotted, value in config.engine.items():
-        _check_setting(config, params, dotted)
-        branch = tree
-        *parents, last = dotted.split(".")
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[last] = value
-    try:
-        return TypeAdapter(params).validate_python(tree)
-    except ValidationError as error:
-        one = error.errors(include_input=False, include_url=False)[0]
-        dotted = ".".join(map(str, one["loc"]))
-        raise ConfigError(f"{config.where('engine', dotted)}: {one['msg'].lower()}") from None
-
-
-def _check_setting(config: Config, params: type[Any], dotted: str) -> None:
-    """Raise ConfigError unless ``dotted`` names a setting, and not a group of them."""
-    current: Any = params
-    for part in dotted.split("."):
-        hints = typing.get_type_hints(current) if dataclasses.is_dataclass(current) else {}
-        if part not in hints:
+        try:
+            params = _with(params, dotted.split("."), value)
+        except LookupError:
             close = difflib.get_close_matches(dotted, list(_settings(params)), n=1, cutoff=0.5)
-            remedy = f"did you mean {close[0]}?" if close else "docs/operations.md lists them"
-            raise ConfigError(f"{config.where('engine', dotted)}: the engine has no such setting; {remedy}")
-        current = hints[part]
-    if dataclasses.is_dataclass(current):
-        raise ConfigError(
-            f"{config.where('engine', dotted)}: this is a group; name one of its settings, "
-            f"such as {dotted}.{dataclasses.fields(current)[0].name}"
-        )
+            remedy = f"did you mean {close[0]}?" if close else f"known: {', '.join(_settings(params))}"
+            raise ConfigError(
+                f"{config.where('engine', dotted)}: the engine has no such setting; {remedy}"
+            ) from None
+        except ValidationError as error:
+            wrong = error.errors(include_input=False, include_url=False)[0]["msg"]
+            raise ConfigError(f"{config.where('engine', dotted)}: {wrong[0].lower()}{wrong[1:]}") from None
+    return params
 
 
-def _settings(params: type[Any], prefix: str = "") -> Iterator[str]:
-    for name, kind in typing.get_type_hints(params).items():
-        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-            yield from _settings(kind, f"{prefix}{name}.")
+def _with(params: Any, path: list[str], value: Any) -> Any:
+    """Return a dataclass with one setting changed; times are given in seconds.
+
+    Raises LookupError where the path leads to no setting, ValidationError where the value does not fit.
+    """
+    name, *rest = path
+    kind = typing.get_type_hints(type(params)).get(name) if dataclasses.is_dataclass(params) else None
+    if kind is None or bool(rest) != dataclasses.is_dataclass(kind):
+        raise LookupError(name)
+    if rest:
+        changed = _with(getattr(params, name), rest, value)
+    elif isinstance(kind, type) and issubclass(kind, timedelta):  # pandas has a kind of its own
+        changed = kind(seconds=TypeAdapter(Annotated[float, Field(gt=0)]).validate_python(value))
+    else:
+        changed = TypeAdapter(kind).validate_python(value)
+    return dataclasses.replace(params, **{name: changed})
+
+
+def _settings(params: Any, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all settings."""
+    for field in dataclasses.fields(params):
+        value = getattr(params, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _settings(value, f"{prefix}{field.name}.")
         else:
-            yield f"{prefix}{name}"
+            yield f"{prefix}{field.name}"
 
 
 # -- YAML with places -----------------------------------------------------------------------------

@@ -221,3 +221,30 @@ def test_without_a_file_the_usual_places_are_named(tmp_path, monkeypatch):
             find(None)
     (tmp_path / "correlator.yaml").write_text("")
     assert find(None) == Path("correlator.yaml")
+
+
+def test_settings_of_the_engine_are_put_over_its_defaults(write):
+    params = load(write("engine:\n  window: 25\n  incidents.bad_to_open: 5\n")).engine_params()
+    assert params.window.total_seconds() == 25
+    assert params.incidents.bad_to_open == 5
+    assert params.incidents.good_to_clear == type(params.incidents)().good_to_clear
+
+
+def test_every_setting_of_the_engine_can_be_configured():
+    from correlator.config import _settings, _with
+    from correlator.engine.cycle import Params
+
+    for dotted in _settings(Params()):
+        with pytest.raises(ValueError, match="validation error"):
+            _with(Params(), dotted.split("."), object())
+
+
+@pytest.mark.parametrize("wrong", ["incidents.bad_to_opne", "incidents", "window.x", "x"])
+def test_a_setting_that_the_engine_does_not_have_is_named_with_the_nearest(write, wrong):
+    said = refusal(write(f"engine:\n  {wrong}: 5\n"))
+    assert said.startswith(f"c.yaml:2: engine.{wrong}: the engine has no such setting; ")
+
+
+def test_a_setting_of_the_wrong_type_is_refused(write):
+    said = refusal(write("engine:\n  incidents.bad_to_open: often\n"))
+    assert said.startswith("c.yaml:2: engine.incidents.bad_to_open: input should be a valid integer")

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+from parts_of_a_chain import NOW, Poller, polls, reading
+
+from correlator.config import Config, Periods, Report, StateSection, StoreSection
+from correlator.ports import StoreError
+from correlator.service import Params, Service, stopped_by_signals
+
+SOON = Params(first_cycle=timedelta(0))
+LONG_ENOUGH_S = 30
+
+
+@pytest.fixture
+def config(tmp_path):
+    return Config(
+        store=StoreSection(path=tmp_path / "tables"),
+        state=StateSection(path=tmp_path / "state.sqlite"),
+        report=Report(directory=tmp_path / "reports", at=time(6), timezone="Europe/Berlin"),
+        periods=Periods(counters_s=1, cycle_s=1),
+    )
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """Let cycles do nothing but count."""
+
+    def _quiet(chain, conclude=lambda: None):
+        told = threading.Event()
+
+        def concluded(now):
+            told.set()
+            return conclude()
+
+        monkeypatch.setattr(chain, "conclude", concluded)
+        return told
+
+    return _quiet
+
+
+class Waiting(Poller):
+    """Says when it is asked; answers when it may."""
+
+    def __init__(self, name, batches=(), may=None):
+        super().__init__(name, batches)
+        self.asked = asyncio.Event()
+        self.may = may
+
+    async def poll(self, now, cursor):
+        self.asked.set()
+        if self.may:
+            await self.may.wait()
+        return await super().poll(now, cursor)
+
+
+class Clock:
+    def __init__(self, now):
+        self.time = now
+
+    def now(self):
+        return self.time
+
+
+async def until(told: threading.Event) -> None:
+    assert await asyncio.to_thread(told.wait, LONG_ENOUGH_S)
+
+
+async def run_until(service: Service, *conditions) -> None:
+    stop = asyncio.Event()
+    task = asyncio.create_task(service.run(stop))
+    for condition in conditions:
+        await asyncio.wait_for(condition, LONG_ENOUGH_S)
+    stop.set()
+    await asyncio.wait_for(task, LONG_ENOUGH_S)
+
+
+def test_the_service_polls_and_concludes_until_it_is_told_to_stop(chain, config, quiet, caplog):
+    async def story():
+        poller = Waiting("leaf1 counters", [reading("leaf1")])
+        chained = chain(counters=[poller])
+        concluded = quiet(chained)
+        caplog.set_level("INFO")
+        await run_until(Service(chained, config, params=SOON), poller.asked.wait(), until(concluded))
+
+    asyncio.run(story())
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("correlator")]
+    assert said[0] == "event=start switches=0 hosts=0"
+    assert said[-1] == "event=stop"
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_target_that_never_answers_does_not_hold_up_the_end(chain, config, quiet, caplog):
+    async def story():
+        poller = Waiting("leaf1 counters", may=asyncio.Event())
+        chained = chain(counters=[poller])
+        quiet(chained)
+        await run_until(Service(chained, config, params=SOON), poller.asked.wait())
+
+    asyncio.run(story())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_a_long_cycle_does_not_hold_up_polls(chain, config, quiet):
+    async def story():
+        enough = threading.Event()
+        poller = Waiting("leaf1 counters", [reading("leaf1")])
+        chained = chain(counters=[poller])
+        concluding = quiet(chained, lambda: enough.wait(LONG_ENOUGH_S))
+
+        async def polled_again():
+            asked = len(poller.cursors)
+            while len(poller.cursors) < asked + 2:
+                poller.asked.clear()
+                await poller.asked.wait()
+            enough.set()
+
+        await run_until(Service(chained, config, params=SOON), until(concluding), polled_again())
+        return chained
+
+    chained = asyncio.run(story())
+    assert chained.figures.registry.get_sample_value(
+        "correlator_polls_total", {"group": "counters", "outcome": "ok"}
+    )
+
+
+def test_a_store_that_fails_in_a_cycle_is_counted_and_the_service_goes_on(chain, config, quiet, caplog):
+    async def story():
+        times = []
+        again = threading.Event()
+
+        def fails():
+            times.append(1)
+            if len(times) > 1:
+                again.set()
+            raise StoreError("no space is left")
+
+        chained = chain()
+        quiet(chained, fails)
+        await run_until(Service(chained, config, params=SOON), until(again))
+        return chained
+
+    chained = asyncio.run(story())
+    assert chained.figures.registry.get_sample_value("correlator_store_errors_total") >= 2
+    assert caplog.text.count("no space is left") == 1
+
+
+def test_a_bug_in_a_step_is_loud_and_the_other_steps_go_on(chain, config, quiet, caplog):
+    async def story():
+        poller = Waiting("leaf1 counters", [reading("leaf1")])
+        chained = chain(counters=[poller])
+        broke = quiet(chained, lambda: 1 / 0)
+
+        async def polled_after():
+            await until(broke)
+            poller.asked.clear()
+            await poller.asked.wait()
+
+        await run_until(Service(chained, config, params=SOON), polled_after())
+        return chained
+
+    chained = asyncio.run(story())
+    assert "ZeroDivisionError" in caplog.text
+    assert chained.figures.registry.get_sample_value("correlator_bugs_total") >= 1
+
+
+@pytest.mark.parametrize(("hour", "written"), [(4, False), (8, True)])
+def test_a_report_that_was_due_while_the_service_was_down_is_written_at_its_start(
+    chain, store, config, hour, written
+):
+    now = datetime(2026, 11, 1, hour, tzinfo=UTC)  # in Berlin it is an hour later; reports are due at six
+    store.append("polls", polls("leaf1", now - timedelta(hours=10)), source="x", sequence=1)
+    service = Service(chain(), config, Clock(now))
+    asyncio.run(service._late_report())
+    path = config.report.directory / "2026-10-31.html"
+    assert path.exists() == written
+
+
+def test_without_a_single_poll_there_is_nothing_to_report_late(chain, config):
+    asyncio.run(Service(chain(), config, Clock(NOW + timedelta(hours=9)))._late_report())
+    assert not config.report.directory.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_set_the_event_that_ends_the_service(number):
+    async def story():
+        with stopped_by_signals() as stop:
+            os.kill(os.getpid(), number)
+            await asyncio.wait_for(stop.wait(), LONG_ENOUGH_S)
+            return stop.is_set()
+
+    assert asyncio.run(story())

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import date, timedelta
+
+import pytest
+from parts_of_a_chain import NOW
+
+from correlator import wiring
+from correlator.config import Cable, Config, ConfigError, Host, Report, StateSection, StoreSection, Switch
+from correlator.pipeline import COPY, HOSTS
+from correlator.ports import CorrelatorError
+
+
+@pytest.fixture
+def config(tmp_path):
+    def _config(**sections):
+        return Config(
+            store=StoreSection(path=tmp_path / "tables", keep_raw_days=3),
+            state=StateSection(path=tmp_path / "state.sqlite"),
+            report=Report(directory=tmp_path / "reports"),
+            **sections,
+        )
+
+    return _config
+
+
+def test_a_chain_has_a_poller_for_each_target_and_a_sink_for_each_receiver(config, monkeypatch):
+    monkeypatch.setenv("TOKEN", "t")
+    settings = config(
+        switches=(Switch(name="leaf1", address="127.0.0.1"), Switch(name="leaf2", address="127.0.0.1")),
+        hosts=(Host(name="node1", url="http://127.0.0.1:1", token_env="TOKEN"),),
+        alerts={"syslog": [{"address": "127.0.0.1", "name": "one"}, {"address": "127.0.0.1", "name": "two"}]},
+    )
+
+    async def names():
+        async with wiring.opened(settings) as chain:
+            pollers = {group: [p.name for p in pollers] for group, pollers in chain.pollers.items()}
+            return pollers, [sink.name for sink in chain.sinks]
+
+    pollers, sinks = asyncio.run(names())
+    assert pollers["optics"] == ["leaf1 optics", "leaf2 optics"]
+    assert set(pollers) == {"topology", "counters", "optics", HOSTS}
+    assert (pollers[HOSTS], sinks) == (["node1"], ["one", "two"])
+
+
+def test_a_secret_that_is_not_there_is_said_before_anything_starts(config, monkeypatch):
+    monkeypatch.delenv("TOKEN", raising=False)
+    settings = config(hosts=(Host(name="node1", url="http://127.0.0.1:1", token_env="TOKEN"),))
+
+    async def start():
+        async with wiring.opened(settings):
+            pass
+
+    with pytest.raises(ConfigError, match="the environment has no TOKEN"):
+        asyncio.run(start())
+
+
+def test_certificates_that_are_not_there_are_said(config, monkeypatch, tmp_path):
+    monkeypatch.setenv("TOKEN", "t")
+    settings = config(
+        hosts=(Host(name="n", url="https://n:1", token_env="TOKEN", ca_file=tmp_path / "no.pem"),)
+    )
+
+    async def start():
+        async with wiring.opened(settings):
+            pass
+
+    with pytest.raises(ConfigError, match="give certificates in PEM"):
+        asyncio.run(start())
+
+
+def test_rooms_are_given_what_is_configured(config):
+    settings = config(
+        periods={"window_s": 600, "at_once": 8},
+        cables=(Cable(a_device="a", a_if_name="1", b_device="b", b_if_name="2", a_panel="P1"),),
+    )
+    params = wiring.params(settings)
+    assert (params.window, params.at_once) == (timedelta(minutes=10), 8)
+    assert list(params.cables["a_panel"]) == ["P1"]
+
+
+def test_who_only_looks_queues_nothing(config):
+    settings = config()
+    assert wiring.open_state(settings).outgoing(COPY, 1) == []
+
+
+def test_a_report_is_written_where_it_is_configured_and_replaces_an_older_one(config):
+    settings = config()
+    store = wiring.open_store(settings)
+    paths = {wiring.write_report(store, settings, date(2026, 11, 1), NOW) for _ in range(2)}
+    (path,) = paths
+    assert path.name == "2026-11-01.html"
+    assert path.read_text().startswith("<!doctype html>")
+    assert [file.name for file in path.parent.iterdir()] == ["2026-11-01.html"]
+
+
+def test_a_report_that_cannot_be_written_says_so_in_one_sentence(config, tmp_path):
+    (tmp_path / "reports").write_text("a file where the folder should be")
+    settings = config()
+    with pytest.raises(CorrelatorError, match="make the report directory writable"):
+        wiring.write_report(wiring.open_store(settings), settings, date(2026, 11, 1), NOW)
