@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -164,7 +165,8 @@ def _print(answer: dict[str, Any]) -> None:
         light = [row for row in answer["optics"] if row["if_index"] == index]
         behind = [row for row in answer["neighbors"] if row["if_index"] == index]
         table.add_row(*map(Text, _line(interface, counters.get(index, {}), light, behind)))
-    out.print(table, width=None if out.is_terminal else PIPED_WIDTH)
+    wide = out if out.is_terminal else Console(width=PIPED_WIDTH, highlight=False)
+    wide.print(table)
     out.print(f"{len(answer['stations'])} stations, {len(answer['arp'])} ARP entries")
 
 

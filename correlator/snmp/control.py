@@ -346,7 +346,7 @@ def _received(*arguments: Any) -> None:
     if answer.done() or (failure and pdu is None):
         return  # the engine's own time-out; ours has passed already
     status = int(v2c.apiPDU.get_error_status(pdu))
-    error_index = int(v2c.apiPDU.get_error_index(pdu, muteErrors=True))
+    error_index = int(pdu.getComponentByPosition(2))  # pysnmp's getter wants varbinds beside it
     varbinds = [(tuple(oid), _plain(value)) for oid, value in v2c.apiPDU.get_varbinds(pdu)]
     answer.set_result(Answer(question, status, error_index, varbinds))
 

@@ -51,7 +51,7 @@ class Size:
 
     def too_big(self, asked: int) -> None:
         """Note that the device called ``asked`` varbinds too big."""
-        self.limit = max(1, min(self.limit, asked - 1))
+        self.limit = max(1, min(self.limit, asked * 3 // 4))
         self.ceiling = min(self.ceiling, self.limit)
         self.varbinds = max(1, min(self.varbinds, asked) // 2)
 

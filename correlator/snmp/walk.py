@@ -149,7 +149,7 @@ class Fetch:
         """
         scalars = len(self._scalars)
         begun = len(self._waiting) % self._width or self._width  # what is left of the first row
-        further = max(0, varbinds - scalars - begun) // self._width
+        further = max(0, min(varbinds, most) - scalars - begun) // self._width
         count = min(begun + further * self._width, max(1, most - scalars))
         cells = self._waiting[: -count - 1 : -1]
         return Get((*self._scalars, *(column + index for column, index in cells)))
