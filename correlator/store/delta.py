@@ -13,9 +13,10 @@ import pandas as pd
 from correlator import frames
 from correlator.model import utc
 from correlator.ports import Batch, StoreError
+from correlator.store.commit import Part
 from correlator.store.files import FileCache
 from correlator.store.params import Params
-from correlator.store.table import Part, StoredTable
+from correlator.store.table import StoredTable
 
 __all__ = ["DeltaStore", "Params"]
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -72,7 +71,8 @@ class FileCache:
         large = [file for file in files if file.size > self._max_file_bytes]
         parts = [table.select(columns) for table in small]
         if large:
-            parts.append(_scan(name, large, columns, _is_within(pc.field("at"), since, until)))
+            within = (pc.field("at") >= pa.scalar(since, AT)) & (pc.field("at") < pa.scalar(until, AT))
+            parts.append(_scan(name, large, columns, within))
         return from_stored(
             name, pa.concat_tables([stored_schema(name).empty_table().select(columns), *parts])
         )
@@ -111,9 +111,7 @@ def _within(table: pa.Table, file: DataFile, since: datetime, until: datetime) -
     if file.first is not None and file.last is not None and since <= file.first and file.last < until:
         return table
     # A mask, not an expression: an expression runs on several threads and shuffles rows of equal time.
-    return table.filter(_is_within(table.column("at"), since, until))
-
-
-def _is_within(at: pc.Expression | pa.ChunkedArray, since: datetime, until: datetime) -> Any:
-    begun = pc.greater_equal(at, pa.scalar(since, AT))
-    return pc.and_(begun, pc.less(at, pa.scalar(until, AT)))
+    at = table.column("at")
+    return table.filter(
+        pc.and_(pc.greater_equal(at, pa.scalar(since, AT)), pc.less(at, pa.scalar(until, AT)))
+    )

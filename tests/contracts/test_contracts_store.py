@@ -7,9 +7,12 @@ import pytest
 
 from correlator import frames
 from correlator.ports import Batch, Store
-from correlator.store.delta import DeltaStore
+from correlator.store.delta import DeltaStore, Params
 
-BACK_ENDS = {"delta": DeltaStore}
+BACK_ENDS = {
+    "delta": DeltaStore,
+    "delta, nothing in memory": lambda path: DeltaStore(path, Params(cache_file_mb=0)),
+}
 START = datetime(2026, 11, 1, 23, 50, tzinfo=UTC)
 LATER = START + timedelta(days=1)
 

@@ -15,8 +15,8 @@ from store_tables import END, START, counters, run
 
 from correlator import frames
 from correlator.ports import StoreError
-from correlator.store import table as table_module
-from correlator.store.columns import from_stored, stored_schema, to_stored
+from correlator.store import commit as commit_module
+from correlator.store.columns import from_stored, stored_schema, table_schema, to_stored
 from correlator.store.delta import DeltaStore, Params
 from correlator.store.log import log_file
 
@@ -67,8 +67,8 @@ def test_data_files_are_small_and_delta_encoded(store, tmp_path):
 def test_everything_is_on_the_disk_before_it_is_acknowledged(store, monkeypatch):
     append(store, 1)
     synced = []
-    real = table_module.sync
-    monkeypatch.setattr(table_module, "sync", lambda paths: synced.append(list(paths)) or real(synced[-1]))
+    real = commit_module.sync
+    monkeypatch.setattr(commit_module, "sync", lambda paths: synced.append(list(paths)) or real(synced[-1]))
     append(store, 2)
     data, log = synced
     assert [path.suffix for path in data] == [".parquet", ""]
@@ -111,10 +111,10 @@ def test_a_column_that_the_house_gained_is_added(store, tmp_path, monkeypatch):
     with monkeypatch.context() as past:
         past.setitem(frames.TABLES, "counters", older)
         stored_schema.cache_clear()
-        table_module.table_schema.cache_clear()
+        table_schema.cache_clear()
         append(DeltaStore(tmp_path), 1)
     stored_schema.cache_clear()
-    table_module.table_schema.cache_clear()
+    table_schema.cache_clear()
     assert append(store, 2)
     read = store.read("counters", START, END)
     assert list(read.columns) == table.columns
