@@ -1,0 +1,194 @@
+"""The world in motion: load, light, loss and work of the fabric, moved tick by tick as the story says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from correlator.fabric.background import Background, filling
+from correlator.fabric.dice import Dice, Floats
+from correlator.fabric.layout import Layout, Size, plan
+from correlator.fabric.light import Modules, Readings
+from correlator.fabric.links import Links
+from correlator.fabric.parameters import Physics
+from correlator.fabric.stories import Author, Fault, Story, StoryName, name_by_seed
+from correlator.fabric.traffic import Moment, Traffic, slowness
+from correlator.fabric.workload import Workload, workload
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a seed draws before anything moves."""
+
+    seed: int
+    physics: Physics
+    dice: Dice
+    layout: Layout
+    workload: Workload
+
+
+@dataclass
+class World:
+    """Everything that moves. Times are whole seconds since ``start``.
+
+    ``fault_from`` and ``fault_until`` bound the time in which the story's fault holds.
+    """
+
+    setting: Setting
+    start: datetime
+    wanted: StoryName | None
+    fault_dice: Dice
+    second: int = 0
+    story: Story = field(init=False)
+    readings: Readings = field(init=False)
+    fault_from: float = float("inf")
+    fault_until: float = float("inf")
+
+    def __post_init__(self) -> None:
+        layout, physics, dice = self.setting.layout, self.setting.physics, self.setting.dice
+        self.links = Links(layout, physics.wire, dice)
+        self.background = Background(layout, physics.wire, dice)
+        self.traffic = Traffic(layout, self.setting.workload, physics, dice)
+        self.story = self._story()
+        self.fault_from = self.story.fault.onset if self.story.fault else float("inf")
+        self.modules = self._modules()
+        self.streams = {link: filling(layout, link) for link in self._filled()}
+        self.links.cut_through = self._cut_through()
+        self.wander = dict.fromkeys(self.setting.workload.median_ms, 0.0)
+        self.new_pairs = self.traffic.begin(0)
+        self._read()
+
+    def _story(self) -> Story:
+        setting = self.setting
+        name = self.wanted or name_by_seed(setting.seed, setting.dice)
+        author = Author(
+            setting.layout,
+            setting.workload,
+            self.background,
+            setting.physics.trouble,
+            self.fault_dice,
+            self.traffic.segments_per_second(),
+        )
+        return author.story(name)
+
+    def _modules(self) -> Modules:
+        ports, decoys = self.setting.layout.ports, self.story.decoys
+        spare = decoys.shut | decoys.dark
+        optical = ("machine", "fabric", "peer", "nic")
+        fitted = np.array([port.kind in optical or port.number in spare for port in ports])
+        lit = np.array([port.number not in decoys.shut for port in ports])
+        return Modules(self.setting.layout, self.setting.physics.light, self.setting.dice, fitted, lit)
+
+    def _filled(self) -> set[int]:
+        """Return the links that streams fill, sometime."""
+        fault, busy = self.story.fault, self.story.decoys.busy
+        full = {fault.link} if fault and fault.kind == "congestion" and fault.link is not None else set()
+        return full | ({busy} if busy is not None else set())
+
+    def _cut_through(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+        layout = self.setting.layout
+        ends = [layout.switch_of(layout.receiver(link).number) for link in range(layout.links)]
+        return np.array([end in self.story.decoys.cut_through for end in ends] + [False], np.bool_)
+
+    @property
+    def interval(self) -> int:
+        """The length of an agent's interval, seconds; also how often modules are read."""
+        return self.setting.physics.work.interval_s
+
+    def tick(self, length: int) -> None:
+        """Move on by ``length`` seconds, at most to the end of the interval."""
+        self._disturb(length)
+        moment = Moment(self.second, length, self.day(self.second), self._slowness(length))
+        self.traffic.tick(self.links, moment)
+        self.second += length
+        if self.second % self.interval == 0:
+            self._read()
+
+    def begin_interval(self) -> None:
+        """Start the next interval: to be called when the last one's tally has been taken."""
+        self.new_pairs = self.traffic.begin(self.second)
+
+    def active(self, second: float) -> Fault | None:
+        """Return the fault that holds at ``second``, if one does."""
+        return self.story.fault if self.fault_from <= second < self.fault_until else None
+
+    def day(self, second: float) -> float:
+        """Return the factor on all traffic at a second of the run: a daily sine, and weekends."""
+        work, at = self.setting.physics.work, self.start + timedelta(seconds=second)
+        hour = at.hour + at.minute / 60
+        swing = 1.0 + work.day_swing * float(np.sin(2 * np.pi * (hour - 9) / 24))
+        return swing * (work.weekend if at.weekday() >= 5 else 1.0)
+
+    def day_second(self, second: float) -> float:
+        """Return seconds since midnight (UTC) of the first day."""
+        midnight = self.start.replace(hour=0, minute=0, second=0, microsecond=0)
+        return (self.start - midnight).total_seconds() + second
+
+    def losses(self, second: float) -> Floats:
+        """Return the share of frames that each directed link corrupts, "no link" included."""
+        loss, fault, sick = self.links.floor.copy(), self.active(second), self.story.decoys.sick
+        if sick is not None and second >= sick.since:
+            loss[sick.link] += sick.loss
+        if fault is not None and fault.kind == "dirty_connector" and fault.link is not None:
+            loss[fault.link] += fault.level
+        return loss
+
+    def dirt_db(self, second: float) -> Floats:
+        """Return the light that dirt takes from each directed link, dB."""
+        dirt, fault, sick = np.zeros(self.setting.layout.links), self.active(second), self.story.decoys.sick
+        if sick is not None and second >= sick.since:
+            dirt[sick.link] += sick.drop_db
+        if fault is not None and fault.kind == "dirty_connector" and fault.link is not None:
+            dirt[fault.link] += fault.drop_db
+        return dirt
+
+    def busy_bps(self, day: float) -> Floats:
+        """Return what the stream of the busy link puts on every link."""
+        decoys, zero = self.story.decoys, np.zeros(self.setting.layout.links)
+        if decoys.busy is None:
+            return zero
+        room = decoys.busy_load * self.links.speed[decoys.busy] - self.background.mean_bps(day)[decoys.busy]
+        return zero + self.streams[decoys.busy] * max(0.0, float(room))
+
+    def _disturb(self, length: int) -> None:
+        """Set loss, load, discards and queues for the next tick, and send what no container sends."""
+        self.links.loss = self.losses(self.second)
+        day = self.day(self.second)
+        streams = self.busy_bps(day)
+        fault = self.active(self.second)
+        if fault is not None and fault.kind == "congestion" and fault.link is not None:
+            # The streams fill what the others leave; a share `level` of all finds no room: ρ = 1/(1 − level).
+            others = self.background.mean_bps(day) * np.exp(self.background.wander)
+            wanted = self.links.speed[fault.link] / (1.0 - fault.level)
+            room = max(0.0, float(wanted - others[fault.link]))
+            streams = streams + self.streams[fault.link] * room
+        offered = self.background.offered_bps(self.second, length, day, streams)
+        self.links.load(np.append(offered, 0.0), np.append(self.background.octets, 1).astype(float))
+        self.background.send(self.links, offered, self.second, length)
+
+    def _slowness(self, length: int) -> Floats:
+        """Return the factor on each pair's service time: a slow wander, and the fault."""
+        work, fault = self.setting.physics.work, self.active(self.second)
+        rng, keep = self.setting.dice.stream("services", self.second), np.exp(-length / work.service_memory_s)
+        for name, value in self.wander.items():
+            fresh = float(rng.normal(0.0, work.service_noise))
+            self.wander[name] = float(keep * value + np.sqrt(1 - keep**2) * fresh)
+        levels = {name: float(np.exp(value)) for name, value in self.wander.items()}
+        if fault is not None and fault.kind == "slow_service":
+            slow = fault.container or str(fault.service)
+            levels[slow] = levels.get(slow, 1.0) * fault.level
+        return slowness(self.traffic.pairs, levels)
+
+    def _read(self) -> None:
+        self.readings = self.modules.read(
+            self.second, self.day_second(self.second), self.dirt_db(self.second)
+        )
+
+
+def setting(seed: int, size: Size, physics: Physics) -> Setting:
+    """Return what a seed draws for a fabric of a size."""
+    dice = Dice(seed)
+    layout = plan(size, dice, physics.wire)
+    return Setting(seed, physics, dice, layout, workload(layout, dice, physics.work))
