@@ -2,60 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from correlator.ports import Tables
-from correlator.reports.content import Blind, Fault, Period
+from correlator.reports.content import Blind, BlindKind, BlindSpot, Fault, Period
 from correlator.reports.tables import during, moment, newest, table, text
 from correlator.reports.watched import without_light
+from correlator.reports.words import many
 
 LEAST_EXPOSURE = 30
 """Exposures below which a pair has no usual yet."""
+
+MOST_SPOTS = 50
+"""Spots told of each kind; the rest is counted."""
 
 
 def blind(
     tables: Tables, seen: Sequence[Fault], unreadable: Sequence[str], period: Period
 ) -> tuple[Blind, ...]:
-    """Return everything that could not be seen on the day, kind by kind."""
-    found = list(_day(tables, period))
-    for look in _LOOKS:
-        found += look(tables, period)
-    found += _missing(seen)
-    found += [Blind("unreadable", id_, "its document is not that of a verdict") for id_ in unreadable]
-    return tuple(found)
+    """Return what could not be seen on the day, kind by kind; kinds without any spot are left out."""
+    polls = during(table(tables, "polls"), period)
+    found: dict[BlindKind, Iterable[BlindSpot]] = {
+        "day_not_over": _day_not_over(period),
+        "nothing_polled": _nothing_polled(polls, period),
+        "poll_gap": _poll_gaps(polls, "switch", period),
+        "agent_away": _poll_gaps(polls, "host", period),
+        "unmapped_host": _unmapped_hosts(tables, period),
+        "no_light": _dark(tables, period),
+        **_of_samples(tables, period),
+        "verdict_missing": _missing(seen),
+        "unreadable": (BlindSpot(id_, "its document is not that of a verdict") for id_ in unreadable),
+        "preloaded": _preloaded(tables, period),
+    }
+    listed = {kind: list(spots) for kind, spots in found.items()}
+    return tuple(
+        Blind(kind, len(spots), tuple(spots[:MOST_SPOTS])) for kind, spots in listed.items() if spots
+    )
 
 
-def _day(tables: Tables, period: Period) -> Iterator[Blind]:
+def _day_not_over(period: Period) -> Iterator[BlindSpot]:
     if period.now < period.until:
-        yield Blind("day_not_over", str(period.day), "the day is not over", period.end, period.until)
-    if period.now > period.since and not during(tables, "polls", period)["ok"].fillna(False).any():
-        yield Blind("nothing_polled", "all targets", "no successful poll on this day")
+        yield BlindSpot(period.day.isoformat(), "the rest of the day", period.end, period.until)
 
 
-def _poll_gaps(tables: Tables, period: Period) -> Iterator[Blind]:
+def _nothing_polled(polls: pd.DataFrame, period: Period) -> Iterator[BlindSpot]:
+    if period.now > period.since and not _good(polls).any():
+        yield BlindSpot("all targets", "no successful poll on this day")
+
+
+def _good(polls: pd.DataFrame) -> pd.Series[bool]:
+    return polls["ok"].fillna(False).astype(bool)
+
+
+def _poll_gaps(polls: pd.DataFrame, kind: str, period: Period) -> Iterator[BlindSpot]:
     """Yield the gaps that polls closed, those still open, and targets that failed now and then."""
-    polls = during(tables, "polls", period)
-    for (target, kind), rows in polls.groupby(["target", "kind"], sort=True):
+    for target, rows in polls[polls["kind"] == kind].groupby("target", sort=True):
         closed = rows[rows["gap_from"].notna()]
         for at, since in zip(closed["at"], closed["gap_from"], strict=True):
-            yield Blind("poll_gap", str(target), "no data", moment(since), moment(at))
-        if not bool(rows["ok"].fillna(False).iloc[-1]):
-            yield _open_gap(str(target), str(kind), rows, period)
-        elif failed := int((~rows["ok"].fillna(False)).sum()):
-            why = text(rows.loc[~rows["ok"].fillna(False), "error"].iloc[-1]) or "no reason given"
-            yield Blind("poll_gap", str(target), f"{failed} of {len(rows)} polls failed, last: {why}")
+            yield BlindSpot(str(target), "no data", moment(since), moment(at))
+        bad = rows[~_good(rows)]
+        if bad.empty:
+            continue
+        why = text(bad["error"].iloc[-1]) or "no reason given"
+        if bad.index[-1] == rows.index[-1]:
+            yield _open_gap(str(target), rows, why, period)
+        else:
+            yield BlindSpot(str(target), f"{len(bad)} of {many(len(rows), 'poll')} failed, last: {why}")
 
 
-def _open_gap(target: str, kind: str, rows: pd.DataFrame, period: Period) -> Blind:
-    good = rows.loc[rows["ok"].fillna(False), "at"]
-    why = text(rows["error"].iloc[-1]) or "no reason given"
-    since = moment(good.iloc[-1]) if len(good) else period.since
-    return Blind("agent_away" if kind == "host" else "poll_gap", target, why, since, period.end)
+def _open_gap(target: str, rows: pd.DataFrame, why: str, period: Period) -> BlindSpot:
+    good = rows.loc[_good(rows), "at"]
+    return BlindSpot(target, why, moment(good.iloc[-1]) if len(good) else period.since, period.end)
 
 
-def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[Blind]:
+def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[BlindSpot]:
     """Yield hosts that nothing ties to a switch port: neither LLDP, nor a MAC address, nor a cable."""
     hosts = newest(tables, "hosts", period)
     neighbors = newest(tables, "neighbors", period)
@@ -68,76 +90,76 @@ def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[Blind]:
     for host, nics in hosts.groupby("host", sort=True):
         names = {host, *nics["hostname"].dropna(), *nics["mac"].dropna(), *nics["machine_id"].dropna()}
         if not names & heard and nics[["lldp_chassis_id", "lldp_sys_name"]].isna().all(axis=None):
-            yield Blind("unmapped_host", str(host), "no switch port is known for it")
+            yield BlindSpot(str(host), "no switch port is known for it")
 
 
-def _dark(tables: Tables, period: Period) -> Iterator[Blind]:
+def _dark(tables: Tables, period: Period) -> Iterator[BlindSpot]:
     for device, rows in without_light(tables, period).groupby("device", sort=True):
         names = ", ".join(rows["if_name"].sort_values())
-        yield Blind("no_light", str(device), f"{len(rows)} interfaces up without a light reading: {names}")
+        yield BlindSpot(str(device), f"{many(len(rows), 'interface')} up without a light reading: {names}")
 
 
-def _pairs_without_usual(tables: Tables, period: Period) -> Iterator[Blind]:
+def _of_samples(tables: Tables, period: Period) -> dict[BlindKind, Iterable[BlindSpot]]:
+    samples = during(table(tables, "pair_samples"), period)
+    return {
+        "no_usual": _pairs_without_usual(samples, tables, period),
+        "unknown_peer": _unknown_peers(samples),
+        "incomplete_samples": _incomplete(samples),
+    }
+
+
+def _pairs_without_usual(samples: pd.DataFrame, tables: Tables, period: Period) -> Iterator[BlindSpot]:
     """Yield service pairs between two hosts with too little past to be judged against."""
-    samples = during(tables, "pair_samples", period)
-    clients = samples[(samples["role"] == "client") & samples["peer_container_id"].notna()]
+    keys = ["src_host", "dst_host", "src_service", "dst_service"]
+    hours = table(tables, "pair_hours")
+    past = hours[hours["metric"] == "retransmissions"].groupby(keys, as_index=False)["exposure"].sum()
+    known = past.loc[past["exposure"] >= LEAST_EXPOSURE, keys]
+    talked = _service_pairs(samples, tables, period).merge(known, how="left", indicator="known")
+    new = talked.loc[talked["known"] == "left_only", keys].dropna().sort_values(keys)
+    for src_host, dst_host, src, dst in new.itertuples(index=False, name=None):
+        said = f"fewer than {LEAST_EXPOSURE} segments in the hours before"
+        yield BlindSpot(f"{src} on {src_host} to {dst} on {dst_host}", said)
+
+
+def _service_pairs(samples: pd.DataFrame, tables: Tables, period: Period) -> pd.DataFrame:
+    """Return who talked to whom: hosts and services of clients and servers, each pair once."""
     containers = newest(tables, "containers", period).drop_duplicates("container_id", keep="last")
-    names = containers["service"].where(containers["service"].notna(), containers["name"])
+    names = containers["service"].fillna(containers["name"])
     service = dict(zip(containers["container_id"], names, strict=True))
-    seen = pd.DataFrame(
+    columns = ["host", "peer_host", "container_id", "peer_container_id"]
+    ends = samples.loc[samples["role"] == "client", columns].dropna().drop_duplicates()
+    return pd.DataFrame(
         {
-            "src_host": clients["host"],
-            "dst_host": clients["peer_host"],
-            "src_service": clients["container_id"].map(service),
-            "dst_service": clients["peer_container_id"].map(service),
+            "src_host": ends["host"],
+            "dst_host": ends["peer_host"],
+            "src_service": ends["container_id"].map(service),
+            "dst_service": ends["peer_container_id"].map(service),
         }
     ).drop_duplicates()
-    hours = table(tables, "pair_hours")
-    keys = list(seen.columns)
-    past = hours[hours["metric"] == "retransmissions"].groupby(keys, as_index=False)["exposure"].sum()
-    known = past[past["exposure"] >= LEAST_EXPOSURE][keys]
-    new = seen.merge(known, how="left", indicator="known")
-    for _, row in new[new["known"] == "left_only"].dropna(subset=keys).sort_values(keys).iterrows():
-        pair = f"{row['src_service']} on {row['src_host']} to {row['dst_service']} on {row['dst_host']}"
-        yield Blind("no_usual", pair, f"fewer than {LEAST_EXPOSURE} segments in the past hours")
 
 
-def _unknown_peers(tables: Tables, period: Period) -> Iterator[Blind]:
-    samples = during(tables, "pair_samples", period)
-    for host, rows in samples[samples["peer_container_id"].isna()].groupby("host", sort=True):
-        peers = rows["peer_wire_address"].nunique()
-        yield Blind(
-            "unknown_peer", str(host), f"{peers} addresses talked to belong to no container known here"
-        )
+def _unknown_peers(samples: pd.DataFrame) -> Iterator[BlindSpot]:
+    lonely = samples.loc[samples["peer_container_id"].isna(), ["host", "peer_wire_address"]]
+    for host, peers in lonely.groupby("host", sort=True)["peer_wire_address"].nunique().items():
+        yield BlindSpot(str(host), f"{many(int(peers), 'peer')} that no known container stands behind")
 
 
-def _incomplete(tables: Tables, period: Period) -> Iterator[Blind]:
-    samples = during(tables, "pair_samples", period)
-    partial = samples[~samples["complete"].fillna(True)]
-    for (host, why), rows in partial.groupby(["host", partial["why_incomplete"].fillna("no reason given")]):
-        yield Blind("incomplete_samples", str(host), f"{len(rows)} samples incomplete: {why}")
+def _incomplete(samples: pd.DataFrame) -> Iterator[BlindSpot]:
+    partial = samples.loc[~samples["complete"].fillna(True).astype(bool), ["host", "why_incomplete"]]
+    reasons = partial.fillna({"why_incomplete": "no reason given"}).value_counts(sort=False)
+    for host, why, rows in reasons.sort_index().reset_index().itertuples(index=False, name=None):
+        yield BlindSpot(str(host), f"{many(int(rows), 'sample')} incomplete: {why}")
 
 
-def _preloaded(tables: Tables, period: Period) -> Iterator[Blind]:
+def _preloaded(tables: Tables, period: Period) -> Iterator[BlindSpot]:
     notes = newest(tables, "annotations", period)
     notes = notes[notes["kind"] == "preloaded"].sort_values("subject", kind="stable")
     for subject, by, why in zip(notes["subject"], notes["by"], notes["why"], strict=True):
         said = f"its history was preloaded by {text(by) or 'somebody'}"
-        yield Blind("preloaded", str(subject), f"{said}: {why}" if text(why) else said)
+        yield BlindSpot(str(subject), f"{said}: {why}" if text(why) else said)
 
 
-def _missing(seen: Sequence[Fault]) -> Iterator[Blind]:
+def _missing(seen: Sequence[Fault]) -> Iterator[BlindSpot]:
     for said in sorted({missing for fault in seen for missing in fault.verdict.missing}):
         about = next(fault.verdict for fault in seen if said in fault.verdict.missing)
-        yield Blind("verdict_missing", str(about.link or about.id), said)
-
-
-_LOOKS: tuple[Callable[[Tables, Period], Iterator[Blind]], ...] = (
-    _poll_gaps,
-    _unmapped_hosts,
-    _dark,
-    _pairs_without_usual,
-    _unknown_peers,
-    _incomplete,
-    _preloaded,
-)
+        yield BlindSpot(str(about.link or about.id), said)

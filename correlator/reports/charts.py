@@ -1,4 +1,4 @@
-"""The pictures: light and lost packets over time, response times before and now. Numbers in, inline SVG out.
+"""The pictures of a blamed link: its light and the packets it lost. Numbers in, inline SVG out.
 
 Each picture has a title and a description; hues only repeat what dash, label or place already say.
 """
@@ -7,112 +7,88 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from markupsafe import Markup
 
 from correlator.reports import svg
-from correlator.reports.content import Light, Period, Rate, Series, SlowPair, Talk, Trace
-from correlator.reports.svg import Scale, Span
-from correlator.reports.words import Clock, decimals, end_name, power_of_ten, rare, significant
+from correlator.reports.content import Light, Period, Rate, Trace
+from correlator.reports.svg import Scale
+from correlator.reports.timeline import (
+    BOTTOM,
+    LEFT,
+    RIGHT,
+    TOP,
+    Timeline,
+    axes,
+    labels,
+    onset_mark,
+    picture,
+    silences,
+    strokes,
+    timeline,
+)
+from correlator.reports.words import decimals, end_name, power_of_ten, rare
 
-WIDTH, HEIGHT = 440.0, 216.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 356.0, 22.0, 180.0
-"""The plot's box; to its right stand the lines' labels, below it the clock."""
-
-DAYS_WIDTH, BETWEEN = 92.0, 12.0
-"""Width of the panel of the days before, and the break between it and the day."""
-
-SILENCE = 2.5
-"""Usual steps without a reading after which the line is broken and the gap is hatched."""
-
-ZERO_ROW = 14.0
+ZERO_ROW = 16.0
 """Height of the row below a logarithmic axis on which zeros are drawn."""
 
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """Where time runs: one panel, or two where there are hours of the days before."""
-
-    days: Span | None
-    day: Span | None
-    clock: Clock
-    onset: datetime | None
-
-    @property
-    def panels(self) -> list[Span]:
-        """The panels that there are, left to right."""
-        return [panel for panel in (self.days, self.day) if panel]
-
-
-def frame(traces: Sequence[Trace], onset: datetime | None, period: Period) -> Frame:
-    """Return the panels that hold all the given traces."""
-    hours = [trace.hours for trace in traces if trace.hours]
-    minutes = [trace.minutes for trace in traces if trace.minutes]
-    days = day = None
-    split = LEFT + DAYS_WIDTH if minutes else RIGHT
-    if hours:
-        days = _span(hours, LEFT, split)
-    if minutes:
-        day = _span(minutes, split + BETWEEN if hours else LEFT, RIGHT)
-    return Frame(days, day, Clock(period.timezone), onset)
-
-
-def _span(series: Sequence[Series], left: float, right: float) -> Span:
-    since, until = min(one.start for one in series), max(one.end for one in series)
-    if since == until:
-        since, until = since - timedelta(minutes=1), until + timedelta(minutes=1)
-    return Span(since, until, left, right)
+FAR_BELOW_DB = 8.0
+"""Thresholds further than this below all light are left out: they would flatten what happened."""
 
 
 def light_chart(
     light: Light, both: Sequence[Light], onset: datetime | None, period: Period, uid: str
 ) -> Markup:
-    """Return the picture of one direction's light. ``both`` directions share their scales."""
-    over = frame([trace for one in both for trace in (one.tx, one.rx)], onset, period)
+    """Return the picture of one direction's light; ``both`` directions share their scales."""
+    over = timeline([trace for one in both for trace in (one.tx, one.rx)], onset, period)
     scale = _light_scale(both)
+    ticks = [(scale(value), decimals(value, 0)) for value in svg.round_steps(scale.low, scale.high, 5)]
+    named = (("Tx", "tx", light.tx), ("Rx", "rx", light.rx))
+    ends = [
+        (scale(last), f"{said} {decimals(last, 1)}", f"label-{class_}")
+        for said, class_, trace in named
+        if (last := last_reading(trace)) is not None
+    ]
+    levels = _levels(light, scale)
     marks = [
-        *_axes(
-            over, scale, [(value, decimals(value, 0)) for value in svg.round_steps(scale.low, scale.high, 5)]
-        ),
-        *_silences(over, light.rx, uid),
-        *_thresholds(light, over, scale),
-        *_onset(over),
+        *axes(over, ticks),
+        *silences(over, light.rx, uid),
+        *(svg.line(LEFT, y, RIGHT, y, "threshold") for y, _, _ in levels),
+        *onset_mark(over),
         *_lines(over, light.tx, scale, "tx"),
         *_lines(over, light.rx, scale, "rx"),
-        *_labels([("Tx", "tx", light.tx), ("Rx", "rx", light.rx)], scale),
+        *labels([*ends, *levels]),
     ]
-    return _picture(uid, _light_title(light), _light_description(light, over), marks)
+    return picture(uid, _light_title(light), _light_description(light, over), marks)
 
 
 def _light_title(light: Light) -> str:
     return f"Light from {end_name(light.sender)} to {end_name(light.receiver)}, lane {light.lane}, in dBm"
 
 
-def _light_description(light: Light, over: Frame) -> str:
+def _light_description(light: Light, over: Timeline) -> str:
     said = [
-        f"{side} now {_now(trace)} dBm" for side, trace in (("Tx", light.tx), ("Rx", light.rx)) if _now(trace)
+        f"{side} now {decimals(last, 1)} dBm"
+        for side, trace in (("Tx", light.tx), ("Rx", light.rx))
+        if (last := last_reading(trace)) is not None
     ]
     if light.lost_before_db is not None and light.lost_now_db is not None:
-        said.append(
-            f"lost on the way {light.lost_before_db:.1f} dB before and {light.lost_now_db:.1f} dB now"
-        )
-    if over.onset:
-        said.append(f"onset {over.clock.when(over.onset)}")
-    return "; ".join(said) or "no readings"
+        said.append(f"lost on the way {light.lost_before_db:.1f} dB before, {light.lost_now_db:.1f} dB now")
+    return _described(said, over)
 
 
-def _now(trace: Trace) -> str:
-    last = _last(trace)
-    return decimals(last, 1) if last is not None else ""
+def _described(said: Sequence[str], over: Timeline) -> str:
+    onset = [f"onset {over.clock.when(over.onset)}"] if over.onset else []
+    return "; ".join([*said, *onset]) or "no readings"
 
 
-def _last(trace: Trace) -> float | None:
+def last_reading(trace: Trace) -> float | None:
+    """Return the newest value of a trace."""
     for series in (trace.minutes, trace.hours):
-        values = [value for value in series.values if value is not None] if series else []
-        if values:
-            return values[-1]
+        for value in reversed(series.values if series else ()):
+            if value is not None:
+                return value
     return None
 
 
@@ -122,269 +98,99 @@ def _values(traces: Iterable[Trace]) -> list[float]:
 
 
 def _light_scale(both: Sequence[Light]) -> Scale:
-    """Return a scale for all the light of a link, low thresholds included unless they lie far below."""
+    """Return a scale for all the light of a link, with the low thresholds unless they lie far below."""
     values = _values(trace for light in both for trace in (light.tx, light.rx)) or [0.0]
     low, high = min(values), max(values)
-    near = [
-        level
-        for light in both
-        for level in (light.thresholds.low_warn, light.thresholds.low_alarm)
-        if level is not None and low - 8 <= level <= high
-    ]
-    low = min([low, *near])
+    known = (level for light in both for level in (light.thresholds.low_warn, light.thresholds.low_alarm))
+    low = min([low, *(level for level in known if level is not None and level >= low - FAR_BELOW_DB)])
     margin = max(0.5, (high - low) * 0.08)
     return Scale(low - margin, high + margin, BOTTOM, TOP)
 
 
-def _thresholds(light: Light, over: Frame, scale: Scale) -> list[Markup]:
-    marks = []
-    levels = (("low warning", light.thresholds.low_warn), ("low alarm", light.thresholds.low_alarm))
-    for label, level in levels:
-        if level is not None and scale.holds(level):
-            marks.append(svg.line(LEFT, scale(level), RIGHT, scale(level), "threshold"))
-            marks.append(svg.text(RIGHT + 5, scale(level) + 4, label, "threshold-label"))
-    return marks
+def _levels(light: Light, scale: Scale) -> list[tuple[float, str, str]]:
+    """Return the receiver's low thresholds on the scale: pixel, label, class."""
+    known = (("low warning", light.thresholds.low_warn), ("low alarm", light.thresholds.low_alarm))
+    return [
+        (scale(level), label, "label-level")
+        for label, level in known
+        if level is not None and scale.holds(level)
+    ]
+
+
+def _lines(over: Timeline, trace: Trace, scale: Scale, class_: str) -> list[Markup]:
+    return [
+        svg.path([[(panel(at), scale(value)) for at, value in stroke] for stroke in strokes(series)], class_)
+        for panel, series in over.parts(trace)
+    ]
 
 
 def rate_chart(rate: Rate, both: Sequence[Rate], onset: datetime | None, period: Period, uid: str) -> Markup:
     """Return the picture of one direction's lost packets, on a logarithmic scale with a row for zero."""
-    over = frame([one.trace for one in both], onset, period)
+    over = timeline([one.trace for one in both], onset, period)
     low, high = _decades(both)
     scale = Scale(low, high, BOTTOM - ZERO_ROW, TOP)
-    ticks = [(float(e), power_of_ten(e)) for e in range(low, high + 1, 1 + (high - low) // 6)]
+    every = 1 + (high - low) // 5
+    ticks = [(scale(exponent), power_of_ten(exponent)) for exponent in range(low, high + 1, every)]
     marks = [
-        *_axes(over, scale, ticks),
-        svg.line(LEFT, BOTTOM, RIGHT, BOTTOM, "grid"),
-        svg.text(LEFT - 6, BOTTOM + 4, "0", "tick", "end"),
-        *_silences(over, rate.trace, uid),
-        *_onset(over),
+        *axes(over, [*ticks, (BOTTOM, "0")]),
+        *silences(over, rate.trace, uid),
+        *onset_mark(over),
         *_rate_lines(over, rate.trace, scale),
-        *_rate_label(rate, scale),
+        *labels(_rate_label(rate, scale)),
     ]
-    return _picture(uid, _rate_title(rate), _rate_description(rate, over), marks)
+    return picture(uid, _rate_title(rate), _rate_description(rate, over), marks)
 
 
 def _rate_title(rate: Rate) -> str:
     return f"Share of packets with {rate.counted} at {end_name(rate.end)}"
 
 
-def _rate_description(rate: Rate, over: Frame) -> str:
-    said = [
-        f"{rare(share.ratio)} {when}"
-        for share, when in ((rate.before, "before the onset"), (rate.now, "since"))
-        if share
-    ]
-    if over.onset:
-        said.append(f"onset {over.clock.when(over.onset)}")
-    return "; ".join(said) or "no readings"
+def _rate_description(rate: Rate, over: Timeline) -> str:
+    known = ((rate.before, "before the onset"), (rate.now, "since"))
+    return _described([f"{rare(share.ratio)} {when}" for share, when in known if share], over)
 
 
 def _decades(both: Sequence[Rate]) -> tuple[int, int]:
-    """Return the powers of ten that hold all shares above zero: three at least."""
+    """Return the powers of ten that hold all shares above zero: three decades at least."""
     shares = [value for value in _values(rate.trace for rate in both) if value > 0] or [1e-6]
     low, high = math.floor(math.log10(min(shares))), math.ceil(math.log10(max(shares)))
     return (low, high) if high - low >= 3 else (high - 3, high)
 
 
-def _rate_lines(over: Frame, trace: Trace, scale: Scale) -> list[Markup]:
-    """Return shares above zero as one line, zeros as another on their own row."""
+def _rate_lines(over: Timeline, trace: Trace, scale: Scale) -> list[Markup]:
+    """Return shares above zero as one line, zeros as another on a row of their own."""
     marks = []
-    for panel, series in _drawn(over, trace):
-        strokes = _strokes(series)
-        above = [[(panel(at), scale(math.log10(v))) for at, v in s] for s in _split(strokes, zero=False)]
-        zeros = [[(panel(at), BOTTOM) for at, _ in s] for s in _split(strokes, zero=True)]
-        marks += [svg.path(zeros, "zeros"), svg.path(above, "rx")]
+    for panel, series in over.parts(trace):
+        zeros: list[list[tuple[float, float]]] = []
+        above: list[list[tuple[float, float]]] = []
+        for stroke in strokes(series):
+            for kind, run in _runs(stroke):
+                if kind == 0:
+                    zeros.append([(panel(at), BOTTOM) for at, _ in run])
+                else:
+                    above.append([(panel(at), scale(math.log10(value))) for at, value in run])
+        lone = [run for run in above if len(run) == 1]
+        lines = [run for run in above if len(run) > 1]
+        marks += [svg.path(zeros, "zeros"), svg.path(lines, "rx"), svg.path(lone, "rx dots")]
     return marks
 
 
-def _split(
-    strokes: Iterable[Sequence[tuple[datetime, float]]], zero: bool
-) -> list[list[tuple[datetime, float]]]:
-    """Return the stretches of the strokes whose values are zero, or are above it."""
-    found: list[list[tuple[datetime, float]]] = []
-    for stroke in strokes:
-        run: list[tuple[datetime, float]] = []
-        for at, value in stroke:
-            if (value == 0) == zero:
-                run.append((at, value))
-            elif run:
-                found.append(run)
-                run = []
-        found.append(run)
-    return [run for run in found if run]
+def _runs(stroke: Sequence[tuple[datetime, float]]) -> list[tuple[int, list[tuple[datetime, float]]]]:
+    """Return a stroke cut where it changes between zero (0) and above (1)."""
+    runs: list[tuple[int, list[tuple[datetime, float]]]] = []
+    for at, value in stroke:
+        kind = int(value > 0)
+        if not runs or runs[-1][0] != kind:
+            runs.append((kind, []))
+        runs[-1][1].append((at, value))
+    return runs
 
 
-def _rate_label(rate: Rate, scale: Scale) -> list[Markup]:
-    last = _last(rate.trace)
+def _rate_label(rate: Rate, scale: Scale) -> list[tuple[float, str, str]]:
+    last = last_reading(rate.trace)
     if last is None:
-        return [svg.text(RIGHT + 5, (TOP + BOTTOM) / 2, "no readings", "label-muted")]
+        return [((TOP + BOTTOM) / 2, "no readings", "tick")]
     if last == 0:
-        return [svg.text(RIGHT + 5, BOTTOM - 4, "now none", "label-muted")]
+        return [(BOTTOM, "none now", "label-level")]
     y = scale(math.log10(last))
-    return [svg.text(RIGHT + 5, y, "now", "label-rx"), svg.text(RIGHT + 5, y + 14, rare(last), "label-rx")]
-
-
-def _axes(over: Frame, scale: Scale, ticks: Sequence[tuple[float, str]]) -> list[Markup]:
-    marks = []
-    for value, label in ticks:
-        y = scale(value)
-        marks += [svg.line(panel.left, y, panel.right, y, "grid") for panel in over.panels]
-        marks.append(svg.text(LEFT - 6, y + 4, label, "tick", "end"))
-    return marks + _time_axis(over)
-
-
-def _time_axis(over: Frame) -> list[Markup]:
-    marks = []
-    if over.days:
-        since, until = over.clock.day(over.days.since), over.clock.day(over.days.until)
-        marks.append(svg.text(over.days.left, BOTTOM + 18, since, "tick"))
-        if until != since:
-            marks.append(svg.text(over.days.right, BOTTOM + 18, until, "tick", "end"))
-        marks.append(svg.text(over.days.left, BOTTOM + 32, "hours", "tick"))
-    if over.day:
-        local = over.clock.local
-        for moment in svg.clock_steps(local(over.day.since), local(over.day.until), 4):
-            marks.append(svg.line(over.day(moment), BOTTOM, over.day(moment), BOTTOM + 4, "axis"))
-            marks.append(svg.text(over.day(moment), BOTTOM + 18, f"{moment:%H:%M}", "tick", "middle"))
-    return marks
-
-
-def _onset(over: Frame) -> list[Markup]:
-    panel = next((one for one in reversed(over.panels) if over.onset and one.holds(over.onset)), None)
-    if panel is None or over.onset is None:
-        return []
-    x = panel(over.onset)
-    anchor = "start" if x < (LEFT + RIGHT) / 2 else "end"
-    said = f"onset {over.clock.time(over.onset)}"
-    return [
-        svg.line(x, TOP - 8, x, BOTTOM, "onset"),
-        svg.text(x + (4 if anchor == "start" else -4), TOP - 10, said, "onset-label", anchor),
-    ]
-
-
-def _drawn(over: Frame, trace: Trace) -> list[tuple[Span, Series]]:
-    pairs = ((over.days, trace.hours), (over.day, trace.minutes))
-    return [(panel, series) for panel, series in pairs if panel and series]
-
-
-def _lines(over: Frame, trace: Trace, scale: Scale, class_: str) -> list[Markup]:
-    return [
-        svg.path([[(panel(at), scale(value)) for at, value in stroke] for stroke in _strokes(series)], class_)
-        for panel, series in _drawn(over, trace)
-    ]
-
-
-def _strokes(series: Series) -> list[list[tuple[datetime, float]]]:
-    """Return the readings as unbroken stretches: a null or a silence ends one."""
-    strokes: list[list[tuple[datetime, float]]] = [[]]
-    silence = timedelta(seconds=series.step_s * SILENCE)
-    for at, value in series.readings():
-        if value is None or (strokes[-1] and at - strokes[-1][-1][0] > silence):
-            strokes.append([])
-        if value is not None:
-            strokes[-1].append((at, value))
-    return [stroke for stroke in strokes if stroke]
-
-
-def _silences(over: Frame, trace: Trace, uid: str) -> list[Markup]:
-    """Return hatched boxes where nothing is known, which is not the same as zero."""
-    marks = []
-    for panel, series in ((over.days, trace.hours), (over.day, trace.minutes)):
-        if panel is None:
-            continue
-        for left, right in _holes(panel, series):
-            if right - left >= 1:
-                marks.append(
-                    svg.element(
-                        "rect",
-                        x=left,
-                        y=TOP,
-                        width=right - left,
-                        height=BOTTOM - TOP,
-                        fill=f"url(#{uid}-hatch)",
-                    )
-                )
-            if right - left >= 46:
-                middle = (left + right) / 2
-                marks.append(svg.text(middle, (TOP + BOTTOM) / 2, "no data", "hole-label", "middle"))
-    return marks
-
-
-def _holes(panel: Span, series: Series | None) -> list[tuple[float, float]]:
-    strokes = _strokes(series) if series else []
-    edges = [panel.left]
-    for stroke in strokes:
-        edges += [panel(stroke[0][0]), panel(stroke[-1][0])]
-    edges.append(panel.right)
-    return [(left, right) for left, right in zip(edges[::2], edges[1::2], strict=True) if right > left]
-
-
-def _labels(named: Sequence[tuple[str, str, Trace]], scale: Scale) -> list[Markup]:
-    """Return each line's name and last value at its end, kept apart where the lines meet."""
-    ends = [
-        (scale(last), said, class_, last)
-        for said, class_, trace in named
-        if (last := _last(trace)) is not None
-    ]
-    marks, lowest = [], -math.inf
-    for y, said, class_, last in sorted(ends):
-        lowest = max(y + 4, lowest + 15)
-        marks.append(svg.text(RIGHT + 5, lowest, f"{said} {decimals(last, 1)}", f"label-{class_}"))
-    return marks
-
-
-def _picture(uid: str, title: str, description: str, marks: Iterable[Markup]) -> Markup:
-    hatch = svg.element(
-        "pattern",
-        svg.element("path", d="M0 6L6 0", class_="hatch"),
-        id=f"{uid}-hatch", width=6, height=6, patternUnits="userSpaceOnUse",
-    )  # fmt: skip
-    return svg.element(
-        "svg",
-        svg.element("title", title, id=f"{uid}-title"),
-        svg.element("desc", description, id=f"{uid}-desc"),
-        svg.element("defs", hatch),
-        *marks,
-        viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}", role="img", class_="chart",
-        aria_labelledby=f"{uid}-title {uid}-desc",
-    )  # fmt: skip
-
-
-BAR_WIDTH, BAR_HEIGHT = 132.0, 30.0
-
-
-def response_bars(pair: SlowPair, longest_ms: float) -> Markup:
-    """Return a pair's time to a response before (upper bar) and now (lower), its two parts apart."""
-    scale = Scale(0, longest_ms or 1, 0, BAR_WIDTH)
-    marks = [
-        mark for row, talk in enumerate((pair.before, pair.now)) for mark in _bar(talk, row * 16.0, scale)
-    ]
-    said = ", ".join(
-        f"{when} {significant(talk.response_ms)} ms"
-        for when, talk in (("before", pair.before), ("now", pair.now))
-        if talk and talk.response_ms is not None
-    )
-    return svg.element(
-        "svg",
-        svg.element("title", f"Time to a response: {said or 'not measured'}"),
-        *marks,
-        viewBox=f"0 0 {BAR_WIDTH:g} {BAR_HEIGHT:g}", role="img", class_="bars",
-    )  # fmt: skip
-
-
-def _bar(talk: Talk | None, y: float, scale: Scale) -> list[Markup]:
-    if talk is None or talk.response_ms is None:
-        return [svg.line(0.0, y + 7, BAR_WIDTH, y + 7, "bar-unknown")]
-    if talk.network_ms is None:
-        return [svg.element("rect", x=0, y=y, width=scale(talk.response_ms), height=13, class_="bar-whole")]
-    network, service = scale(talk.network_ms), scale(talk.service_ms or 0)
-    return [
-        svg.element("rect", x=0, y=y, width=network, height=13, class_="bar-network"),
-        svg.element("rect", x=network, y=y + 0.5, width=service, height=12, class_="bar-service"),
-    ]
-
-
-def longest_response(pairs: Iterable[SlowPair]) -> float:
-    """Return the longest time to a response among the pairs, which their bars share as scale."""
-    talks = (talk for pair in pairs for talk in (pair.before, pair.now))
-    return max((talk.response_ms for talk in talks if talk and talk.response_ms is not None), default=0.0)
+    return [(y, rare(last), "label-rx"), (y + 1, "now", "label-rx")]

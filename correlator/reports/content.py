@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "correlator-report/1"
 
+Blame = Literal["network", "host", "service", "unknown"]
 Counted = Literal["errors", "discards"]
 Reading = Literal["minutes", "hours"]
-BlindSpot = Literal[
+BlindKind = Literal[
     "day_not_over",
     "nothing_polled",
     "poll_gap",
@@ -52,9 +53,9 @@ class Period:
         return max(self.since, min(self.until, self.now))
 
     @property
-    def length(self) -> timedelta:
-        """How long the day is."""
-        return self.until - self.since
+    def hours(self) -> int:
+        """How long the day is, whole hours."""
+        return round((self.until - self.since) / timedelta(hours=1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +165,17 @@ class Fault:
     last_seen: datetime
     cleared_at: datetime | None
 
+    @property
+    def ongoing(self) -> bool:
+        """Whether nothing has cleared it yet."""
+        return self.cleared_at is None
+
+    @property
+    def blame(self) -> Blame:
+        """Who slows the pairs: a link and a class of links are the network."""
+        kind = self.verdict.kind
+        return "network" if kind in ("link", "class") else kind  # type: ignore[return-value]
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -229,6 +241,31 @@ class SlowPair:
 
 
 @dataclass(frozen=True, slots=True)
+class Hurt:
+    """How many faults hurt how many pairs, each pair counted once."""
+
+    faults: int
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Harm:
+    """What hurts at the end of the day, by who is to blame, and over the whole day what was found.
+
+    ``ends_to_clean`` are those that the orders still open ask for. The lists of a ``Content`` may be
+    shorter: they keep the worst.
+    """
+
+    network: Hurt
+    host: Hurt
+    service: Hurt
+    unknown: Hurt
+    of_the_day: Hurt
+    ends_to_clean: int
+    findings: int
+
+
+@dataclass(frozen=True, slots=True)
 class Watched:
     """What was looked at on that day; ``without_light`` counts interfaces that are up."""
 
@@ -242,10 +279,9 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Blind:
-    """Something that could not be seen: what, and in words how."""
+class BlindSpot:
+    """Something that could not be seen: what, and in words why."""
 
-    kind: BlindSpot
     subject: str
     text: str
     since: datetime | None = None
@@ -253,19 +289,28 @@ class Blind:
 
 
 @dataclass(frozen=True, slots=True)
+class Blind:
+    """All spots of one kind: how many there are, and the first of them."""
+
+    kind: BlindKind
+    total: int
+    spots: tuple[BlindSpot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
     """All that the report of one day says.
 
-    ``slow`` is the number of slow pairs; ``pairs`` lists the most slowed of them, which the verdicts
-    of ``orders`` do not repeat.
+    ``orders``, ``pairs`` and ``findings`` keep the worst of what ``harm`` counts; the verdicts of
+    ``orders`` do not repeat their pairs.
     """
 
     version: str
     period: Period
     watched: Watched
+    harm: Harm
     orders: tuple[WorkOrder, ...]
     pairs: tuple[SlowPair, ...]
-    slow: int
     findings: tuple[Fault, ...]
     blind: tuple[Blind, ...]
     schema: str = SCHEMA

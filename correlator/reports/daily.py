@@ -10,20 +10,21 @@ from importlib.metadata import PackageNotFoundError, version
 import pandas as pd
 
 from correlator.engine import pairs
-from correlator.model import PairImpact
 from correlator.ports import Tables
 from correlator.reports import page
 from correlator.reports.blind import blind
-from correlator.reports.content import Content, Fault, Period, SlowPair, WorkOrder
-from correlator.reports.faults import faults
+from correlator.reports.content import Blame, Content, Fault, Harm, Hurt, Period, WorkOrder
+from correlator.reports.faults import Faults, faults
 from correlator.reports.orders import work_orders
 from correlator.reports.period import period
-from correlator.reports.slow import observed, slow_pairs
+from correlator.reports.slow import slow_pairs
 from correlator.reports.tables import during, table
 from correlator.reports.watched import watched
 
 MOST_PAIRS = 100
-"""Slow pairs listed, the most slowed ones; a longer list is read by nobody and weighs megabytes."""
+MOST_ORDERS = 40
+MOST_FINDINGS = 100
+"""How much is listed, the worst first: a longer list is read by nobody and weighs megabytes."""
 
 
 def content(tables: Tables, day: date, timezone: str, now: datetime) -> Content:
@@ -35,15 +36,15 @@ def content(tables: Tables, day: date, timezone: str, now: datetime) -> Content:
     when = period(day, timezone, now)
     tables = {**tables, "pair_samples": _resolved(tables, when)}
     found = faults(tables, when)
-    orders = work_orders(tables, found.verdicts, when)
+    orders = work_orders(tables, found.verdicts[:MOST_ORDERS], when)
     return Content(
         version=_version(),
         period=when,
         watched=watched(tables, when),
+        harm=_harm(found),
         orders=tuple(_without_pairs(order) for order in orders),
-        pairs=_pairs(tables, orders, when),
-        slow=len({(pair.src, pair.dst) for fault in found.verdicts for pair in fault.verdict.pairs}),
-        findings=found.findings,
+        pairs=slow_pairs(tables, orders, when, MOST_PAIRS),
+        findings=found.findings[:MOST_FINDINGS],
         blind=blind(tables, (*found.verdicts, *found.findings), found.unreadable, when),
     )
 
@@ -55,29 +56,37 @@ def render(tables: Tables, day: date, timezone: str, now: datetime) -> str:
 
 def _resolved(tables: Tables, when: Period) -> pd.DataFrame:
     """Return the day's samples with their peers, found half an hour at a time: all at once would multiply."""
-    samples = during(tables, "pair_samples", when)
-    if samples.empty:
+    samples = during(table(tables, "pair_samples"), when)
+    if samples["peer_container_id"].notna().all():
         return samples
     containers, hosts = table(tables, "containers"), table(tables, "hosts")
     slices = samples.groupby(samples["at"].dt.floor("30min"), sort=True)
     return pd.concat([pairs.resolve(some, containers, hosts) for _, some in slices])
 
 
-def _pairs(tables: Tables, orders: Sequence[WorkOrder], when: Period) -> tuple[SlowPair, ...]:
-    """Return the most slowed pairs of all orders, worst first."""
-    seen = observed(tables, when)
-    impacts = [(order, impact) for order in orders for impact in order.fault.verdict.pairs]
-    worst = sorted(impacts, key=lambda one: -(one[1].slower_by or 0.0))[:MOST_PAIRS]
-    found = [
-        pair
-        for order in orders
-        for pair in slow_pairs(tables, seen, order.number, order.fault, _of(order, worst))
-    ]
-    return tuple(sorted(found, key=lambda pair: -(pair.impact.slower_by or 0.0)))
+def _harm(found: Faults) -> Harm:
+    def hurt(verdicts: Sequence[Fault]) -> Hurt:
+        pairs = {(pair.src, pair.dst) for fault in verdicts for pair in fault.verdict.pairs}
+        return Hurt(len(verdicts), len(pairs))
 
-
-def _of(order: WorkOrder, impacts: Sequence[tuple[WorkOrder, PairImpact]]) -> list[PairImpact]:
-    return [impact for owner, impact in impacts if owner is order]
+    blames: tuple[Blame, ...] = ("network", "host", "service", "unknown")
+    now = {
+        blame: hurt([fault for fault in found.verdicts if fault.ongoing and fault.blame == blame])
+        for blame in blames
+    }
+    to_clean = {
+        (action.device, action.if_name)
+        for fault in found.verdicts
+        if fault.ongoing
+        for action in fault.verdict.actions
+        if action.do == "inspect_and_clean"
+    }
+    return Harm(
+        **now,
+        of_the_day=hurt(found.verdicts),
+        ends_to_clean=len(to_clean),
+        findings=len(found.findings),
+    )
 
 
 def _without_pairs(order: WorkOrder) -> WorkOrder:

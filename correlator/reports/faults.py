@@ -14,7 +14,7 @@ import pandas as pd
 from correlator.model import Verdict
 from correlator.ports import Tables
 from correlator.reports.content import Fault, Period
-from correlator.reports.tables import during, moment
+from correlator.reports.tables import during, moment, table
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +102,12 @@ def _ranked(found: Iterable[Fault]) -> tuple[Fault, ...]:
 
 def _sightings(tables: Tables, period: Period) -> Iterator[_Sighting]:
     for name, explains in (("verdicts", True), ("findings", False)):
-        for id_, rows in during(tables, name, period).groupby("id", sort=True):
+        for id_, rows in during(table(tables, name), period).groupby("id", sort=True):
             newest = rows.iloc[-1]
             yield _Sighting(
                 str(id_), newest["document"], explains, moment(rows["at"].iloc[0]), moment(newest["at"]), None
             )
-    for id_, rows in during(tables, "incident_events", period).groupby("incident", sort=True):
+    for id_, rows in during(table(tables, "incident_events"), period).groupby("incident", sort=True):
         yield _incident(str(id_), rows)
 
 

@@ -10,11 +10,23 @@ import pandas as pd
 
 from correlator.model import Direction, End, Link, Verdict
 from correlator.ports import Tables
-from correlator.reports.content import Light, Period, Series, Thresholds, Trace
-from correlator.reports.tables import bins, during, number, series, table
+from correlator.reports.content import Fault, Light, Period, Series, Thresholds, Trace
+from correlator.reports.tables import bins, during, number, of_interface, series, table
 
 DAYS_BEFORE = timedelta(days=7)
 """How much hourly past stands beside the day: a week, so that each weekday has its like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """How long a trouble lasted: from its onset until it was cleared, else until the end of the day."""
+
+    since: datetime
+    until: datetime
+
+    def holds(self, at: pd.Series[Any]) -> pd.Series[bool]:
+        """Return which times lie within."""
+        return (at >= self.since) & (at < self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +44,19 @@ class _Port:
         hours = self.hours[self.hours["metric"] == f"{side}_power_dbm"]
         return Trace(_hourly(hours), _by_minute(self.minutes, f"{side}_power_dbm"))
 
-    def before_and_now(self, side: str, onset: datetime) -> tuple[float | None, float | None]:
-        """Return the median power before and since the onset, dBm.
+    def before_and_now(self, side: str, bad: Spell) -> tuple[float | None, float | None]:
+        """Return the median power before the trouble and in it, dBm.
 
         The minutes before the onset speak first; where there are fewer than three, the hours do.
         """
         power = self.minutes[f"{side}_power_dbm"]
-        early = power[self.minutes["at"] < onset].dropna()
+        early = power[self.minutes["at"] < bad.since].dropna()
         if len(early) < 3:
-            hours = self.hours[(self.hours["metric"] == f"{side}_power_dbm") & (self.hours["hour"] < onset)]
+            hours = self.hours[
+                (self.hours["metric"] == f"{side}_power_dbm") & (self.hours["hour"] < bad.since)
+            ]
             early = hours["sum"] / hours["count"]
-        return number(early.median(), 3), number(power[self.minutes["at"] >= onset].median(), 3)
+        return number(early.median(), 3), number(power[bad.holds(self.minutes["at"])].median(), 3)
 
 
 def directions(verdict: Verdict) -> tuple[Direction, Direction]:
@@ -50,11 +64,12 @@ def directions(verdict: Verdict) -> tuple[Direction, Direction]:
     return ("b_to_a", "a_to_b") if verdict.direction == "b_to_a" else ("a_to_b", "b_to_a")
 
 
-def light(tables: Tables, verdict: Verdict, period: Period) -> tuple[Light, ...]:
-    """Return the light of both directions of the verdict's link, the blamed one first.
+def light(tables: Tables, fault: Fault, period: Period) -> tuple[Light, ...]:
+    """Return the light of both directions of the fault's link, the blamed one first.
 
     Empty without a link or without any reading at either end.
     """
+    verdict = fault.verdict
     if verdict.link is None:
         return ()
     ports = {end: _port(tables, end, period) for end in (verdict.link.a, verdict.link.b)}
@@ -63,16 +78,14 @@ def light(tables: Tables, verdict: Verdict, period: Period) -> tuple[Light, ...]
     blamed = directions(verdict)[0]
     lane = verdict.lane or _dimmest(ports[verdict.link.receiver(blamed)])
     lit = {end: port.lane(lane) for end, port in ports.items()}
-    return tuple(_direction(verdict, way, lane, lit, period) for way in directions(verdict))
+    bad = Spell(verdict.onset or period.since, fault.cleared_at or period.until)
+    return tuple(_direction(verdict.link, way, lane, lit, bad) for way in directions(verdict))
 
 
-def _direction(verdict: Verdict, way: Direction, lane: int, ports: dict[End, _Port], period: Period) -> Light:
-    link: Link | None = verdict.link
-    assert link is not None
+def _direction(link: Link, way: Direction, lane: int, ports: dict[End, _Port], bad: Spell) -> Light:
     sender, receiver = link.sender(way), link.receiver(way)
-    onset = verdict.onset or period.since
-    tx = ports[sender].before_and_now("tx", onset)
-    rx = ports[receiver].before_and_now("rx", onset)
+    tx = ports[sender].before_and_now("tx", bad)
+    rx = ports[receiver].before_and_now("rx", bad)
     return Light(
         direction=way,
         sender=sender,
@@ -87,14 +100,9 @@ def _direction(verdict: Verdict, way: Direction, lane: int, ports: dict[End, _Po
 
 
 def _port(tables: Tables, end: End, period: Period) -> _Port:
-    minutes = of_interface(during(tables, "optics", period), end)
+    minutes = during(of_interface(table(tables, "optics"), end), period)
     hours = of_interface(table(tables, "optics_hours"), end)
     return _Port(minutes, earlier(hours, minutes["at"], period))
-
-
-def of_interface(rows: pd.DataFrame, end: End) -> pd.DataFrame:
-    """Return the rows about one interface."""
-    return rows[(rows["device"] == end.device) & (rows["if_name"] == end.if_name)]
 
 
 def earlier(hours: pd.DataFrame, minutes: pd.Series[Any], period: Period) -> pd.DataFrame:

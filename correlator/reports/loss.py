@@ -7,11 +7,11 @@ from datetime import datetime
 import pandas as pd
 
 from correlator.engine import rates as engine_rates
-from correlator.model import Direction, End, Verdict
+from correlator.model import Direction, End, Link
 from correlator.ports import Tables
-from correlator.reports.content import Counted, Period, Rate, Series, Share, Trace
-from correlator.reports.light import directions, earlier, of_interface
-from correlator.reports.tables import bins, during, number, series, table
+from correlator.reports.content import Counted, Fault, Period, Rate, Series, Share, Trace
+from correlator.reports.light import Spell, directions, earlier
+from correlator.reports.tables import bins, during, number, of_interface, series, table
 
 _COLUMNS: dict[Counted, tuple[str, str]] = {
     "errors": ("in_errors", "in_packets"),
@@ -20,39 +20,39 @@ _COLUMNS: dict[Counted, tuple[str, str]] = {
 """What is lost, and what passed beside it: together they are all packets."""
 
 
-def rates(tables: Tables, verdict: Verdict, period: Period) -> tuple[Rate, ...]:
-    """Return the loss of both directions of the verdict's link, the blamed one first.
+def rates(tables: Tables, fault: Fault, period: Period) -> tuple[Rate, ...]:
+    """Return the loss of both directions of the fault's link, the blamed one first.
 
     Errors are counted by the receiving interface, discards (for congestion) by the sending one.
     Empty without a link or where neither end counts anything.
     """
+    verdict = fault.verdict
     if verdict.link is None:
         return ()
+    bad = Spell(verdict.onset or period.since, fault.cleared_at or period.until)
     counted: Counted = "discards" if verdict.root_cause == "congestion" else "errors"
-    both = tuple(_rate(tables, verdict, way, counted, period) for way in directions(verdict))
+    both = tuple(_rate(tables, verdict.link, way, counted, bad, period) for way in directions(verdict))
     return both if any(rate.trace.hours or rate.trace.minutes for rate in both) else ()
 
 
-def _rate(tables: Tables, verdict: Verdict, way: Direction, counted: Counted, period: Period) -> Rate:
-    assert verdict.link is not None
-    end = verdict.link.sender(way) if counted == "discards" else verdict.link.receiver(way)
+def _rate(tables: Tables, link: Link, way: Direction, counted: Counted, bad: Spell, period: Period) -> Rate:
+    end = link.sender(way) if counted == "discards" else link.receiver(way)
     minutes = _minutes(tables, end, counted, period)
     hours = of_interface(table(tables, "link_hours"), end)
     hours = earlier(hours[hours["metric"] == counted], minutes["at"], period)
-    onset = verdict.onset or period.since
     return Rate(
         direction=way,
         end=end,
         counted=counted,
         trace=Trace(_shares(hours["hour"], hours), _binned(minutes)),
-        before=_before(hours, minutes, onset),
-        now=_share(minutes[minutes["at"] >= onset]),
+        before=_before(hours, minutes, bad.since),
+        now=_share(minutes[bad.holds(minutes["at"])]),
     )
 
 
 def _minutes(tables: Tables, end: End, counted: Counted, period: Period) -> pd.DataFrame:
     """Return the day's intervals of one interface: at, count (lost packets), exposure (all packets)."""
-    counters = of_interface(during(tables, "counters", period), end)
+    counters = during(of_interface(table(tables, "counters"), end), period)
     moved = engine_rates.rates(counters, of_interface(table(tables, "interfaces"), end))
     lost, passed = _COLUMNS[counted]
     moved = moved.dropna(subset=[lost, passed])

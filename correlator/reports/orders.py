@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from correlator.model import Action, End, Link, Verdict
 from correlator.ports import Tables
-from correlator.reports.content import Fault, Gain, Period, Place, Step, WorkOrder
+from correlator.reports.content import Fault, Gain, Light, Period, Place, Step, WorkOrder
 from correlator.reports.light import light
 from correlator.reports.loss import rates
 from correlator.reports.tables import newest, text
+
+MOST_PICTURES = 10
+"""Orders with pictures, the most severe ones: each weighs about 100 kB with the numbers behind them."""
 
 
 def work_orders(tables: Tables, faults: Sequence[Fault], period: Period) -> tuple[WorkOrder, ...]:
@@ -23,11 +26,16 @@ def work_orders(tables: Tables, faults: Sequence[Fault], period: Period) -> tupl
             fault=fault,
             steps=_steps(fault.verdict, places, panels),
             gain=_gain(fault.verdict),
-            light=() if fault.verdict.root_cause == "congestion" else light(tables, fault.verdict, period),
-            rates=rates(tables, fault.verdict, period),
+            light=_light(tables, fault, period) if number <= MOST_PICTURES else (),
+            rates=rates(tables, fault, period) if number <= MOST_PICTURES else (),
         )
         for number, fault in enumerate(faults, start=1)
     )
+
+
+def _light(tables: Tables, fault: Fault, period: Period) -> tuple[Light, ...]:
+    """Return the link's light; a full queue has nothing to do with it."""
+    return () if fault.verdict.root_cause == "congestion" else light(tables, fault, period)
 
 
 def _steps(verdict: Verdict, places: dict[str, Place], panels: dict[End, str]) -> tuple[Step, ...]:

@@ -7,14 +7,13 @@ import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import groupby
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from correlator.reports import charts, sentences, words
-from correlator.reports.content import Blind, Content, Trace
+from correlator.reports import bars, charts, sentences, words
+from correlator.reports.content import Content, Trace
 from correlator.reports.period import ReportError
 
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
@@ -29,7 +28,7 @@ def render(content: Content) -> str:
             content=content,
             clock=words.Clock(content.period.timezone),
             data=_inert_json(content),
-            longest_ms=charts.longest_response(content.pairs),
+            longest_ms=bars.longest_response(content.pairs),
         )
     )
 
@@ -71,13 +70,6 @@ def _numbers_behind(traces: Sequence[Trace]) -> list[tuple[datetime, list[float 
     return sorted(cells.items())
 
 
-def _blind_by_kind(blind: Sequence[Blind]) -> list[tuple[str, list[Blind]]]:
-    return [
-        (sentences.BLIND_SPOTS[kind], list(spots))
-        for kind, spots in groupby(blind, key=lambda spot: spot.kind)
-    ]
-
-
 @functools.cache
 def _environment() -> Environment:
     environment = Environment(
@@ -88,10 +80,10 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals |= {
+        "bars": bars,
         "charts": charts,
         "sentences": sentences,
         "numbers_behind": _numbers_behind,
-        "blind_by_kind": _blind_by_kind,
     }
     environment.filters |= _filters()
     return environment
@@ -100,6 +92,6 @@ def _environment() -> Environment:
 def _filters() -> dict[str, Any]:
     names = (
         "clean", "name", "end_name", "count", "many", "decimals", "significant", "percent", "rare", "one_in",
-        "slower", "interval", "duration",
+        "slower", "signed", "interval", "duration",
     )  # fmt: skip
-    return {name: getattr(words, name) for name in names} | {"evidence_weight": sentences.evidence_weight}
+    return {name: getattr(words, name) for name in names} | {"capital": sentences.capital}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-from correlator.model import Do, End, RootCause, Verdict
-from correlator.reports.content import BlindSpot, Content, Gain, WorkOrder
-from correlator.reports.words import Clock, count, end_name, many, name, percent, slower
+from correlator.model import Action, Do, End, RootCause, Severity, Verdict
+from correlator.reports.content import BlindKind, Content, Fault, Gain, Harm, WorkOrder
+from correlator.reports.words import Clock, end_name, many, name, percent, slower
+
+PAIR = "container pair"
 
 CAUSES: dict[RootCause, str] = {
     "dirty_connector": "dirty connector",
@@ -22,16 +25,16 @@ CAUSES: dict[RootCause, str] = {
 }
 
 DEEDS: dict[Do, str] = {
-    "inspect_and_clean": "Inspect and clean",
-    "replace_cable": "Replace the cable",
-    "reseat": "Reseat the transceiver",
-    "replace_transceiver": "Replace the transceiver",
-    "drain": "Move traffic away",
-    "relieve": "Relieve the link",
-    "none": "Nothing to do on the network",
+    "inspect_and_clean": "inspect and clean",
+    "replace_cable": "replace the cable at",
+    "reseat": "reseat the transceiver in",
+    "replace_transceiver": "replace the transceiver in",
+    "drain": "move traffic away from",
+    "relieve": "relieve",
+    "none": "leave the network alone",
 }
 
-BLIND_SPOTS: dict[BlindSpot, str] = {
+BLIND_SPOTS: dict[BlindKind, str] = {
     "day_not_over": "The day is not over",
     "nothing_polled": "Nothing answered",
     "poll_gap": "Gaps in polling",
@@ -46,6 +49,13 @@ BLIND_SPOTS: dict[BlindSpot, str] = {
     "preloaded": "History that was preloaded, not measured",
 }
 
+SEVERITIES: dict[Severity, str] = {
+    "crit": "critical",
+    "err": "serious",
+    "warning": "warning",
+    "notice": "notice",
+}
+
 METHOD = (
     "The switches' counters and the hosts' own TCP statistics are read every minute, the light at each port "
     "every few minutes; nothing else is sent into the network.",
@@ -55,62 +65,76 @@ METHOD = (
     "against their own past, apart from drops by full queues.",
     "Slow pairs vote along the paths that their packets can take; the fewest links, hosts or services that "
     "explain them best are named with their probability, or no name is given.",
-    "Evidence is counted in decibans: 10 dB make a cause ten times as likely, 20 dB a hundred times, and "
+    "Evidence is counted in decibans: 10 make a cause ten times as likely, 20 a hundred times, and "
     "negative numbers speak against it.",
 )
+
+
+def mood(content: Content) -> Literal["bad", "calm", "unknown"]:
+    """Return how the day looks: nothing seen is not the same as nothing wrong."""
+    if any(order.fault.ongoing for order in content.orders):
+        return "bad"
+    not_begun = content.period.now <= content.period.since
+    return "unknown" if not_begun or _saw_nothing(content) else "calm"
+
+
+def _saw_nothing(content: Content) -> bool:
+    return any(blind.kind == "nothing_polled" for blind in content.blind)
 
 
 def headline(content: Content) -> str:
     """Return the verdict of the day in one sentence, as plain text with harmless names."""
     if content.period.now <= content.period.since:
         return "This day has not begun yet: there is nothing to report."
-    active = [order for order in content.orders if order.fault.cleared_at is None]
+    active = [order for order in content.orders if order.fault.ongoing]
     if active:
-        return f"{_harm(content, active)}{_work(active)}."
-    if any(spot.kind == "nothing_polled" for spot in content.blind):
+        return capital(f"{'; '.join(_harm(content.harm, active))}.")
+    if _saw_nothing(content):
         return "Nothing could be seen on this day: no switch and no host answered."
     if content.orders:
         return f"Nothing hurts now: {_past(content)}."
     return f"Nothing is wrong with the network as far as we could see: {_seen(content)}."
 
 
-def _harm(content: Content, active: Sequence[WorkOrder]) -> str:
-    parts = []
-    links = [order for order in active if order.fault.verdict.link or order.fault.verdict.kind == "class"]
-    if links:
-        verb = "hurts" if len(links) == 1 else "hurt"
-        parts.append(f"{many(len(links), 'link')} {verb} {_pairs(links)}")
-    for kind, noun in (("host", "host"), ("service", "service")):
-        of_kind = [o for o in active if o not in links and o.fault.verdict.kind == kind]
-        if of_kind:
-            verb = "slows" if len(of_kind) == 1 else "slow"
-            parts.append(f"{many(len(of_kind), noun)} {verb} {_pairs(of_kind)}, not the network")
-    unknown = [o for o in active if o not in links and o.fault.verdict.kind == "unknown"]
-    if unknown:
-        parts.append(f"{_pairs(unknown)} slowed for a reason not found")
-    return "; ".join(parts)
+def _harm(harm: Harm, active: Sequence[WorkOrder]) -> Iterator[str]:
+    """Yield who hurts how many pairs, the network first and with the work that ends it."""
+    if harm.network.faults:
+        verb = "hurts" if harm.network.faults == 1 else "hurt"
+        yield f"{many(harm.network.faults, 'link')} {verb} {many(harm.network.pairs, PAIR)}"
+        if links := [order for order in active if order.fault.blame == "network"]:
+            yield _work(links, harm.ends_to_clean)
+    for blame, hurt in (("host", harm.host), ("service", harm.service)):
+        named = [subject_name(order.fault.verdict) for order in active if order.fault.blame == blame]
+        if hurt.faults == 1 and named:
+            yield f"the {blame} {named[0]} slows {many(hurt.pairs, PAIR)}, not the network"
+        elif hurt.faults:
+            yield f"{many(hurt.faults, blame)} slow {many(hurt.pairs, PAIR)}, not the network"
+    if harm.unknown.faults:
+        yield f"{many(harm.unknown.pairs, PAIR)} slowed for a reason not found"
 
 
-def _pairs(orders: Sequence[WorkOrder]) -> str:
-    return many(sum(order.gain.pairs for order in orders), "container pair")
+def _work(links: Sequence[WorkOrder], ends_to_clean: int) -> str:
+    """Return what to do about the blamed links, with names where they are few."""
+    if ends := _ends_to_clean(links):
+        which = "this end" if ends_to_clean == 1 else f"these {ends_to_clean} ends"
+        return f"clean {which}" + (f": {_listed(ends)}" if ends_to_clean <= 2 else "")
+    if len(links) > 1:
+        return f"{many(len(links), 'work order')} below"
+    verdict, steps = links[0].fault.verdict, links[0].steps
+    if not steps or steps[0].action.do == "none" or not steps[0].action.device:
+        return f"it is {subject_name(verdict)}"
+    return deed(steps[0].action, 32)
 
 
-def _work(active: Sequence[WorkOrder]) -> str:
-    """Return what to do first, with names where there are few."""
-    ends = ends_to_clean(active)
-    if ends:
-        which = "this end" if len(ends) == 1 else f"these {len(ends)} ends"
-        return f"; clean {which}" + (f": {_listed(ends)}" if len(ends) <= 2 else "")
-    firsts = [order for order in active if order.steps and order.steps[0].action.do != "none"]
-    if len(firsts) == 1:
-        action = firsts[0].steps[0].action
-        where = f" at {end_name(End(action.device, action.if_name or ''), 32)}" if action.device else ""
-        return f"; {DEEDS[action.do].lower()}{where}"
-    named = [subject_name(order.fault.verdict) for order in active]
-    return f": {', '.join(named)}" if len(named) <= 2 else ""
+def deed(action: Action, most: int = 48) -> str:
+    """Return what a step asks for: "inspect and clean leaf3 Ethernet49, receive side"."""
+    if action.do == "none" or action.device is None:
+        return DEEDS[action.do].removesuffix(" at").removesuffix(" in").removesuffix(" from")
+    side = {"rx": ", receive side", "tx": ", send side", None: ""}[action.side]
+    return f"{DEEDS[action.do]} {end_name(End(action.device, action.if_name or ''), most)}{side}"
 
 
-def ends_to_clean(orders: Sequence[WorkOrder]) -> list[End]:
+def _ends_to_clean(orders: Sequence[WorkOrder]) -> list[End]:
     """Return the ends that the orders ask to clean, each once, in the order of the steps."""
     ends = {
         End(step.action.device, step.action.if_name or ""): None
@@ -129,17 +153,19 @@ def _past(content: Content) -> str:
     clock = Clock(content.period.timezone)
     order = content.orders[0]
     if len(content.orders) > 1:
-        return f"{len(content.orders)} faults of this day are clear again"
+        return f"{many(content.harm.of_the_day.faults, 'fault')} of this day are clear again"
     cleared = clock.time(order.fault.cleared_at)
-    return f"{subject_name(order.fault.verdict)} hurt {_pairs([order])} and is clear since {cleared}"
+    harmed = many(order.gain.pairs, PAIR)
+    return f"{subject_name(order.fault.verdict)} hurt {harmed} and is clear since {cleared}"
 
 
 def _seen(content: Content) -> str:
     watched = content.watched
     seen = many(watched.links, "link") if watched.links else many(watched.interfaces, "interface")
     parts = [f"{seen} watched", f"{many(watched.without_light, 'interface')} without light readings"]
-    if content.findings:
-        parts.append(f"{many(len(content.findings), 'sick thing')} that slows nobody yet")
+    if content.harm.findings:
+        slows = "slows" if content.harm.findings == 1 else "slow"
+        parts.append(f"{many(content.harm.findings, 'sick thing')} that {slows} nobody yet")
     return ", ".join(parts)
 
 
@@ -158,17 +184,17 @@ def subject_name(verdict: Verdict, most: int = 32) -> str:
     return "unknown"
 
 
-def title(order: WorkOrder) -> str:
-    """Return an order's title: what is wrong and where."""
-    cause = CAUSES[order.fault.verdict.root_cause]
-    return f"{cause[0].upper()}{cause[1:]}: {subject_name(order.fault.verdict, 48)}"
+def title(fault: Fault) -> str:
+    """Return a fault's title: what is wrong and where."""
+    verdict = fault.verdict
+    return f"{capital(CAUSES[verdict.root_cause])}: {subject_name(verdict, 48)}"
 
 
 def gain_sentence(gain: Gain) -> str:
     """Return what the work should bring, in words."""
     if not gain.pairs:
         return "No container pair is known to be slowed by this."
-    said = f"{many(gain.pairs, 'container pair')} should come back to usual"
+    said = f"{many(gain.pairs, PAIR)} should come back to usual"
     if gain.slower_by_median is not None:
         worst = f", the worst {slower(gain.slower_by_max)}" if gain.pairs > 1 else ""
         middle = "half of them are" if gain.pairs > 2 else "now"
@@ -179,11 +205,6 @@ def gain_sentence(gain: Gain) -> str:
     return f"{said}."
 
 
-def evidence_weight(decibans: float) -> str:
-    """Return a weight with its sign: +12 dB."""
-    return f"{'+' if decibans >= 0 else '−'}{abs(decibans):.0f} dB"
-
-
-def leftover(shown: int, total: int, noun: str) -> str:
-    """Return "100 of 2,000 pairs are listed", empty where all are."""
-    return "" if shown >= total else f"{count(shown)} of {count(total)} {noun} are listed, the worst first."
+def capital(sentence: str) -> str:
+    """Return a sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]

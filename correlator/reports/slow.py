@@ -10,7 +10,7 @@ import pandas as pd
 from correlator.engine import pairs
 from correlator.model import PairImpact
 from correlator.ports import Tables
-from correlator.reports.content import Fault, Period, Reading, SlowPair, Talk
+from correlator.reports.content import Period, Reading, SlowPair, Talk, WorkOrder
 from correlator.reports.tables import during, number, table
 
 LEAST_RESPONSES = 30
@@ -22,26 +22,43 @@ Pair = tuple[str, str]
 PAIR = ["src_container_id", "dst_container_id"]
 
 
-def observed(tables: Tables, period: Period) -> pd.DataFrame:
-    """Return the day's samples as ``engine.pairs.observations``: one row an end and interval of a pair."""
-    return pairs.observations(during(tables, "pair_samples", period), table(tables, "containers"))
-
-
 def slow_pairs(
-    tables: Tables, seen: pd.DataFrame, order: int, fault: Fault, impacts: Sequence[PairImpact]
+    tables: Tables, orders: Sequence[WorkOrder], period: Period, most: int
 ) -> tuple[SlowPair, ...]:
-    """Return the impacts with each pair's talk before and since the fault's onset.
+    """Return the ``most`` most slowed pairs of all orders, worst first, with their talk before and now."""
+    suffered = [(order, impact) for order in orders for impact in order.fault.verdict.pairs]
+    worst = sorted(suffered, key=lambda one: -(one[1].slower_by or 0.0))[:most]
+    seen = _observed(tables, {end for _, impact in worst for end in (impact.src, impact.dst)}, period)
+    found = []
+    for order in orders:
+        impacts = [impact for owner, impact in worst if owner is order]
+        found += _of_order(tables, seen, order, impacts)
+    return tuple(sorted(found, key=lambda pair: -(pair.impact.slower_by or 0.0)))
 
-    ``seen`` are the day's observations. Where fewer than 30 responses were timed on the day before
-    the onset, the hours of the week before say how the pair's services usually talk.
+
+def _observed(tables: Tables, containers: set[str], period: Period) -> pd.DataFrame:
+    """Return the day's observations of these containers: one row an end, pair and interval."""
+    samples = table(tables, "pair_samples")
+    samples = during(samples[samples["container_id"].isin(containers)], period)
+    return pairs.observations(samples, table(tables, "containers"))
+
+
+def _of_order(
+    tables: Tables, seen: pd.DataFrame, order: WorkOrder, impacts: Sequence[PairImpact]
+) -> list[SlowPair]:
+    """Return an order's pairs, their talk before its onset apart from that since.
+
+    Where too few responses were timed on the day before the onset, the hours of the week before say
+    how the pair's services usually talk.
     """
     if not impacts:
-        return ()
-    onset = fault.verdict.onset or fault.verdict.window.since
+        return []
+    verdict = order.fault.verdict
+    onset = verdict.onset or verdict.window.since
     wanted = pd.MultiIndex.from_tuples([(one.src, one.dst) for one in impacts])
     seen = seen[pd.MultiIndex.from_frame(seen[PAIR]).isin(wanted)]
     before = _talks(seen[seen["at"] <= onset])
-    now = _talks(seen[(seen["at"] > onset) & (seen["at"] <= fault.last_seen)])
+    now = _talks(seen[(seen["at"] > onset) & (seen["at"] <= order.fault.last_seen)])
     usual = _usual(tables, seen, onset)
     hosts = _hosts(seen)
     found = []
@@ -50,9 +67,9 @@ def slow_pairs(
         early = before.get(pair)
         if early is None or early.responses < LEAST_RESPONSES:
             early = usual.get(pair, early)
-        src, dst = hosts.get(pair, (None, None))
-        found.append(SlowPair(order, impact, src, dst, early, now.get(pair)))
-    return tuple(found)
+        src_host, dst_host = hosts.get(pair, (None, None))
+        found.append(SlowPair(order.number, impact, src_host, dst_host, early, now.get(pair)))
+    return found
 
 
 def _hosts(seen: pd.DataFrame) -> dict[Pair, tuple[str, str]]:

@@ -17,7 +17,7 @@ def element(tag: str, *children: str, **attributes: object) -> Markup:
     an attribute that is None is left out.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-") if key != "viewBox" else key}="{escape(_plain(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"'
         for key, value in attributes.items()
         if value is not None
     )

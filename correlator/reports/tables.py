@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from correlator import frames
+from correlator.model import End
 from correlator.ports import Tables
 from correlator.reports.content import Period, Series
 
@@ -19,20 +21,34 @@ MOST_READINGS = 300
 def table(tables: Tables, name: str) -> pd.DataFrame:
     """Return the named table; without rows where it is absent."""
     found = tables.get(name)
-    return frames.empty(name) if found is None else found
+    return _empty(name) if found is None else found
 
 
-def during(tables: Tables, name: str, period: Period) -> pd.DataFrame:
-    """Return the named table's rows of the day, oldest first."""
-    rows = table(tables, name)
-    return rows[(rows["at"] >= period.since) & (rows["at"] < period.until)].sort_values("at", kind="stable")
+@functools.cache
+def _empty(name: str) -> pd.DataFrame:
+    return frames.empty(name)
+
+
+def during(rows: pd.DataFrame, period: Period) -> pd.DataFrame:
+    """Return the rows of the day, oldest first."""
+    return in_order(rows[(rows["at"] >= period.since) & (rows["at"] < period.until)])
+
+
+def in_order(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows oldest first; a store gives them so, and then nothing is moved."""
+    return rows if rows["at"].is_monotonic_increasing else rows.sort_values("at", kind="stable")
 
 
 def newest(tables: Tables, name: str, period: Period) -> pd.DataFrame:
     """Return each key's newest row before the end of the day."""
     rows = table(tables, name)
-    rows = rows[rows["at"] < period.until].sort_values("at", kind="stable")
+    rows = in_order(rows[rows["at"] < period.until])
     return rows.drop_duplicates(list(frames.TABLES[name].key), keep="last")
+
+
+def of_interface(rows: pd.DataFrame, end: End) -> pd.DataFrame:
+    """Return the rows about one interface."""
+    return rows[(rows["device"] == end.device) & (rows["if_name"] == end.if_name)]
 
 
 def moment(value: object) -> datetime:

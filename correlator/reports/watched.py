@@ -14,23 +14,26 @@ from correlator.reports.tables import during, newest, table
 ETHERNET = 6
 """ifType of an Ethernet interface (IANAifType)."""
 
+PLACE = ["device", "if_name"]
+ENDS = ["container_id", "peer_container_id"]
+
 STALE = timedelta(hours=2)
 """A reading older than this before the end of the report is no longer one."""
 
 
 def watched(tables: Tables, period: Period) -> Watched:
     """Return what the day's tables show of the network and its hosts."""
-    samples = during(tables, "pair_samples", period)
-    clients = samples[samples["role"] == "client"]
+    samples = table(tables, "pair_samples")[["at", "role", *ENDS]]
+    clients = during(samples[samples["role"] == "client"], period)
     up = interfaces_up(tables, period)
-    counted = during(tables, "counters", period)[["device", "if_name"]].drop_duplicates()
+    counted = during(table(tables, "counters")[["at", *PLACE]], period)[PLACE].drop_duplicates()
     return Watched(
         switches=int(newest(tables, "devices", period)["device"].nunique()),
         interfaces=len(up.merge(counted)) if len(up) else len(counted),
         links=_links(tables, period),
         hosts=int(newest(tables, "hosts", period)["host"].nunique()),
         containers=int(newest(tables, "containers", period)["container_id"].nunique()),
-        pairs=len(clients[["container_id", "peer_container_id"]].dropna().drop_duplicates()),
+        pairs=len(clients[ENDS].dropna().drop_duplicates()),
         without_light=len(without_light(tables, period)),
     )
 
@@ -38,9 +41,9 @@ def watched(tables: Tables, period: Period) -> Watched:
 def interfaces_up(tables: Tables, period: Period) -> pd.DataFrame:
     """Return the (device, if_name) of Ethernet interfaces that are up at the end of the day."""
     rows = newest(tables, "interfaces", period).sort_values("at", kind="stable")
-    rows = rows.drop_duplicates(["device", "if_name"], keep="last")
+    rows = rows.drop_duplicates(PLACE, keep="last")
     ethernet = rows["if_type"].isna() | (rows["if_type"] == ETHERNET)
-    return rows.loc[ethernet & (rows["oper_status"] == "up"), ["device", "if_name"]]
+    return rows.loc[ethernet & (rows["oper_status"] == "up"), PLACE]
 
 
 def without_light(tables: Tables, period: Period) -> pd.DataFrame:
@@ -48,9 +51,9 @@ def without_light(tables: Tables, period: Period) -> pd.DataFrame:
     up = interfaces_up(tables, period)
     optics = table(tables, "optics")
     recent = (optics["at"] >= period.end - STALE) & (optics["at"] < period.until)
-    lit = optics.loc[recent & optics["rx_power_dbm"].notna(), ["device", "if_name"]].drop_duplicates()
+    lit = optics.loc[recent & optics["rx_power_dbm"].notna(), PLACE].drop_duplicates()
     seen = up.merge(lit, how="left", indicator="seen")
-    return seen.loc[seen["seen"] == "left_only", ["device", "if_name"]]
+    return seen.loc[seen["seen"] == "left_only", PLACE]
 
 
 def _links(tables: Tables, period: Period) -> int:

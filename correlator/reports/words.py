@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo
 
 from correlator.model import End
 
+HARD_SPACE = "\u00a0"
+"""Stands between a number and its unit, which belong on one line."""
+
 NOTHING = "–"
 """Stands where nothing is known; never a zero."""
 
@@ -82,15 +85,21 @@ def significant(value: float | None) -> str:
     return decimals(value, 2 if abs(value) < 1 else 1 if abs(value) < 100 else 0)
 
 
+def signed(value: float) -> str:
+    """Return a whole number with its sign: +12, −3."""
+    return f"{'−' if value < 0 else '+'}{abs(value):.0f}"
+
+
 def percent(share: float | None) -> str:
     """Return a share as a percentage; what is less than certain never reads 100 %."""
     if share is None:
         return NOTHING
-    if 0.995 <= share < 1:
-        return "> 99 %"
-    if 0 < share < 0.005:
-        return "< 1 %"
-    return f"{share * 100:.0f} %"
+    rounded = round(share * 100)
+    if rounded == 100 and share < 1:
+        return f">{HARD_SPACE}99{HARD_SPACE}%"
+    if rounded == 0 and share > 0:
+        return f"<{HARD_SPACE}1{HARD_SPACE}%"
+    return f"{rounded}{HARD_SPACE}%"
 
 
 def power_of_ten(exponent: int) -> str:
@@ -108,7 +117,7 @@ def rare(share: float | None) -> str:
     mantissa = share / 10.0**exponent
     if round(mantissa, 1) >= 10:
         mantissa, exponent = mantissa / 10, exponent + 1
-    return f"{mantissa:.1f} × {power_of_ten(exponent)}"
+    return f"{mantissa:.1f}{HARD_SPACE}×{HARD_SPACE}{power_of_ten(exponent)}"
 
 
 def one_in(share: float | None) -> str:
@@ -124,7 +133,7 @@ def one_in(share: float | None) -> str:
 
 def slower(ratio: float | None) -> str:
     """Return a ratio of now to usual: 3.4 ×."""
-    return NOTHING if ratio is None else f"{significant(ratio)} ×"
+    return NOTHING if ratio is None else f"{significant(ratio)}{HARD_SPACE}×"
 
 
 def interval(low: float | None, high: float | None) -> str:
@@ -136,11 +145,11 @@ def duration(span: timedelta) -> str:
     """Return a span in its two largest units: 6 h 40 min."""
     seconds = max(0, round(span.total_seconds()))
     if seconds < 60:
-        return f"{seconds} s"
+        return f"{seconds}{HARD_SPACE}s"
     minutes, hours, days = seconds // 60 % 60, seconds // 3600 % 24, seconds // 86400
     parts = [(days, "d"), (hours, "h"), (minutes, "min")]
     first = next(index for index, (amount, _) in enumerate(parts) if amount)
-    return " ".join(f"{amount} {unit}" for amount, unit in parts[first : first + 2] if amount)
+    return " ".join(f"{amount}{HARD_SPACE}{unit}" for amount, unit in parts[first : first + 2] if amount)
 
 
 class Clock:
@@ -156,7 +165,7 @@ class Clock:
     def day(self, moment: datetime) -> str:
         """Return the short date: 16 Nov."""
         local = moment.astimezone(self._zone)
-        return f"{local.day} {local:%b}"
+        return f"{local.day}{HARD_SPACE}{local:%b}"
 
     def when(self, moment: datetime | None) -> str:
         """Return date and time: 16 Nov 03:12."""

@@ -1,0 +1,58 @@
+"""A pair's time to a response as two bars: before and now, each split into network and service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from correlator.reports import svg
+from correlator.reports.content import SlowPair, Talk
+from correlator.reports.svg import Scale
+from correlator.reports.words import significant
+
+WIDTH, HEIGHT = 132.0, 24.0
+ROWS = ((0.0, 7.0), (11.0, 12.0))
+"""Top and thickness of the bar of before and of the bar of now."""
+
+
+def longest_response(pairs: Iterable[SlowPair]) -> float:
+    """Return the longest time to a response among the pairs, ms: the scale that their bars share."""
+    talks = (talk for pair in pairs for talk in (pair.before, pair.now))
+    return max((talk.response_ms for talk in talks if talk and talk.response_ms is not None), default=0.0)
+
+
+def response_bars(pair: SlowPair, longest_ms: float) -> Markup:
+    """Return the bars of one pair: the upper one before the onset, the lower one since."""
+    scale = Scale(0, longest_ms or 1, 0, WIDTH)
+    talks = (pair.before, pair.now)
+    marks = [mark for row, talk in zip(ROWS, talks, strict=True) for mark in _bar(talk, row, scale)]
+    said = ", ".join(
+        f"{when} {significant(talk.response_ms)} ms"
+        for when, talk in zip(("before", "now"), talks, strict=True)
+        if talk and talk.response_ms is not None
+    )
+    title = svg.element("title", f"Time to a response: {said or 'not measured'}")
+    return svg.element(
+        "svg",
+        title,
+        *marks,
+        viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
+        preserveAspectRatio="none",
+        role="img",
+        class_="bars",
+    )
+
+
+def _bar(talk: Talk | None, row: tuple[float, float], scale: Scale) -> list[Markup]:
+    if talk is None or talk.response_ms is None:
+        middle = row[0] + row[1] / 2
+        return [svg.line(0.0, middle, WIDTH, middle, "bar-unknown")]
+    if talk.network_ms is None:
+        return [_box(0.0, row, scale(talk.response_ms), "bar-whole")]
+    network, service = scale(talk.network_ms), scale(talk.response_ms - talk.network_ms)
+    return [_box(0.0, row, network, "bar-network"), _box(network, row, service, "bar-service")]
+
+
+def _box(x: float, row: tuple[float, float], width: float, class_: str) -> Markup:
+    return svg.element("rect", x=x, y=row[0], width=width, height=row[1], class_=class_)

@@ -1,0 +1,33 @@
+"""The days, each rendered once for all tests."""
+
+import pandas as pd
+import pytest
+import report_days as days
+
+from correlator.reports import daily, page
+from correlator.reports.content import Content
+
+
+@pytest.fixture(scope="session")
+def rich_tables() -> dict[str, pd.DataFrame]:
+    return days.rich()
+
+
+@pytest.fixture(scope="session")
+def rich(rich_tables: dict[str, pd.DataFrame]) -> Content:
+    return daily.content(rich_tables, days.DAY, days.ZONE, days.NOW)
+
+
+@pytest.fixture(scope="session")
+def rich_page(rich: Content) -> str:
+    return page.render(rich)
+
+
+@pytest.fixture(scope="session")
+def hostile_page() -> str:
+    return daily.render(days.hostile(), days.DAY, days.ZONE, days.NOW)
+
+
+@pytest.fixture(scope="session")
+def crowded_page() -> str:
+    return daily.render(days.crowded(), days.DAY, days.ZONE, days.NOW)
