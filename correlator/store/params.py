@@ -31,11 +31,11 @@ class Params:
     log_days: int = 2
     """Days that the transaction log keeps old versions."""
     compact_mb: int = 64
-    """Size that compaction aims at, MB: a million rows of counters (66 bytes a row, measured)."""
+    """Size that compaction aims at, MB: 800,000 rows of counters (81 bytes a row, measured)."""
     cache_mb: int = 256
     """Memory for data files that were read before, MB."""
     cache_file_mb: int = 8
-    """Largest file that is kept in memory, MB: two minutes of 64,000 ports (4.2 MB each, measured)."""
+    """Largest file that is kept in memory, MB: a minute of 64,000 ports is 5.2 (measured)."""
     attempts: int = 5
     """How often an append is tried when other processes write the same source at the same moment."""
 

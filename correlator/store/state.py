@@ -96,9 +96,9 @@ class SqliteState:
             self._engine = sa.create_engine(url, connect_args={"timeout": self._params.busy_s})
             sa.event.listen(self._engine, "connect", _set_up)
             sa.event.listen(self._engine, "begin", _begin)
-            with self._engine.begin() as connection:
-                _metadata.create_all(connection)
-                self._register(connection)
+        with self._writing() as connection:
+            _metadata.create_all(connection)
+            self._register(connection)
 
     def incidents(self) -> list[Incident]:
         """Return the incidents that are pending or open, in the order of their ids."""
@@ -136,10 +136,6 @@ class SqliteState:
         further = sa.and_(_deliveries.c.sink == sink, _deliveries.c.position < position)
         with self._writing() as connection:
             connection.execute(sa.update(_deliveries).where(further).values(position=position))
-
-    def events_after(self, position: int, limit: int) -> list[Outgoing]:
-        """Return the events that follow ``position`` in the outbox, delivered or not, at most ``limit``."""
-        return self._events(_outbox.c.position > position, limit)
 
     def waiting(self, sink: str) -> int:
         """Return how many events ``sink`` has not delivered yet."""

@@ -36,23 +36,16 @@ def test_a_url_or_a_path_with_odd_letters_is_as_good(tmp_path):
     assert SqliteState(tmp_path / "other.db", []).cursor("a") == {"b": "c"}
 
 
-def test_all_events_can_be_read_again_from_any_position(path):
-    state = SqliteState(path, ["syslog"])
-    state.commit([], [event(n) for n in range(5)])
-    first, *rest = state.events_after(0, 100)
-    state.delivered("syslog", rest[-1].position)
-    assert state.events_after(first.position, 2) == rest[:2]
-    assert state.events_after(rest[-1].position, 100) == []
-
-
 def test_a_position_is_never_used_again(path):
     state = SqliteState(path, ["syslog"], Params(keep_days=0))
     state.commit([], [event(1)])
     first = state.outgoing("syslog", 1)[0].position
     state.delivered("syslog", first)
     state.commit([], [event(2, at=START + timedelta(days=1))])
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM outbox")
     state.commit([], [event(3, at=START + timedelta(days=2))])
-    assert [out.position for out in state.events_after(0, 10)] == [first + 1, first + 2]
+    assert [out.position for out in state.outgoing("syslog", 10)] == [first + 2]
 
 
 def test_beyond_its_bound_the_outbox_drops_the_oldest_and_counts_them(path):
@@ -160,7 +153,9 @@ def test_a_full_disk_is_one_sentence_and_nothing_is_half_kept(path):
 
 def test_a_file_that_is_no_database_is_one_sentence(path):
     path.write_text("this is not a database" * 100)
-    with pytest.raises(StoreError, match=r"cannot open the state in .*state.db: it is damaged or no SQLite"):
+    with pytest.raises(
+        StoreError, match=r"cannot (open|write) the state in .*state.db: it is damaged or no SQLite"
+    ):
         SqliteState(path, [])
 
 
