@@ -1,0 +1,221 @@
+"""From suspects to verdicts and findings: a suspect that explains slow pairs is a verdict, one that does not is a finding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from correlator.engine import diagnose, impacts, localize, services
+from correlator.engine.settings import Params
+from correlator.engine.view import HOSTS, View
+from correlator.model import Evidence, PairImpact, Subject, Verdict
+
+DECIBANS = 10.0 / np.log(10.0)
+
+
+@dataclass(frozen=True)
+class Blame:
+    """A suspect, and the share of each slow group's excess that it accounts for (group → 0 to 1)."""
+
+    suspect: localize.Suspect
+    shares: pd.Series[float]
+
+
+def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> list[Blame]:
+    """Return each suspect with what it explains.
+
+    A group that loses packets is judged by its retransmissions, another by its delay in the network.
+    """
+    slow = view.symptoms[view.symptoms["slow"] & (view.symptoms["grew"] == "network")]
+    answer = []
+    for suspect in suspects:
+        accounted = localize.explained(view.evidence, suspect, params.localize)
+        by_hosts = view.host_pairs[[*HOSTS, "segments"]].join(accounted)
+        mine = slow[HOSTS].merge(by_hosts, on=HOSTS, how="left").set_index(slow.index)
+        lost = mine["retransmissions_explained"] * slow["segments"] / mine["segments"]
+        by_loss = lost / slow["excess"].where(slow["excess"] > 0)
+        longer = slow["network_ms"] - slow["usual_network_ms"]
+        by_delay = mine["delay_explained_ms"] / longer.where(longer > 0)
+        share = by_loss.where(slow["lossy"], by_delay).fillna(0.0).clip(0.0, 1.0)
+        answer.append(Blame(suspect, share.round(4)))
+    return answer
+
+
+def link_verdicts(view: View, blamed: Sequence[Blame], params: Params) -> list[Verdict]:
+    """Return a verdict for each suspect that explains a substantial part of some slow group."""
+    answer = []
+    for blame in blamed:
+        shares = blame.shares[blame.shares >= params.least_share]
+        if len(shares):
+            answer += _link_verdict(view, blame.suspect, shares, params)
+    return answer
+
+
+def _link_verdict(
+    view: View, suspect: localize.Suspect, shares: pd.Series[float], params: Params
+) -> list[Verdict]:
+    """Return the verdict on a suspect: the link, else the class it hides in, else none."""
+    hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, shares, params.impacts)
+    onset = _onset(view, suspect.number, suspect.mode, shares)
+    candidates = suspect.candidates(params.localize)
+    charge = diagnose.Charge(
+        suspect.number, suspect.mode, suspect.rate, suspect.probability, suspect.terms, suspect.alternatives
+    )
+    if suspect.probability >= params.localize.named:
+        return [diagnose.link_verdict(view.scene, charge, hurt, onset, params.diagnose)]
+    if 1 < len(candidates) <= params.localize.most_class:
+        return [diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)]
+    return []
+
+
+def _onset(view: View, number: int, mode: str, shares: pd.Series[float]) -> datetime | None:
+    """Return since when: the counter's own onset, where it has one, else the pairs' median one."""
+    column = "discard_onset" if mode == "congestion" else "error_onset"
+    told = view.health.at[number, column]
+    if pd.isna(told):
+        told = view.symptoms.loc[shares.index, "onset"].dropna().quantile(0.5)
+    return None if pd.isna(told) else told.to_pydatetime()
+
+
+def service_verdicts(view: View, params: Params) -> list[Verdict]:
+    """Return a verdict for each service whose own time grew and that does not merely wait for another."""
+    grown = services.own_growth(view.symptoms, params.services)
+    own = grown[~grown["passed_on"]]
+    return [_service_verdict(view, str(name), rows, params) for name, rows in own.groupby("dst_service")]
+
+
+def _service_verdict(view: View, service: str, rows: pd.DataFrame, params: Params) -> Verdict:
+    slow = view.symptoms.loc[rows.index]
+    pairs = view.container_pairs[view.container_pairs["group"].isin(rows.index)]
+    hosts, containers = rows["dst_host"].unique(), pairs["dst_container_id"].unique()
+    subject = Subject(
+        host=str(hosts[0]) if len(hosts) == 1 else None,
+        container=str(containers[0]) if len(containers) == 1 else None,
+        service=service,
+    )
+    onset = slow["onset"].dropna().quantile(0.5)
+    return diagnose.service_verdict(
+        view.window,
+        subject,
+        impacts.pair_impacts(view.container_pairs, view.symptoms, rows["share"], params.impacts),
+        None if pd.isna(onset) else onset.to_pydatetime(),
+        _service_evidence(slow),
+        float(1.0 - slow["p_service"].min()),
+    )
+
+
+def _service_evidence(slow: pd.DataFrame) -> tuple[Evidence, ...]:
+    worst = slow.loc[slow["service_ratio"].idxmax()]
+    weight = float(-10.0 * np.log10(max(worst["p_service"], 1e-30)))
+    service = f"{worst['service_ms']:.3g} ms in the service, usually {worst['usual_service_ms']:.3g} ms"
+    told = [Evidence("service_time", float(worst["service_ratio"]), round(weight, 1), service)]
+    if np.isfinite(worst["network_ms"]):
+        network = f"{worst['network_ms']:.3g} ms in the network, usually {worst['usual_network_ms']:.3g} ms"
+        told.append(Evidence("network_time", float(worst["network_ms"]), 0.0, network))
+    return tuple(told)
+
+
+def unknown_verdicts(
+    view: View, blamed: Sequence[Blame], verdicts: Sequence[Verdict], params: Params
+) -> list[Verdict]:
+    """Return one verdict on the surely slow pairs that no verdict explains; none where there are none."""
+    slow = view.symptoms[view.symptoms["slow"] & (view.symptoms["grew"] == "network")]
+    sure = (slow["lossy"] & (slow["p_loss"] <= params.sure_p)) | (
+        slow["slow_response"] & (slow["p_response"] <= params.sure_p) & (slow["ratio"] >= params.sure_ratio)
+    )
+    told = {(pair.src, pair.dst) for verdict in verdicts for pair in verdict.pairs}
+    shares = pd.Series(0.0, index=slow.index[sure])
+    for blame in blamed:
+        shares += blame.shares.reindex(shares.index).fillna(0.0)
+    left = shares[shares < params.least_share]
+    hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, left, params.impacts)
+    hurt = tuple(pair for pair in hurt if (pair.src, pair.dst) not in told)
+    if not hurt:
+        return []
+    onset = slow.loc[left.index, "onset"].dropna().quantile(0.5)
+    return [
+        diagnose.unknown_verdict(
+            view.window, hurt, None if pd.isna(onset) else onset.to_pydatetime(), _not_seen(view, left.index)
+        )
+    ]
+
+
+def _not_seen(view: View, groups: pd.Index[int]) -> tuple[str, ...]:
+    """Return what is not measured on the paths of these groups."""
+    slow = view.symptoms.loc[groups, HOSTS].drop_duplicates()
+    rows = view.host_pairs[HOSTS].reset_index(names="row").merge(slow, on=HOSTS)["row"].to_numpy()
+    told = []
+    crossed = (view.paths.forward[rows] + view.paths.reverse[rows]).tocsr()
+    if len(rows) and crossed.nnz == 0:
+        told.append("no path is known between the hosts of the slow pairs")
+    for number in np.unique(crossed.indices):
+        link = view.health.loc[number]
+        if not link["errors_known"]:
+            told.append(f"errors at {link['receiver_device']} {link['receiver_if_name']} are not measured")
+    return tuple(told[:20])
+
+
+def findings(view: View, verdicts: Sequence[Verdict], params: Params) -> list[Verdict]:
+    """Return what is sick or cannot be trusted though it explains no slow pair."""
+    named = {(verdict.link, verdict.direction) for verdict in verdicts}
+    found = [
+        verdict for verdict in _sick_links(view, params) if (verdict.link, verdict.direction) not in named
+    ]
+    return [*found, *_contradictions(view), *_silent_targets(view)]
+
+
+def _sick_links(view: View, params: Params) -> list[Verdict]:
+    health, light = view.health, view.scene.light
+    answer = []
+    for number in health.index[health["sick"] | health["dropping"]]:
+        row = health.loc[number]
+        corrupt = bool(row["sick"])
+        rate = float(row["error_rate"] if corrupt else row["discard_rate"])
+        onset = row["error_onset"] if corrupt else row["discard_onset"]
+        mode = "corruption" if corrupt else "congestion"
+        charge = diagnose.Charge(int(number), mode, rate, 0.999, _own_terms(row, light.loc[number], corrupt))
+        verdict = diagnose.link_verdict(
+            view.scene, charge, (), None if pd.isna(onset) else onset.to_pydatetime(), params.diagnose
+        )
+        answer.append(verdict)
+    for number in health.index[(light["stepped"] == True) & ~health["sick"]]:  # noqa: E712 - NaN where unknown
+        answer.append(diagnose.light_finding(view.scene, int(number), params.diagnose))
+    return answer
+
+
+def _own_terms(row: pd.Series[float], light: pd.Series[float], corrupt: bool) -> dict[str, float]:
+    """Return what a link's own telemetry weighs: n ln(n/m) − (n − m) for n events where m were usual."""
+    count, exposure, floor = (
+        (row["errors"] - row["passed_on"], row["packets"], row["error_floor"])
+        if corrupt
+        else (row["discards"], row["sent"], row["discard_floor"])
+    )
+    usual = exposure * floor
+    terms = {"errors" if corrupt else "discards": float(count * np.log(count / usual) - (count - usual))}
+    if corrupt and np.isfinite(light["nats"]):
+        terms["light"] = float(light["nats"])
+    return terms
+
+
+def _contradictions(view: View) -> list[Verdict]:
+    return [
+        diagnose.notice(view.window, Subject(device=row.device, if_name=row.if_name), "topology", row.text)
+        for row in view.fabric.contradictions.itertuples(index=False)
+    ]
+
+
+def _silent_targets(view: View) -> list[Verdict]:
+    """Return a finding for each target whose last three polls all failed."""
+    polls = view.tables["polls"].sort_values("at", kind="stable").groupby("target").tail(3)
+    by_target = polls.groupby("target")["ok"].agg(["size", "any"])
+    answer = []
+    for target in by_target.index[(by_target["size"] == 3) & ~by_target["any"].astype(bool)]:
+        error = polls.loc[polls["target"] == target, "error"].dropna()
+        why = f": {error.iloc[-1]}" if len(error) else ""
+        text = f"{target} has not answered three polls in a row{why}"
+        answer.append(diagnose.notice(view.window, Subject(device=str(target)), "telemetry", text))
+    return answer

@@ -1,0 +1,78 @@
+"""One cycle: from the window's tables to verdicts, findings and incidents. A table of contents.
+
+Page: docs/algorithms/cycle.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from correlator.engine import conclude, incidents, localize
+from correlator.engine.proof import Proof
+from correlator.engine.settings import Params
+from correlator.engine.view import accepted, look
+from correlator.model import Incident, IncidentEvent, Verdict, utc
+
+__all__ = ["Cycle", "Params", "run_cycle"]
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """What one cycle concluded.
+
+    ``incidents`` are those that changed (to be kept), ``events`` what is to be alerted. Tables:
+    ``pairs`` one row a host pair × service pair (columns of ``symptoms.symptoms``),
+    ``container_pairs`` one row a container pair beneath them, ``links`` the map, ``health`` one row
+    a directed link, ``light`` one row a directed link and lane (``number`` = row of ``health``).
+    """
+
+    now: datetime
+    verdicts: tuple[Verdict, ...]
+    findings: tuple[Verdict, ...]
+    incidents: tuple[Incident, ...]
+    events: tuple[IncidentEvent, ...]
+    pairs: pd.DataFrame
+    container_pairs: pd.DataFrame
+    links: pd.DataFrame
+    health: pd.DataFrame
+    light: pd.DataFrame
+
+
+def run_cycle(
+    tables: Mapping[str, pd.DataFrame],
+    open_incidents: Sequence[Incident],
+    now: datetime,
+    params: Params | None = None,
+) -> Cycle:
+    """Return what the tables of the window say at ``now``.
+
+    ``tables`` may lack any table: what is not there is unknown. Raw tables reach half an hour back,
+    hourly ones weeks. Rows from the future are left out. Pure: the same input gives the same answer.
+    Raises ValueError for a naive ``now``.
+    """
+    params, now = params or Params(), utc(now)
+    view = look(accepted(tables, now), now, params)
+    suspects = localize.localize(view.evidence, params.localize)
+    blamed = conclude.blames(view, suspects, params)
+    verdicts = conclude.link_verdicts(view, blamed, params) + conclude.service_verdicts(view, params)
+    verdicts += conclude.unknown_verdicts(view, blamed, verdicts, params)
+    findings = conclude.findings(view, verdicts, params)
+    changed, events, named = incidents.follow(
+        open_incidents, [*verdicts, *findings], Proof(view).healthy, now, params.incidents
+    )
+    return Cycle(
+        now=now,
+        verdicts=named[: len(verdicts)],
+        findings=named[len(verdicts) :],
+        incidents=changed,
+        events=events,
+        pairs=view.symptoms,
+        container_pairs=view.container_pairs,
+        links=view.fabric.links,
+        health=view.health,
+        light=view.light,
+    )

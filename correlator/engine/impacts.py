@@ -1,0 +1,91 @@
+"""What a fault costs each container pair: the rows beneath a slow group of services.
+
+Page: docs/algorithms/impacts.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from correlator.model import PairImpact
+
+GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
+CONTAINERS = ["src_container_id", "dst_container_id", "src_name", "dst_name"]
+
+
+@dataclass(frozen=True)
+class Params:
+    """How many pairs are named."""
+
+    least_responses: float = 30.0  # fewer say nothing of their own: the group's figures stand
+    most: int = 50  # container pairs in one verdict, busiest first
+
+
+def container_pairs(observed: pd.DataFrame, symptoms: pd.DataFrame, since: datetime) -> pd.DataFrame:
+    """Return one row a container pair that was active after ``since``, with the row of its group.
+
+    Columns: group (index into ``symptoms``), ids and names, exchanges, responses, response_ms,
+    service_ms and network_ms (means, NaN unknown), segments, retransmissions.
+    """
+    recent = observed[observed["at"] > pd.Timestamp(since)]
+    sums = recent.assign(
+        segments=recent["segments_client"] + recent["segments_server"],
+        retransmissions=recent["retransmitted_client"] + recent["retransmitted_server"],
+    )
+    columns = [
+        "exchanges",
+        "responses",
+        "response_ms",
+        "services",
+        "service_ms",
+        "segments",
+        "retransmissions",
+    ]
+    table = sums.groupby([*GROUP, *CONTAINERS])[columns].sum().reset_index()
+    table["response_ms"] /= table["responses"].where(table["responses"] > 0)
+    table["service_ms"] /= table["services"].where(table["services"] > 0)
+    table["network_ms"] = (table["response_ms"] - table["service_ms"]).clip(lower=0.0)
+    groups = symptoms[GROUP].reset_index(names="group")
+    return table.merge(groups, on=GROUP)
+
+
+def pair_impacts(
+    pairs: pd.DataFrame, symptoms: pd.DataFrame, shares: pd.Series[float], params: Params | None = None
+) -> tuple[PairImpact, ...]:
+    """Return the impact on the container pairs of the groups in ``shares`` (group → share explained), busiest first.
+
+    A pair with too few responses of its own gets its group's figures.
+    """
+    params = params or Params()
+    mine = pairs[pairs["group"].isin(shares.index)].sort_values(
+        ["exchanges", "src_container_id", "dst_container_id"], ascending=[False, True, True], kind="stable"
+    )
+    answer = []
+    for pair in mine.head(params.most).itertuples(index=False):
+        group = symptoms.loc[pair.group]
+        own = pair.responses >= params.least_responses and group["usual_response_ms"] > 0
+        factor = float(pair.response_ms / group["response_ms"]) if own else 1.0
+        timed = pair if own else group
+        answer.append(
+            PairImpact(
+                src=pair.src_container_id,
+                dst=pair.dst_container_id,
+                src_name=pair.src_name,
+                dst_name=pair.dst_name,
+                slower_by=_number(group["ratio"] * factor),
+                slower_by_low=_number(group["ratio_low"] * factor),
+                slower_by_high=_number(group["ratio_high"] * factor),
+                network_ms=_number(timed.network_ms),
+                service_ms=_number(timed.service_ms),
+                share_explained=_number(shares[pair.group]),
+            )
+        )
+    return tuple(answer)
+
+
+def _number(value: float) -> float | None:
+    return round(float(value), 4) if np.isfinite(value) else None

@@ -1,0 +1,205 @@
+"""Light lost on the way, per directed link and lane, against the link's own past.
+
+    L = Tx_far − Rx_near,   change = (Tx_far − its usual) − (Rx_near − its usual)      [dB]
+
+Monitors are off by up to ±3 dB but steady, so the change is evidence and the level is not. A dark
+or shut port says nothing. Page: docs/algorithms/optics.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+
+PLACE = ["device", "if_name"]
+LANE = [*PLACE, "lane"]
+MAD_TO_SIGMA = 1.4826
+
+
+@dataclass(frozen=True)
+class Params:
+    """How light is judged against its past."""
+
+    past: timedelta = timedelta(hours=72)  # whole days, for temperature
+    least_hours: int = 6  # fewer hours are no past
+    least_sigma_db: float = 0.05  # quantisation of 0.1 dB and less
+    usual_noise_db: float = 0.2  # of one reading, where too few tell (0.05 to 0.5 seen)
+    typical_loss_db: float = 2.0  # mean of the exponential prior of what dirt takes (1 to 4 seen)
+    most_nats: float = 12.0  # no light alone makes more than 1 in 160,000 certain
+    step_db: float = 1.0  # a finding by light alone
+    step_sigmas: float = 6.0
+
+
+def light(
+    directed: pd.DataFrame,
+    optics: pd.DataFrame,
+    optics_hours: pd.DataFrame,
+    interfaces: pd.DataFrame,
+    now: datetime,
+    params: Params | None = None,
+) -> pd.DataFrame:
+    """Return one row a directed link and lane at which its receiver reads light.
+
+    Columns: number (row of ``directed``), lane, rx_power_dbm, rx_usual_dbm, tx_power_dbm,
+    tx_usual_dbm, loss_change_db (positive: light is lost), loss_sigma_db, tx_change_db,
+    tx_sigma_db, onset, readings, known (False: no past, no reading, or a dark or shut port), dark, nats
+    (log Bayes factor of light lost on the way), stepped (a finding by itself). NaN where unknown.
+    """
+    params = params or Params()
+    lanes = _lanes(optics, optics_hours, interfaces, now, params)
+    return _link_light(directed, lanes, params)
+
+
+def strongest(light: pd.DataFrame, links: int) -> pd.DataFrame:
+    """Return one row a directed link: its lane with the strongest evidence; unknown links are NaN."""
+    order = light.sort_values(["number", "nats"], ascending=[True, False], kind="stable", na_position="last")
+    return order.drop_duplicates("number").set_index("number").reindex(np.arange(links))
+
+
+def log_bayes_factor(change: Floats, sigma: Floats, typical_loss_db: float, most: float) -> Floats:
+    """Return ln P(change | light lost) / P(change | nothing lost), arrays of one shape.
+
+    Lost light is exponential with mean ``typical_loss_db``, the reading normal around it; the ratio
+    is summed over a grid and capped at ±``most``: real monitors have other ways to move.
+    """
+    lost = np.linspace(0.25, 12.0, 48)
+    weight = np.exp(-lost / typical_loss_db)
+    weight /= weight.sum()
+    exponent = (2.0 * change[..., None] * lost - lost**2) / (2.0 * sigma[..., None] ** 2)
+    peak = exponent.max(axis=-1, keepdims=True)
+    ratio = peak[..., 0] + np.log((weight * np.exp(exponent - peak)).sum(axis=-1))
+    return np.clip(ratio, -most, most)
+
+
+def _lanes(
+    optics: pd.DataFrame, optics_hours: pd.DataFrame, interfaces: pd.DataFrame, now: datetime, params: Params
+) -> pd.DataFrame:
+    """Return one row a lane: Rx and Tx now and usual, with sigmas; NaN where dark, shut or swapped."""
+    readings = optics[optics["lane"] > 0].sort_values([*LANE, "at"], kind="stable")
+    readings = readings.drop_duplicates([*LANE, "at"], keep="last")
+    newest = readings.drop_duplicates(LANE, keep="last").set_index(LANE)
+    table = pd.DataFrame(index=newest.index)
+    table["dark"] = newest["no_light"].fillna(False).astype(bool)
+    rx = _steps(readings, "rx_power_dbm", _usual(optics_hours, "rx_power_dbm", now, params), params)
+    table = table.join(rx.add_prefix("rx_"))
+    tx = _steps(readings, "tx_power_dbm", _usual(optics_hours, "tx_power_dbm", now, params), params)
+    table = table.join(tx.add_prefix("tx_")).reset_index()
+    swapped = readings.groupby(LANE)["module_serial"].nunique().reindex(newest.index).to_numpy() > 1
+    silent = table["dark"].to_numpy() | swapped | _shut(table, interfaces)
+    measured = [name for name in table.columns if name.startswith(("rx_", "tx_"))]
+    table.loc[silent, measured] = np.nan
+    return table
+
+
+def _usual(optics_hours: pd.DataFrame, metric: str, now: datetime, params: Params) -> pd.DataFrame:
+    """Return, by lane, median and robust spread of the hourly means of the last days."""
+    hours = optics_hours[(optics_hours["metric"] == metric) & (optics_hours["count"] > 0)]
+    hours = hours[hours["hour"] >= pd.Timestamp(now) - params.past].drop_duplicates(
+        [*LANE, "hour"], keep="last"
+    )
+    hours = hours.assign(mean=hours["sum"] / hours["count"])
+    by_lane = hours.groupby(LANE)["mean"]
+    off = (hours["mean"] - by_lane.transform("median")).abs()
+    usual = pd.DataFrame(
+        {
+            "usual": by_lane.median(),
+            "spread": MAD_TO_SIGMA * off.groupby([hours[column] for column in LANE]).median(),
+            "hours": by_lane.count(),
+        }
+    )
+    return usual[usual["hours"] >= params.least_hours]
+
+
+def _steps(readings: pd.DataFrame, metric: str, usual: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return, by lane: power now, usual, change, sigma of the change, number of readings, onset.
+
+    *Now* begins where the sum of squared distances from usual, counted back from the newest
+    reading, gains most over staying at usual (CUSUM); a lane that never left has its whole window.
+    """
+    told = readings.dropna(subset=[metric]).merge(usual.reset_index(), on=LANE)
+    noise = _noise(told, metric, params)
+    told = told.merge(noise, on=LANE).sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    told["off"] = told[metric] - told["usual"]
+    lane = told.groupby(LANE)
+    told["readings"] = lane.cumcount() + 1
+    told["change"] = lane["off"].cumsum() / told["readings"]
+    variance = told["noise"] ** 2 / told["readings"] + told["spread"] ** 2 + params.least_sigma_db**2
+    told["sigma"] = np.sqrt(variance)
+    told["gain"] = told["readings"] * told["change"] ** 2
+    best = told.loc[lane["gain"].idxmax()].set_index(LANE)
+    return pd.DataFrame(
+        {
+            "power_dbm": best["usual"] + best["change"],
+            "usual_dbm": best["usual"],
+            "change": best["change"],
+            "sigma": best["sigma"],
+            "readings": best["readings"],
+            "onset": best["at"],
+        }
+    )
+
+
+def _noise(told: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame:
+    """Return, by lane, the noise of one reading: from differences of neighbours, which a step hardly moves."""
+    difference = told.groupby(LANE)[metric].diff().abs()
+    by_lane = difference.groupby([told[column] for column in LANE])
+    noise = (MAD_TO_SIGMA / np.sqrt(2.0) * by_lane.median()).where(by_lane.count() >= 4)
+    return noise.fillna(params.usual_noise_db).clip(lower=params.least_sigma_db).rename("noise").reset_index()
+
+
+def _shut(lanes: pd.DataFrame, interfaces: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    shut = (interfaces["admin_status"].fillna("up") != "up") | (
+        interfaces["oper_status"].fillna("up") != "up"
+    )
+    ports = pd.MultiIndex.from_frame(interfaces.loc[shut, PLACE])
+    answer: npt.NDArray[np.bool_] = pd.MultiIndex.from_frame(lanes[PLACE]).isin(ports)
+    return answer
+
+
+def _link_light(directed: pd.DataFrame, lanes: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Return receiver's lanes beside the same lanes of the sender."""
+    near = lanes[[*LANE, "dark", *_columns("rx", lanes)]]
+    far = lanes[[*LANE, *_columns("tx", lanes)]]
+    ends = directed[["sender_device", "sender_if_name", "receiver_device", "receiver_if_name"]]
+    ends = ends.assign(number=directed.index)
+    table = ends.merge(near, left_on=["receiver_device", "receiver_if_name"], right_on=PLACE).drop(
+        columns=PLACE
+    )
+    table = table.merge(
+        far,
+        how="left",
+        left_on=["sender_device", "sender_if_name", "lane"],
+        right_on=LANE,
+        suffixes=("", "_far"),
+    )
+    tx_change = table["tx_change"].fillna(0.0)
+    tx_variance = table["tx_sigma"].fillna(0.0) ** 2
+    answer = table[
+        ["number", "lane", "dark", "rx_power_dbm", "rx_usual_dbm", "tx_power_dbm", "tx_usual_dbm"]
+    ].copy()
+    answer["loss_change_db"] = tx_change - table["rx_change"]
+    answer["loss_sigma_db"] = np.sqrt(table["rx_sigma"] ** 2 + tx_variance)
+    answer["tx_change_db"], answer["tx_sigma_db"] = table["tx_change"], table["tx_sigma"]
+    answer["onset"], answer["readings"] = table["rx_onset"], table["rx_readings"]
+    return _judged(answer, params)
+
+
+def _columns(side: str, lanes: pd.DataFrame) -> list[Any]:
+    return [name for name in lanes.columns if name.startswith(f"{side}_")]
+
+
+def _judged(table: pd.DataFrame, params: Params) -> pd.DataFrame:
+    change, sigma = table["loss_change_db"].to_numpy(), table["loss_sigma_db"].to_numpy()
+    table["known"] = np.isfinite(change) & np.isfinite(sigma)
+    table["nats"] = log_bayes_factor(change, sigma, params.typical_loss_db, params.most_nats)
+    big = (change >= params.step_db) & (change >= params.step_sigmas * sigma)
+    table["stepped"] = big & (table["readings"].to_numpy() >= 3)
+    table["onset"] = table["onset"].where(table["known"] & (change >= 3.0 * sigma))
+    return table

@@ -1,0 +1,179 @@
+"""Two ends' views become container pairs: who talked to whom, and what each end saw.
+
+An end knows its peer by address only. The peer is found by the mirrored row of the other end
+(same addresses on the wire, overlapping interval, common source port), else by a container that
+held the address at that time, else by the host that holds it. Page: docs/algorithms/pairs.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
+PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
+ENDS = ["src_container_id", "dst_container_id"]
+FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
+SUMS = {
+    "data_segments_sent": "segments",
+    "retransmitted_segments": "retransmitted",
+    "rto_count": "rto",
+}
+
+
+def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.DataFrame) -> pd.DataFrame:
+    """Return ``pair_samples`` with peer_host and peer_container_id filled where they can be told.
+
+    Values that are there already stay. Where two containers could be the peer, the container stays
+    null; the host is filled if they share it. Rows keep their order and index.
+    """
+    answer = pair_samples.copy()
+    open_rows = answer[answer["peer_host"].isna() | answer["peer_container_id"].isna()]
+    if open_rows.empty:
+        return answer
+    rows = _intervals(open_rows)
+    found = [
+        _by_mirror(rows, _intervals(pair_samples)),
+        _by_container(rows, containers),
+        _by_published_port(rows, containers, hosts),
+    ]
+    for candidates in found:
+        for column, source in (("peer_host", "host"), ("peer_container_id", "container_id")):
+            answer[column] = answer[column].fillna(_only(candidates, source).reindex(answer.index))
+    owners = _addresses(hosts)
+    answer["peer_host"] = answer["peer_host"].fillna(answer["peer_wire_address"].map(owners))
+    return answer
+
+
+def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFrame:
+    """Return resolved samples turned to (client, server): one row an end and interval.
+
+    Columns: at, role, src_/dst_ host, container_id, name and service; seconds and exchanges,
+    connections_new and connections_open (client rows, else 0), segments_client, segments_server,
+    retransmitted_client, retransmitted_server, rto, response_ms, responses, histogram, service_ms,
+    services, min_rtt_us. Rows whose two containers are not both known are left out.
+    """
+    client = (samples["role"] == "client").to_numpy(dtype=bool)
+    rows = pd.DataFrame({"at": samples["at"], "role": samples["role"]})
+    for column, own, peer in (
+        ("host", "host", "peer_host"),
+        ("container_id", "container_id", "peer_container_id"),
+    ):
+        rows[f"src_{column}"] = samples[own].where(client, samples[peer])
+        rows[f"dst_{column}"] = samples[peer].where(client, samples[own])
+    _add_names(rows, containers)
+    _add_counts(rows, samples, client)
+    return rows.dropna(subset=[*PAIR, *ENDS]).reset_index(drop=True)
+
+
+def _intervals(samples: pd.DataFrame) -> pd.DataFrame:
+    rows = samples[["host", "container_id", "role", *WIRE, "source_ports"]].copy()
+    rows["until"] = samples["at"]
+    rows["since"] = samples["at"] - pd.to_timedelta(samples["interval_s"].fillna(0.0), unit="s")
+    rows["row"] = samples.index
+    return rows
+
+
+def _by_mirror(rows: pd.DataFrame, samples: pd.DataFrame) -> pd.DataFrame:
+    """Return (row, host, container_id) of the other ends' rows; a common source port decides."""
+    other = samples.rename(
+        columns={"local_wire_address": "peer_wire_address", "peer_wire_address": "local_wire_address"}
+    )
+    other = other.assign(role=np.where(other["role"] == "client", "server", "client"))
+    other["role"] = other["role"].astype(samples["role"].dtype)
+    both = rows.merge(other, on=[*WIRE, "role"], suffixes=("_own", ""))
+    both = both[(both["since_own"] < both["until"]) & (both["since"] < both["until_own"])]
+    shared = [
+        not _listed(one) or not _listed(two) or not set(one).isdisjoint(two)
+        for one, two in zip(both["source_ports_own"], both["source_ports"], strict=True)
+    ]
+    both = both[np.array(shared, dtype=bool)]
+    return both[["row_own", "host", "container_id"]].rename(columns={"row_own": "row"})
+
+
+def _listed(ports: object) -> bool:
+    return isinstance(ports, list | np.ndarray) and len(ports) > 0
+
+
+def _by_container(rows: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFrame:
+    """Return (row, host, container_id) of containers that held the peer's address at the time."""
+    alive = _lives(containers)[["host", "container_id", "address", "started_at", "ended_at"]]
+    alive = alive.dropna(subset=["address"])
+    wanted = rows[["row", "since", "until", "peer_wire_address"]]
+    both = wanted.merge(alive, left_on="peer_wire_address", right_on="address")
+    both = both[(both["started_at"] < both["until"]) & (both["since"] < both["ended_at"])]
+    return both[["row", "host", "container_id"]]
+
+
+def _by_published_port(rows: pd.DataFrame, containers: pd.DataFrame, hosts: pd.DataFrame) -> pd.DataFrame:
+    """Return (row, host, container_id) of containers that publish the server's port on a host's address."""
+    alive = _lives(containers)
+    alive = alive[[_listed(ports) for ports in alive["published_ports"]]].explode("published_ports")
+    alive["server_port"] = pd.to_numeric(
+        alive["published_ports"].astype("str").str.partition("/")[0], errors="coerce"
+    ).astype("Int64")
+    wanted = rows[rows["role"] == "client"].copy()
+    wanted["host"] = wanted["peer_wire_address"].map(_addresses(hosts)).astype(rows["host"].dtype)
+    wanted = wanted.drop(columns="container_id")
+    both = wanted.merge(
+        alive[["host", "container_id", "server_port", "started_at", "ended_at"]], on=["host", "server_port"]
+    )
+    both = both[(both["started_at"] < both["until"]) & (both["since"] < both["ended_at"])]
+    return both[["row", "host", "container_id"]]
+
+
+def _lives(containers: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a container with its whole life: the row of its end knows more than that of its start."""
+    lives = containers.sort_values("at", kind="stable").drop_duplicates(["host", "container_id"], keep="last")
+    started = containers.groupby(["host", "container_id"])["started_at"].min().rename("first")
+    lives = lives.merge(started.reset_index(), on=["host", "container_id"], how="left")
+    lives["started_at"] = lives["first"].fillna(lives["at"])
+    lives["ended_at"] = lives["ended_at"].fillna(FOREVER)
+    return lives
+
+
+def _addresses(hosts: pd.DataFrame) -> dict[str, Any]:
+    """Return address → host, without addresses that several hosts claim (bridges reuse 172.17.0.1)."""
+    listed = hosts[[_listed(addresses) for addresses in hosts["addresses"]]]
+    pairs = listed[["host", "addresses"]].explode("addresses").drop_duplicates()
+    return dict(pairs.drop_duplicates("addresses", keep=False)[["addresses", "host"]].itertuples(index=False))
+
+
+def _only(candidates: pd.DataFrame, column: str) -> pd.Series[Any]:
+    """Return, by row, the value that all candidates agree on."""
+    by_row = candidates.groupby("row")[column]
+    return by_row.first().where(by_row.nunique() == 1)
+
+
+def _add_names(rows: pd.DataFrame, containers: pd.DataFrame) -> None:
+    known = containers.sort_values("at", kind="stable").drop_duplicates("container_id", keep="last")
+    named = known.set_index("container_id")
+    names = named["name"].fillna(pd.Series(named.index, index=named.index))
+    services = named["service"].fillna(names)
+    for side in ("src", "dst"):
+        ids = rows[f"{side}_container_id"]
+        rows[f"{side}_name"] = ids.map(names).astype("str").fillna(ids)
+        rows[f"{side}_service"] = ids.map(services).astype("str").fillna(ids)
+
+
+def _add_counts(rows: pd.DataFrame, samples: pd.DataFrame, client: np.ndarray[Any, Any]) -> None:
+    for column, name in SUMS.items():
+        counted = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
+        rows[f"{name}_client"] = np.where(client, counted, 0.0)
+        rows[f"{name}_server"] = np.where(client, 0.0, counted)
+    for name, column, role in (
+        ("seconds", "interval_s", True),
+        ("exchanges", "exchanges", True),
+        ("connections_new", "connections_new", True),
+        ("connections_open", "connections_open", True),
+        ("response_ms", "response_ms_sum", True),
+        ("responses", "response_ms_count", True),
+        ("service_ms", "service_ms_sum", False),
+        ("services", "service_ms_count", False),
+    ):
+        values = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
+        rows[name] = np.where(client == role, np.nan_to_num(values), 0.0)
+    rows["min_rtt_us"] = samples["min_rtt_us"].to_numpy()
+    rows["histogram"] = samples["response_histogram"].where(client)

@@ -1,0 +1,113 @@
+"""An hour of raw tables becomes the hourly tables that baselines, trends and reports read.
+
+Everything here adds up: two halves of an hour rolled up apart and added give the hour.
+Page: docs/algorithms/rollup.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import numpy as np
+import pandas as pd
+
+from correlator import frames
+from correlator.engine import pairs, rates
+
+LANE = ["device", "if_name", "lane"]
+LIGHT = ("rx_power_dbm", "tx_power_dbm", "bias_ma", "temperature_c")
+HOUR = timedelta(hours=1)
+
+
+def roll_up(tables: Mapping[str, pd.DataFrame], hour: datetime) -> dict[str, pd.DataFrame]:
+    """Return link_hours, optics_hours and pair_hours of the hour that starts at ``hour``.
+
+    ``tables`` holds raw tables (counters, interfaces, optics, pair_samples, containers, hosts; any
+    may be absent); counters should reach one reading back before the hour. An interval belongs to
+    the hour in which it ends. ``at`` of the answer is the hour's end.
+    """
+    got = {name: tables[name] if name in tables else frames.empty(name) for name in frames.TABLES}
+    moved = rates.rates(got["counters"], got["interfaces"])
+    samples = pairs.resolve(got["pair_samples"], got["containers"], got["hosts"])
+    observed = pairs.observations(samples, got["containers"])
+    long = {
+        "link_hours": _links(_within(moved, "until", hour)),
+        "optics_hours": _optics(_within(got["optics"], "at", hour)),
+        "pair_hours": _pairs(_within(observed, "at", hour)),
+    }
+    return {name: _hourly(name, table, hour) for name, table in long.items()}
+
+
+def _within(table: pd.DataFrame, column: str, hour: datetime) -> pd.DataFrame:
+    start = pd.Timestamp(hour)
+    return table[(table[column] > start) & (table[column] <= start + HOUR)]
+
+
+def _links(moved: pd.DataFrame) -> pd.DataFrame:
+    parts = []
+    for metric, count, good in (
+        ("errors", "in_errors", "in_packets"),
+        ("discards", "out_discards", "out_packets"),
+    ):
+        rows = moved.dropna(subset=[count, good])[[*rates.PLACE, count, good]]
+        rows = rows.assign(count=rows[count].astype("float64"))
+        rows["exposure"] = rows["count"] + rows[good].astype("float64")
+        parts.append(_summed(rows.assign(metric=metric, sum=np.nan), rates.PLACE))
+    for metric in ("utilisation_in", "utilisation_out"):
+        parts.append(_summed(_readings(moved, rates.PLACE, metric), rates.PLACE))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _optics(optics: pd.DataFrame) -> pd.DataFrame:
+    unique = optics.drop_duplicates([*LANE, "at"], keep="last")
+    return pd.concat([_summed(_readings(unique, LANE, metric), LANE) for metric in LIGHT], ignore_index=True)
+
+
+def _readings(table: pd.DataFrame, key: list[str], metric: str) -> pd.DataFrame:
+    rows = table.dropna(subset=[metric])[[*key, metric]].rename(columns={metric: "sum"})
+    return rows.assign(metric=metric, exposure=1.0, count=1.0)
+
+
+def _pairs(observed: pd.DataFrame) -> pd.DataFrame:
+    segments = observed["segments_client"] + observed["segments_server"]
+    retransmitted = observed["retransmitted_client"] + observed["retransmitted_server"]
+    seen = observed["min_rtt_us"].notna().astype("float64")
+    values = {
+        "retransmissions": (segments, retransmitted, np.nan),
+        "rto": (segments, observed["rto_client"] + observed["rto_server"], np.nan),
+        "response_ms": (observed["responses"], observed["responses"], observed["response_ms"]),
+        "service_ms": (observed["services"], observed["services"], observed["service_ms"]),
+        "min_rtt_us": (seen, seen, observed["min_rtt_us"].fillna(0.0)),
+        "exchanges": (observed["seconds"], observed["exchanges"], np.nan),
+        "connections": (observed["seconds"], observed["connections_new"], np.nan),
+    }
+    key = observed[pairs.PAIR]
+    parts = [
+        _summed(key.assign(metric=metric, exposure=exposure, count=count, sum=total), pairs.PAIR)
+        for metric, (exposure, count, total) in values.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    return _with_histograms(table[table["exposure"] > 0], observed)
+
+
+def _summed(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    sums = rows.groupby([*key, "metric"], sort=True)[["exposure", "count", "sum"]].sum(min_count=1)
+    return sums.reset_index()
+
+
+def _with_histograms(table: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
+    told = observed[[isinstance(value, list) for value in observed["histogram"]]]
+    merged = {
+        key: np.sum(np.array(group["histogram"].to_list(), dtype=np.int64), axis=0).tolist()
+        for key, group in told.groupby(pairs.PAIR)
+    }
+    keys = table[pairs.PAIR].itertuples(index=False, name=None)
+    wanted = table["metric"] == "response_ms"
+    column = [merged.get(key) if take else None for key, take in zip(keys, wanted, strict=True)]
+    return table.assign(histogram=pd.Series(column, index=table.index, dtype=object))
+
+
+def _hourly(name: str, table: pd.DataFrame, hour: datetime) -> pd.DataFrame:
+    start = pd.Timestamp(hour)
+    return frames.validate(name, table.assign(at=start + HOUR, hour=start).reset_index(drop=True))

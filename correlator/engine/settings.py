@@ -1,0 +1,39 @@
+"""Every part's settings in one place, so that a configuration can name them: ``localize.named``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from correlator.engine import (
+    baseline,
+    diagnose,
+    health,
+    impacts,
+    incidents,
+    localize,
+    optics,
+    rates,
+    services,
+    symptoms,
+)
+
+
+@dataclass(frozen=True)
+class Params:
+    """The settings of each part, and of how they are put together."""
+
+    window: timedelta = timedelta(minutes=5)  # what counts as now: five polls of a minute
+    least_share: float = 0.3  # of a slow pair's excess, that a link must account for to be its verdict
+    sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
+    sure_ratio: float = 1.5  # likewise of its times
+    rates: rates.Params = field(default_factory=rates.Params)
+    health: health.Params = field(default_factory=health.Params)
+    optics: optics.Params = field(default_factory=optics.Params)
+    baseline: baseline.Params = field(default_factory=baseline.Params)
+    symptoms: symptoms.Params = field(default_factory=symptoms.Params)
+    localize: localize.Params = field(default_factory=localize.Params)
+    services: services.Params = field(default_factory=services.Params)
+    impacts: impacts.Params = field(default_factory=impacts.Params)
+    diagnose: diagnose.Params = field(default_factory=diagnose.Params)
+    incidents: incidents.Params = field(default_factory=incidents.Params)

@@ -1,0 +1,124 @@
+"""What there is to see before anybody is blamed: the map, its health and light, the slow pairs.
+
+The parts of the engine do not know each other; here they are put together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pandas as pd
+
+from correlator import frames
+from correlator.engine import (
+    baseline,
+    diagnose,
+    health,
+    impacts,
+    localize,
+    optics,
+    pairs,
+    paths,
+    rates,
+    symptoms,
+    topology,
+)
+from correlator.engine.settings import Params
+from correlator.model import Window
+
+HOSTS = ["src_host", "dst_host"]
+
+
+@dataclass(frozen=True)
+class View:
+    """The tables of a cycle and what the steps before localisation made of them.
+
+    ``health`` has a row a directed link, ``light`` one a directed link and lane, ``symptoms`` one a
+    host pair × service pair, ``container_pairs`` one a container pair, ``host_pairs`` one a host pair.
+    """
+
+    now: datetime
+    window: Window
+    tables: Mapping[str, pd.DataFrame]
+    fabric: topology.Map
+    health: pd.DataFrame
+    light: pd.DataFrame
+    symptoms: pd.DataFrame
+    container_pairs: pd.DataFrame
+    host_pairs: pd.DataFrame
+    paths: paths.Paths
+    evidence: localize.Evidence
+    scene: diagnose.Scene
+
+
+def accepted(tables: Mapping[str, pd.DataFrame], now: datetime) -> dict[str, pd.DataFrame]:
+    """Return every table of ``frames``: empty where absent, without rows from the future or said twice."""
+    answer = {}
+    for name in frames.TABLES:
+        table = tables[name] if name in tables else frames.empty(name)
+        table = table[table["at"] <= pd.Timestamp(now)]
+        answer[name] = table[~_repeated(table)].reset_index(drop=True)
+    return answer
+
+
+def _repeated(table: pd.DataFrame) -> pd.Series[bool]:
+    """Return which rows say exactly what an earlier row said (a batch that was read twice)."""
+    plain = table.copy(deep=False)
+    for column in plain.columns[plain.dtypes == object]:
+        plain[column] = plain[column].map(str)
+    return plain.duplicated()
+
+
+def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> View:
+    """Return the view at ``now`` of tables that were accepted."""
+    since = now - params.window
+    fabric = topology.build_map(
+        tables["neighbors"], tables["hosts"], tables["cables"], tables["interfaces"], tables["devices"]
+    )
+    links, light = _links(tables, fabric, since, now, params)
+    samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
+    observed = pairs.observations(samples, tables["containers"])
+    groups = observed[pairs.PAIR].drop_duplicates()
+    usual = baseline.usual(tables["pair_hours"], groups, now, params.baseline)
+    table = symptoms.symptoms(observed, usual, since, now, params.symptoms)
+    by_hosts = symptoms.host_pairs(table)
+    found = _paths(tables, fabric, by_hosts)
+    strongest = optics.strongest(light, len(fabric.directed))
+    return View(
+        now=now,
+        window=Window(since, now),
+        tables=tables,
+        fabric=fabric,
+        health=links,
+        light=light,
+        symptoms=table,
+        container_pairs=impacts.container_pairs(observed, table, since),
+        host_pairs=by_hosts,
+        paths=found,
+        evidence=localize.Evidence(
+            by_hosts, found.forward, found.reverse, links, strongest["nats"].to_numpy()
+        ),
+        scene=diagnose.Scene(links, strongest, Window(since, now)),
+    )
+
+
+def _links(
+    tables: Mapping[str, pd.DataFrame], fabric: topology.Map, since: datetime, now: datetime, params: Params
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return health and light of every directed link."""
+    moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
+    links = health.health(
+        fabric.directed, moved, tables["devices"], tables["link_hours"], since, params.health
+    )
+    light = optics.light(
+        fabric.directed, tables["optics"], tables["optics_hours"], tables["interfaces"], now, params.optics
+    )
+    return links, light
+
+
+def _paths(tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame) -> paths.Paths:
+    hosts = sorted(set(tables["hosts"]["host"].dropna()))
+    wanted = list(by_hosts[HOSTS].itertuples(index=False, name=None))
+    return paths.find_paths(fabric.directed, hosts, wanted)
