@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from correlator.pollers import lldp
@@ -22,7 +22,7 @@ STP = {2: "blocking", 3: "blocking", 4: "blocking", 5: "forwarding"}  # RFC 4188
 SPEED_NOT_SAID = 2**32 - 1  # ifSpeed of what is faster than it can say
 LAG, STACK_ACTIVE = 161, 1  # IANAifType ieee8023adLag; RowStatus active
 STATION_INVALID, STATION_SELF = 2, 4  # dot1dTpFdbStatus
-IPV4, IPV6 = 1, 2  # InetAddressType
+INET_OCTETS = {1: 4, 2: 16, 3: 4, 4: 16}  # by InetAddressType: ipv4, ipv6, and both with a zone
 
 
 def chassis(system: Row) -> str | None:
@@ -152,8 +152,8 @@ def _stacked(stack: TableRows, found: TableRows) -> dict[int, int]:
     }
 
 
-def _inet_address(index: Iterable[int]) -> str | None:
-    """Return the address in an index of type, length, octets (RFC 4001)."""
-    kind, length, *octets = (*index, 0, 0)
-    octets = octets[:length]
-    return address(octets) if kind in (IPV4, IPV6) and len(octets) == length else None
+def _inet_address(index: Sequence[int]) -> str | None:
+    """Return the address in an index of type, length, octets (RFC 4001); a zone is left out."""
+    if len(index) < 2 or len(index) != index[1] + 2:
+        return None
+    return address(index[2 : 2 + INET_OCTETS.get(index[0], 0)])
