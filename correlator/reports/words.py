@@ -52,7 +52,7 @@ def name(text: str | None, most: int = MOST_NAME) -> str:
     if text is None:
         return NOTHING
     plain = clean(text, most)
-    return plain if plain.isascii() else f"{FIRST_STRONG_ISOLATE}{plain}{POP_ISOLATE}"
+    return plain if plain.replace("…", "").isascii() else f"{FIRST_STRONG_ISOLATE}{plain}{POP_ISOLATE}"
 
 
 def end_name(end: End | None, most: int = MOST_NAME) -> str:

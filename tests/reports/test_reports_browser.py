@@ -1,0 +1,62 @@
+"""The page in a real browser: it asks for nothing, complains of nothing and fits every screen."""
+
+import re
+
+import pytest
+from report_browser import Browser, chromium
+
+pytestmark = [
+    pytest.mark.real,
+    pytest.mark.skipif(chromium() is None, reason="Chromium is missing: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(params=["rich_page", "hostile_page", "crowded_page"])
+def file(request, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(request.getfixturevalue(request.param), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (1280, True)])
+def test_a_page_asks_for_nothing_complains_of_nothing_and_fits(browser, file, width, dark):
+    browser.requests.clear()
+    browser.complaints.clear()
+    browser.open(file, width, dark=dark)
+    assert browser.requests == [file.as_uri()]
+    assert browser.complaints == []
+    assert browser.evaluate("document.documentElement.scrollWidth") == width
+    assert browser.evaluate("document.title").endswith("Correlator daily report")
+
+
+def test_dark_is_dark_and_light_is_light(browser, file):
+    ground = "getComputedStyle(document.body).backgroundColor"
+    browser.open(file, dark=False)
+    light = browser.evaluate(ground)
+    browser.open(file, dark=True)
+    assert (light, browser.evaluate(ground)) == ("rgb(255, 255, 255)", "rgb(19, 23, 27)")
+
+
+def test_no_text_is_cut_off(browser, file):
+    browser.open(file, 390)
+    cut = browser.evaluate(
+        "[...document.querySelectorAll('h1,h3,p,dd,dt,li,td,th,.port')]"
+        ".filter(e => e.getClientRects().length && e.scrollWidth > e.clientWidth + 1)"
+        ".map(e => e.outerHTML.slice(0, 200))"
+    )
+    assert cut == []
+
+
+def test_it_prints_on_few_pages(browser, tmp_path, rich_page):
+    file = tmp_path / "report.html"
+    file.write_text(rich_page, encoding="utf-8")
+    browser.open(file)
+    pages = len(re.findall(rb"/Type\s*/Page\b", browser.pdf()))
+    assert 3 <= pages <= 8
