@@ -116,9 +116,11 @@ def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     times = [field.name for field in frames.TABLES[name].schema if field.type == frames.AT]
     try:
         made = frames.frame(name, [{**row, **_times(row, times)} for row in rows])
-        return frames.validate(name, made)
     except (frames.FrameError, ValueError, TypeError) as error:
         raise ProtocolError(f"a row does not fit its table ({error})") from None
+    if made["at"].isna().any():
+        raise ProtocolError(f"a row does not fit its table ({name} without a time)")
+    return made
 
 
 def agent_schema() -> dict[str, Any]:

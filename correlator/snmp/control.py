@@ -108,7 +108,10 @@ class SnmpClient:
         A walk that loops or exceeds ``max_rows`` ends there and says so in ``why_incomplete``.
         """
         bound = self.params.max_rows if max_rows is None else max_rows
-        return await self._read(target, Walk(columns, scalars, bound), tally)
+        lengths, table = self._peer(target).lengths, tuple(columns)
+        result = await self._read(target, Walk(table, scalars, bound, lengths.get(table)), tally)
+        lengths[table] = len(result.rows)
+        return result
 
     async def close(self) -> None:
         """Close the sockets and end the engine's timer."""
@@ -181,6 +184,7 @@ class _Peer:
         self.lock = asyncio.Lock()
         self.size = Size()
         self.pace = Pace(per_second=1)
+        self.lengths: dict[tuple[Oid, ...], int] = {}  # rows of a table when it was last walked
         self.found: tuple[socket.AddressFamily, tuple[Any, ...]] | None = None
 
     async def locate(self, target: Target) -> tuple[socket.AddressFamily, tuple[Any, ...]]:

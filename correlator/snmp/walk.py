@@ -13,6 +13,8 @@ from correlator.snmp.target import Index, Oid, Value, dotted
 
 Varbind = tuple[Oid, Value]
 
+FIRST_VARBINDS = 10  # asked of a table that may be empty
+
 
 @dataclass(slots=True)
 class Rows:
@@ -56,11 +58,16 @@ class Walk:
     """A walk in progress: ``request`` says what to ask next, ``take`` reads the answer.
 
     ``scalars`` (whole instances, ``….0``) come along in every message and are put into each row under
-    their OID, so that a row knows, say, the sysUpTime that its counters belong to.
+    their OID, so that a row knows, say, the sysUpTime that its counters belong to. ``expected`` is how
+    many rows there were the last time: not much more than these is asked for, as whatever lies behind
+    the table costs the device as much as the table does.
     """
 
-    def __init__(self, columns: Iterable[Oid], scalars: Iterable[Oid], max_rows: int) -> None:
+    def __init__(
+        self, columns: Iterable[Oid], scalars: Iterable[Oid], max_rows: int, expected: int | None = None
+    ) -> None:
         self.result = Rows()
+        self._expected, self._asked = expected, 0
         self._places: dict[Oid, Oid] = {column: column for column in columns}
         self._scalars = tuple(scalars)
         self._max_rows = max_rows
@@ -80,8 +87,9 @@ class Walk:
         columns = sorted(self._places, key=lambda column: self._places[column][len(column) :])
         columns = columns[: max(1, most - len(scalars))]
         starts = *(scalar[:-1] for scalar in scalars), *(self._places[column] for column in columns)
-        rows = max(1, (varbinds - len(scalars)) // len(columns))
-        return Bulk(starts, len(scalars), rows, tuple(columns))
+        fitting = max(1, (varbinds - len(scalars)) // len(columns))
+        self._asked = min(fitting, self._wanted(len(columns)))
+        return Bulk(starts, len(scalars), self._asked, tuple(columns))
 
     def take(self, asked: Bulk, varbinds: Sequence[Varbind]) -> bool:
         """Read an answer; return False where it holds nothing that brings the walk on."""
@@ -104,6 +112,13 @@ class Walk:
         named = asked.columns[place : place + 1] if place >= 0 else ()
         for column in named or asked.columns:
             self._stop(column, f"{dotted(column)}: {status}")
+
+    def _wanted(self, columns: int) -> int:
+        """Return how many rows are worth asking for: what is expected and one, else ever more."""
+        got = len(self.result.rows)
+        if self._expected is not None and got <= self._expected:
+            return self._expected - got + 1
+        return self._asked * 2 or max(1, FIRST_VARBINDS // columns)
 
     def _cell(self, column: Oid, oid: Oid, value: Value, scalars: dict[Oid, Value]) -> None:
         if column not in self._places:

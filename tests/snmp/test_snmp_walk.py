@@ -159,3 +159,24 @@ def test_a_value_that_the_agent_refuses_costs_only_itself() -> None:
     answered(fetch, table([A, B], [1, 2]), varbinds=60)
     assert fetch.result.rows == {(1,): {A: 101}, (2,): {A: 102, B: 202}}
     assert fetch.result.why_incomplete == "1.3.2.1: genErr"
+
+
+def test_a_table_of_known_length_is_asked_for_no_more_than_that() -> None:
+    tree = table([A, B], range(1, 8)) | table([C], range(1, 50))
+    walk = Walk([A, B], [], 100, expected=7)
+    asked = walk.request(60, 60)
+    assert asked.max_repetitions == 8
+    walk.take(asked, bulk(tree, asked))
+    assert walk.over
+    assert len(walk.result.rows) == 7
+
+
+def test_a_table_that_has_grown_is_still_read_whole() -> None:
+    walk = Walk([A], [], 100, expected=3)
+    assert walked(walk, table([A], range(1, 60)), varbinds=60) <= 8
+    assert len(walk.result.rows) == 59
+
+
+def test_a_table_that_may_be_empty_is_asked_for_little_at_first() -> None:
+    walk = Walk([A, B], [], 100)
+    assert walk.request(60, 60).max_repetitions == 5
