@@ -20,15 +20,11 @@ STRING, BOOL, FLOAT = pa.string(), pa.bool_(), pa.float64()
 INT, U64 = pa.int64(), pa.uint64()
 STRINGS, INTS = pa.list_(pa.string()), pa.list_(pa.int64())
 
-DTYPES: dict[pa.DataType, Any] = {
-    AT: pd.DatetimeTZDtype("us", "UTC"),
+DTYPES: dict[pa.DataType, Any] = {  # times become datetime64[us, UTC], floats float64 with NaN for null
     STRING: pd.StringDtype(na_value=float("nan")),
     BOOL: pd.BooleanDtype(),
-    FLOAT: "float64",  # null is NaN
     INT: pd.Int64Dtype(),
     U64: pd.UInt64Dtype(),
-    STRINGS: object,
-    INTS: object,
 }
 
 
@@ -453,17 +449,13 @@ def from_arrow(name: str, arrow: pa.Table) -> pd.DataFrame:
     Columns that the schema does not know are dropped, those that are absent become null, so that
     older files stay readable. Raises FrameError where a column cannot be read as its type.
     """
-    columns: dict[str, pd.Series[Any]] = {}
-    for field in _schema(name):
-        if field.name in arrow.column_names:
-            try:
-                values = arrow.column(field.name).cast(field.type)
-            except pa.ArrowException as error:
-                raise FrameError(f"{name}.{field.name}: {error}") from error
-        else:
-            values = pa.chunked_array([pa.nulls(arrow.num_rows, field.type)])
-        columns[field.name] = _series(values, field.type)
-    return pd.DataFrame(columns)
+    schema = _schema(name)
+    whole = pa.Table.from_arrays([_column(name, arrow, field) for field in schema], schema=schema)
+    table: pd.DataFrame = whole.to_pandas(types_mapper=DTYPES.get)
+    for field in schema:
+        if pa.types.is_list(field.type):  # lists, not the arrays that Arrow makes of them
+            table[field.name] = pd.Series(whole.column(field.name).to_pylist(), dtype=object)
+    return table
 
 
 def validate(name: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -471,14 +463,17 @@ def validate(name: str, table: pd.DataFrame) -> pd.DataFrame:
     return from_arrow(name, to_arrow(name, table))
 
 
-def _series(values: pa.ChunkedArray, kind: pa.DataType) -> pd.Series[Any]:
-    dtype = DTYPES[kind]
-    if dtype is object:
-        return pd.Series(values.to_pylist(), dtype=object)
-    if kind in (INT, U64, BOOL):
-        return pd.Series(dtype.__from_arrow__(values))
-    series: pd.Series[Any] = values.to_pandas().astype(dtype)
-    return series
+def _column(name: str, arrow: pa.Table, field: pa.Field) -> pa.ChunkedArray | pa.Array:
+    """Return a field's column as its type; null where the table has none."""
+    if field.name not in arrow.column_names:
+        return pa.nulls(arrow.num_rows, field.type)
+    values = arrow.column(field.name)
+    if values.type == field.type:
+        return values
+    try:
+        return values.cast(field.type)
+    except pa.ArrowException as error:
+        raise FrameError(f"{name}.{field.name}: {error}") from error
 
 
 def _schema(name: str) -> pa.Schema:
