@@ -19,6 +19,7 @@ Rows = list[dict[str, Any]]
 
 TABLES = ("devices", "interfaces", "counters", "optics", "neighbors", "stations", "arp")
 PIPED_WIDTH = 200
+TIMEOUT_S = 2.0  # for each of three tries
 SNMP_PORT, HIGHEST_PORT = 161, 65535
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS[:PORT]", help="The switch; port 161 unless given.")]
@@ -74,7 +75,7 @@ async def poll_once(host: str, port: int, community: str, stats: bool = False) -
     from correlator.snmp.control import SnmpClient
     from correlator.snmp.target import Community
 
-    target = SwitchTarget(host, host, port, Community(community))
+    target = SwitchTarget(host, host, port, Community(community), timeout_s=TIMEOUT_S)
     tables: dict[str, pd.DataFrame] = {}
     requests: dict[str, int] = {}
     problems: list[str] = []
