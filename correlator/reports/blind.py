@@ -60,8 +60,8 @@ def _poll_gaps(polls: pd.DataFrame, kind: str, period: Period) -> Iterator[Blind
     """Yield the gaps that polls closed, those still open, and targets that failed now and then."""
     for target, rows in polls[polls["kind"] == kind].groupby("target", sort=True):
         closed = rows[rows["gap_from"].notna()]
-        for at, since in zip(closed["at"], closed["gap_from"], strict=True):
-            yield BlindSpot(str(target), "no data", moment(since), moment(at))
+        for since, until in _merged(zip(closed["gap_from"], closed["at"], strict=True)):
+            yield BlindSpot(str(target), "no data", moment(since), moment(until))
         bad = rows[~_good(rows)]
         if bad.empty:
             continue
@@ -70,6 +70,17 @@ def _poll_gaps(polls: pd.DataFrame, kind: str, period: Period) -> Iterator[Blind
             yield _open_gap(str(target), rows, why, period)
         else:
             yield BlindSpot(str(target), f"{len(bad)} of {many(len(rows), 'poll')} failed, last: {why}")
+
+
+def _merged(gaps: Iterable[tuple[pd.Timestamp, pd.Timestamp]]) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
+    """Return gaps oldest first, those that touch as one."""
+    found: list[tuple[pd.Timestamp, pd.Timestamp]] = []
+    for since, until in sorted(gaps):
+        if found and since <= found[-1][1]:
+            found[-1] = (found[-1][0], max(until, found[-1][1]))
+        else:
+            found.append((since, until))
+    return found
 
 
 def _open_gap(target: str, rows: pd.DataFrame, why: str, period: Period) -> BlindSpot:

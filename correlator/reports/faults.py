@@ -123,7 +123,9 @@ def _incident(id_: str, rows: pd.DataFrame) -> _Sighting:
 
 
 def _read(document: object) -> Verdict | None:
+    """Return the verdict of a document: an event's document carries it under ``verdict``."""
     try:
-        return Verdict.from_json(json.loads(str(document)))
-    except (ValueError, TypeError, RecursionError):
+        said = json.loads(str(document))
+        return Verdict.from_json(said.get("verdict", said))
+    except (AttributeError, ValueError, TypeError, RecursionError):
         return None

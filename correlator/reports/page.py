@@ -92,6 +92,6 @@ def _environment() -> Environment:
 def _filters() -> dict[str, Any]:
     names = (
         "clean", "name", "end_name", "count", "many", "decimals", "significant", "percent", "rare", "one_in",
-        "slower", "signed", "interval", "duration",
+        "slower", "weight", "interval", "duration",
     )  # fmt: skip
     return {name: getattr(words, name) for name in names} | {"capital": sentences.capital}

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from correlator.model import Action, Do, End, RootCause, Severity, Verdict
-from correlator.reports.content import BlindKind, Content, Fault, Gain, Harm, WorkOrder
-from correlator.reports.words import Clock, end_name, many, name, percent, slower
+from correlator.reports.content import BlindKind, Content, Fault, Gain, Harm, Light, WorkOrder
+from correlator.reports.words import Clock, decimals, end_name, many, name, percent, slower
 
 PAIR = "container pair"
+UNNAMED = "unknown"
+
+LEAST_CHANGE_DB = 0.3
+"""Less than this is a reading's own noise (and what one good connector may take)."""
 
 CAUSES: dict[RootCause, str] = {
     "dirty_connector": "dirty connector",
@@ -31,7 +35,7 @@ DEEDS: dict[Do, str] = {
     "replace_transceiver": "replace the transceiver in",
     "drain": "move traffic away from",
     "relieve": "relieve",
-    "none": "leave the network alone",
+    "none": "nothing to do in the network",
 }
 
 BLIND_SPOTS: dict[BlindKind, str] = {
@@ -110,7 +114,7 @@ def _harm(harm: Harm, active: Sequence[WorkOrder]) -> Iterator[str]:
         elif hurt.faults:
             yield f"{many(hurt.faults, blame)} slow {many(hurt.pairs, PAIR)}, not the network"
     if harm.unknown.faults:
-        yield f"{many(harm.unknown.pairs, PAIR)} slowed for a reason not found"
+        yield f"{many(harm.unknown.pairs, PAIR)} slow for a reason not found"
 
 
 def _work(links: Sequence[WorkOrder], ends_to_clean: int) -> str:
@@ -181,13 +185,29 @@ def subject_name(verdict: Verdict, most: int = 32) -> str:
             return name(value, most)
     if subject.device:
         return end_name(End(subject.device, subject.if_name or ""), most)
-    return "unknown"
+    return UNNAMED
 
 
 def title(fault: Fault) -> str:
     """Return a fault's title: what is wrong and where."""
     verdict = fault.verdict
-    return f"{capital(CAUSES[verdict.root_cause])}: {subject_name(verdict, 48)}"
+    subject = subject_name(verdict, 48)
+    if verdict.root_cause == "unknown":
+        return f"Cause not found: {subject}" if subject != UNNAMED else "Slow for a reason not found"
+    return f"{capital(CAUSES[verdict.root_cause])}: {subject}"
+
+
+def light_change(light: Sequence[Light]) -> str | None:
+    """Return how the light lost on the way changed in the first direction, None where that is not known.
+
+    The change, not the level: monitors are 2 to 3 dB off, each by an amount of its own that stays.
+    """
+    if not light or light[0].lost_now_db is None or light[0].lost_before_db is None:
+        return None
+    change = light[0].lost_now_db - light[0].lost_before_db
+    if abs(change) < LEAST_CHANGE_DB:
+        return "light as before"
+    return f"{decimals(abs(change))} dB {'more' if change > 0 else 'less'} light lost"
 
 
 def gain_sentence(gain: Gain) -> str:

@@ -85,9 +85,17 @@ def significant(value: float | None) -> str:
     return decimals(value, 2 if abs(value) < 1 else 1 if abs(value) < 100 else 0)
 
 
-def signed(value: float) -> str:
-    """Return a whole number with its sign: +12, −3."""
-    return f"{'−' if value < 0 else '+'}{abs(value):.0f}"
+MOST_WEIGHT = 999.0
+"""Evidence heavier than this, in decibans, is beyond words; the exact figure is in the data."""
+
+
+def weight(decibans: float) -> str:
+    """Return the weight of evidence with its sign: +12, −3, 0, > 999."""
+    rounded = round(decibans)
+    sign = "−" if rounded < 0 else "+" if rounded > 0 else ""
+    if abs(rounded) > MOST_WEIGHT:
+        return f"{sign}>{HARD_SPACE}{MOST_WEIGHT:.0f}"
+    return f"{sign}{abs(rounded)}"
 
 
 def percent(share: float | None) -> str:

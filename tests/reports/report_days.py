@@ -37,6 +37,11 @@ SICK = Link(End("leaf2", "Ethernet49"), End("spine1", "Ethernet2"))
 SWITCHES = ("leaf1", "leaf2", "leaf3", "leaf4", "spine1", "spine2")
 HOSTS = tuple(f"node-{number:02}" for number in range(1, 9))
 MINUTE = timedelta(minutes=1)
+TABLES = (
+    "annotations", "cables", "containers", "counters", "devices", "findings", "hosts", "incident_events",
+    "interfaces", "link_hours", "neighbors", "optics", "optics_hours", "pair_hours", "pair_samples", "polls",
+    "verdicts",
+)  # fmt: skip
 
 
 def pairs_of(link: Link | None, number: int, cause: str) -> tuple[PairImpact, ...]:

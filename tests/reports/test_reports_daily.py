@@ -1,4 +1,6 @@
 import dataclasses
+import itertools
+import json
 import statistics
 from datetime import UTC, date, datetime, timedelta
 
@@ -7,7 +9,7 @@ import pytest
 import report_days as days
 
 from correlator import frames
-from correlator.model import Subject
+from correlator.model import IncidentEvent, Subject
 from correlator.reports import daily, sentences
 from correlator.reports.period import ReportError, period
 
@@ -48,15 +50,15 @@ def test_tomorrow_has_no_report_yet():
     assert sentences.mood(content) != "calm"
 
 
-@pytest.mark.parametrize("absent", sorted(days.rich()))
-def test_every_table_may_be_missing(absent, rich_tables):
-    tables = {name: table for name, table in rich_tables.items() if name != absent}
+@pytest.mark.parametrize("absent", days.TABLES)
+def test_every_table_may_be_missing(absent, thin_tables):
+    tables = {name: table for name, table in thin_tables.items() if name != absent}
     assert daily.render(tables, days.DAY, days.ZONE, days.NOW).endswith("</html>")
 
 
-@pytest.mark.parametrize("only", sorted(days.rich()))
-def test_every_table_may_be_the_only_one(only, rich_tables):
-    tables = {name: table.iloc[:0] for name, table in rich_tables.items()} | {only: rich_tables[only]}
+@pytest.mark.parametrize("only", days.TABLES)
+def test_every_table_may_be_the_only_one(only, thin_tables):
+    tables = {name: table.iloc[:0] for name, table in thin_tables.items()} | {only: thin_tables[only]}
     assert daily.render(tables, days.DAY, days.ZONE, days.NOW).endswith("</html>")
 
 
@@ -270,3 +272,44 @@ def test_more_than_anybody_reads_is_cut_and_counted():
     assert content.harm.network.pairs == 300 + 49 * 3
     assert content.harm.findings == 1000
     assert sentences.headline(content).startswith("50 links hurt 447 container pairs; clean these 100 ends.")
+
+
+def test_an_events_document_may_carry_the_whole_event():
+    at = days.MIDNIGHT + timedelta(hours=9)
+    event = IncidentEvent("i", 1, at, "opened", "err", days.dirty(at), at)
+    row = days.event_row(event) | {"document": json.dumps(event.to_json())}
+    content = content_of(incident_events=frames.frame("incident_events", [row]))
+    assert [order.fault.verdict.id for order in content.orders] == ["v-dirty"]
+
+
+def test_gaps_that_touch_are_one_gap():
+    times = [days.MIDNIGHT + timedelta(minutes=minute) for minute in (10, 20, 30, 60, 70)]
+    ends = list(itertools.pairwise(times))
+    rows = [
+        {"at": until, "target": "leaf1", "kind": "switch", "ok": True, "gap_from": since}
+        for since, until in (ends[0], ends[1], ends[3])
+    ]
+    content = content_of(polls=frames.frame("polls", rows))
+    gaps = next(blind for blind in content.blind if blind.kind == "poll_gap").spots
+    assert [(gap.since, gap.until) for gap in gaps] == [(times[0], times[2]), (times[3], times[4])]
+
+
+def test_pairs_slow_for_no_known_reason_get_no_promise():
+    at = days.END - timedelta(hours=1)
+    unknown = dataclasses.replace(
+        days.slow_service(at),
+        kind="unknown",
+        root_cause="unknown",
+        probability=0.0,
+        subject=Subject(),
+        actions=(),
+    )
+    html = daily.render({"verdicts": verdicts((unknown, at))}, days.DAY, days.ZONE, days.NOW)
+    assert "2 container pairs slow for a reason not found." in html
+    assert "Slow for a reason not found" in html
+    assert "Expected gain" not in html
+    assert "sure" not in html.split("</article>")[0].split("<article")[1]
+
+
+def test_the_rich_day_has_every_table_that_a_report_reads(rich_tables):
+    assert sorted(rich_tables) == list(days.TABLES)
