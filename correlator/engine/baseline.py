@@ -12,14 +12,22 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
-SERVICES = ["src_service", "dst_service"]
-HOSTS = ["src_host", "dst_host"]
+LEVELS = {
+    "": GROUP,
+    "host pair, ": ["src_host", "dst_host"],
+    "siblings, ": ["src_service", "dst_service"],
+}
 CYCLES = (("hour of week", 168), ("hour of day", 24), ("all hours", 1))
 MEANS = ("response_ms", "service_ms", "min_rtt_us")
 RATES = ("retransmissions", "exchanges", "connections")
+MAD_TO_SIGMA = 1.4826
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,7 @@ class Params:
     most_shape: float = 20.0  # a rate is trusted to ± 22 % at best: days differ
     least_shape: float = 0.5
     least_spread: float = 0.03  # of the logarithm of an hour's mean
-    one_hour_spread: float = 0.3  # where a single hour is all the past
+    few_hours_spread: float = 0.3  # where one or two hours are all the past
 
 
 def usual(
@@ -40,102 +48,126 @@ def usual(
 ) -> pd.DataFrame:
     """Return, row for row of ``groups`` (columns GROUP), what is usual for it at this hour.
 
-    Columns: retransmissions, exchanges, connections (events per exposure), retransmissions_shape
-    (of the Gamma that the rate varies by), response_ms, service_ms, min_rtt_us (means), with
-    _spread (standard deviation of the logarithm of the hourly mean); usual_from (which past, of the
-    response time or else of retransmissions). NaN where there is no usual yet.
+    Columns: retransmissions, exchanges, connections (events per exposure), each with _shape (of the
+    Gamma that the rate varies by); response_ms, service_ms, min_rtt_us (means), each with _spread
+    (standard deviation of the logarithm of the hourly mean); usual_from (which past, of the response
+    time or else of retransmissions). NaN where there is no usual yet.
     """
     params = params or Params()
-    hours = _known_hours(pair_hours, now)
+    hours, places = _coded(pair_hours[pair_hours["hour"] < pd.Timestamp(now)], groups)
+    hours = _with_phases(hours, now)
     answer = groups[GROUP].copy()
-    for metric in MEANS:
-        levels = [(GROUP, ""), (SERVICES, "siblings, ")]
-        answer = _first_known(answer, hours[hours["metric"] == metric], metric, levels, params)
-    for metric in RATES:
-        levels = [(GROUP, ""), (HOSTS, "host pair, "), (SERVICES, "siblings, ")]
-        answer = _first_known(answer, hours[hours["metric"] == metric], metric, levels, params)
-    answer["usual_from"] = answer["response_ms_from"].fillna(answer["retransmissions_from"])
-    return answer.drop(columns=[f"{metric}_from" for metric in MEANS + RATES])
+    sources = {}
+    for metric in MEANS + RATES:
+        levels = [level for level in LEVELS if not (metric in MEANS and level == "host pair, ")]
+        mine = hours[hours["metric"] == metric]
+        value, variation, source = _first_known(mine, places, levels, metric, params)
+        answer[metric] = value
+        answer[f"{metric}_spread" if metric in MEANS else f"{metric}_shape"] = variation
+        sources[metric] = pd.Series(source, index=answer.index, dtype=object)
+    answer["usual_from"] = sources["response_ms"].fillna(sources["retransmissions"]).astype("str")
+    return answer
 
 
-def _known_hours(pair_hours: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """Return hours that are over, once each, with their distance from this hour in each cycle."""
-    hours = pair_hours[(pair_hours["exposure"] > 0) & (pair_hours["hour"] < pd.Timestamp(now))]
-    hours = hours.drop_duplicates([*GROUP, "metric", "hour"], keep="last").copy()
-    ago = (pd.Timestamp(now).floor("h") - hours["hour"]).dt.total_seconds() / 3600.0
+def _coded(hours: pd.DataFrame, groups: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Ints]]:
+    """Return the hours with a number for each level of grouping, and the same numbers for ``groups``.
+
+    Numbers are small and dense; hours that share nothing with the groups are left out.
+    """
+    both = pd.concat([groups[GROUP], hours[GROUP]], ignore_index=True)
+    parts = {column: pd.factorize(both[column])[0].astype(np.int64) for column in GROUP}
+    table = hours[["metric", "hour", "exposure", "count", "sum"]].reset_index(drop=True)
+    places: dict[str, Ints] = {}
+    for level, columns in LEVELS.items():
+        code = np.zeros(len(both), dtype=np.int64)
+        for column in columns:
+            code = code * (parts[column].max(initial=0) + 1) + parts[column]
+        wanted, places[level] = np.unique(code[: len(groups)], return_inverse=True)
+        table[level] = _positions(wanted, code[len(groups) :])
+    known = (table[list(LEVELS)] >= 0).any(axis=1) & (table["exposure"] > 0)
+    return table[known], places
+
+
+def _positions(wanted: Ints, codes: Ints) -> Ints:
+    """Return where each code is among the sorted ``wanted`` ones, −1 where it is not."""
+    if not len(wanted):
+        return np.full(len(codes), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(wanted, codes), len(wanted) - 1)
+    return np.where(wanted[at] == codes, at, -1)
+
+
+def _with_phases(hours: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return the hours with a flag a cycle: whether they lie within an hour of this hour in it."""
+    ago = (pd.Timestamp(now).floor("h") - hours["hour"]).dt.total_seconds().to_numpy() / 3600.0
+    phases = {}
     for name, length in CYCLES:
-        phase = ago.round() % length
-        hours[name] = np.minimum(phase, length - phase) <= 1
-    return hours
+        phase = np.round(ago) % length
+        phases[name] = np.minimum(phase, length - phase) <= 1
+    return hours.assign(**phases)
 
 
 def _first_known(
-    answer: pd.DataFrame,
-    hours: pd.DataFrame,
-    metric: str,
-    levels: list[tuple[list[str], str]],
-    params: Params,
-) -> pd.DataFrame:
-    """Return ``answer`` with the metric's columns, each row from the first level that knows it."""
-    columns = [metric, f"{metric}_spread", f"{metric}_shape"]
-    values = pd.DataFrame(np.nan, index=answer.index, columns=columns)
-    source = pd.Series(np.nan, index=answer.index, dtype="str")
-    for keys, prefix in levels:
-        if values[metric].notna().all():
-            break
-        summed = _statistics(hours, keys, metric, params)
-        found = answer[keys].merge(summed, on=keys, how="left").set_index(answer.index)
-        fresh = values[metric].isna() & found[metric].notna()
-        values[fresh] = found.loc[fresh, columns]
-        source[fresh] = prefix + found.loc[fresh, "cycle"].astype("str")
-    kept = [metric, f"{metric}_spread"] if metric in MEANS else [metric, f"{metric}_shape"]
-    return answer.join(values[kept]).assign(**{f"{metric}_from": source})
+    hours: pd.DataFrame, places: dict[str, Ints], levels: list[str], metric: str, params: Params
+) -> tuple[Floats, Floats, npt.NDArray[np.object_]]:
+    """Return value, its variation and its source for each group, from the first level and cycle that knows it."""
+    size = len(places[""])
+    value, variation = np.full(size, np.nan), np.full(size, np.nan)
+    source = np.full(size, None, dtype=object)
+    for level in levels:
+        for cycle, length in CYCLES:
+            open_ = np.isnan(value)
+            if not open_.any():
+                break
+            mine = hours[hours[cycle].to_numpy() & (hours[level].to_numpy() >= 0)]
+            least = params.least_hours if length > 1 else 1
+            found, varies = _statistics(mine, level, int(places[level].max()) + 1, metric, least, params)
+            fresh = open_ & np.isfinite(found[places[level]])
+            value[fresh], variation[fresh] = found[places[level]][fresh], varies[places[level]][fresh]
+            source[fresh] = level + cycle
+    return value, variation, source
 
 
-def _statistics(hours: pd.DataFrame, keys: list[str], metric: str, params: Params) -> pd.DataFrame:
-    """Return, by key, rate or mean with its variation, from the narrowest cycle with enough hours."""
-    parts = []
-    for rank, (name, length) in enumerate(CYCLES):
-        table = _vary(hours[hours[name]], keys, metric, params)
-        least = params.least_hours if length > 1 else 1
-        enough = (table["hours"] >= least) & (table["exposure"] >= params.least_exposure)
-        parts.append(table[enough].assign(cycle=name, rank=rank))
-    table = pd.concat(parts, ignore_index=True)
-    return table.sort_values("rank", kind="stable").drop_duplicates(keys)
-
-
-def _vary(hours: pd.DataFrame, keys: list[str], metric: str, params: Params) -> pd.DataFrame:
-    """Return, by key: value, spread, shape, hours and exposure.
-
-    shape is 1/cv² of the rate: Σ((k − rE)² − rE) / Σ(rE)² estimates cv² (method of moments), and
-    1/(K + ½) is added for the rate's own uncertainty.
-    """
-    by_key = hours.groupby(keys)
-    table = by_key[["exposure", "count", "sum"]].sum()
-    table["hours"] = by_key["hour"].nunique()
+def _statistics(
+    hours: pd.DataFrame, level: str, size: int, metric: str, least_hours: int, params: Params
+) -> tuple[Floats, Floats]:
+    """Return rate or mean and its variation at each place of a level; NaN where the past is too thin."""
+    place = hours[level].to_numpy()
+    exposure, count = hours["exposure"].to_numpy(), hours["count"].to_numpy()
+    total = np.bincount(place, weights=exposure, minlength=size)
+    distinct = hours[[level, "hour"]].drop_duplicates()[level].to_numpy()
+    enough = (np.bincount(distinct, minlength=size) >= least_hours) & (total >= params.least_exposure)
     if metric in MEANS:
-        table[metric] = table["sum"] / table["count"]
-        table[f"{metric}_spread"] = _spread(hours, keys, params).reindex(table.index)
-        table[f"{metric}_shape"] = np.nan
-        return table.reset_index()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            value = np.bincount(place, weights=hours["sum"].to_numpy(), minlength=size) / total
+        variation = _spread(place, hours["sum"].to_numpy() / count, size, params)
+    else:
+        value, variation = _rate(place, exposure, count, size, metric, params)
+    return np.where(enough, value, np.nan), variation
+
+
+def _rate(
+    place: Ints, exposure: Floats, count: Floats, size: int, metric: str, params: Params
+) -> tuple[Floats, Floats]:
+    """Return the rate and the shape of the Gamma that it varies by from hour to hour.
+
+    shape = 1/cv²: Σ((k − rE)² − rE) / Σ(rE)² estimates cv² (method of moments), and 1/(K + ½) is
+    added for the rate's own uncertainty.
+    """
     prior = params.prior_rate if metric == "retransmissions" else 1.0
-    table[metric] = (table["count"] + 0.5) / (table["exposure"] + 0.5 / prior)
-    rate = hours[keys].merge(table[[metric]].reset_index(), on=keys, how="left")[metric].to_numpy()
-    expected = rate * hours["exposure"].to_numpy()
-    extra = hours[keys].assign(over=(hours["count"] - expected) ** 2 - expected, square=expected**2)
-    sums = extra.groupby(keys)[["over", "square"]].sum()
-    variation = (sums["over"] / sums["square"]).clip(lower=1.0 / params.most_shape)
-    shape = 1.0 / (variation + 1.0 / (table["count"] + 0.5))
-    table[f"{metric}_shape"] = shape.clip(lower=params.least_shape)
-    table[f"{metric}_spread"] = np.nan
-    return table.reset_index()
+    events = np.bincount(place, weights=count, minlength=size)
+    rate = (events + 0.5) / (np.bincount(place, weights=exposure, minlength=size) + 0.5 / prior)
+    expected = rate[place] * exposure
+    over = np.bincount(place, weights=(count - expected) ** 2 - expected, minlength=size)
+    square = np.bincount(place, weights=expected**2, minlength=size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variation = np.maximum(np.nan_to_num(over / square), 1.0 / params.most_shape)
+    return rate, np.maximum(1.0 / (variation + 1.0 / (events + 0.5)), params.least_shape)
 
 
-def _spread(hours: pd.DataFrame, keys: list[str], params: Params) -> pd.Series[float]:
-    """Return, by key, the robust standard deviation of the logarithm of the hourly means."""
-    mean = np.log((hours["sum"] / hours["count"]).where(lambda value: value > 0))
-    columns = [hours[key] for key in keys]
-    off = (mean - mean.groupby(columns).transform("median")).abs()
-    grouped = off.groupby(columns)
-    spread = (1.4826 * grouped.median()).where(grouped.count() >= 3, params.one_hour_spread)
-    return spread.clip(lower=params.least_spread)
+def _spread(place: Ints, mean: Floats, size: int, params: Params) -> Floats:
+    """Return the robust standard deviation of the logarithm of the hourly means at each place."""
+    logarithm = pd.Series(np.log(np.where(mean > 0, mean, np.nan)))
+    off = (logarithm - logarithm.groupby(place).transform("median")).abs().groupby(place)
+    spread = (MAD_TO_SIGMA * off.median()).where(off.count() >= 3, params.few_hours_spread)
+    answer: Floats = spread.clip(lower=params.least_spread).reindex(np.arange(size)).to_numpy()
+    return answer

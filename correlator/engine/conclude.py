@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from scipy.stats import nbinom
 
 from correlator.engine import diagnose, impacts, localize, services
 from correlator.engine.settings import Params
@@ -19,10 +21,15 @@ DECIBANS = 10.0 / np.log(10.0)
 
 @dataclass(frozen=True)
 class Blame:
-    """A suspect, and the share of each slow group's excess that it accounts for (group → 0 to 1)."""
+    """A suspect, and what it accounts for in each slow group (index: group).
+
+    ``shares``: of the group's excess, 0 to 1; ``lost``: retransmissions; ``doubt``: their variance.
+    """
 
     suspect: localize.Suspect
     shares: pd.Series[float]
+    lost: pd.Series[float]
+    doubt: pd.Series[float]
 
 
 def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> list[Blame]:
@@ -41,7 +48,8 @@ def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> 
         longer = slow["network_ms"] - slow["usual_network_ms"]
         by_delay = mine["delay_explained_ms"] / longer.where(longer > 0)
         share = by_loss.where(slow["lossy"], by_delay).fillna(0.0).clip(0.0, 1.0)
-        answer.append(Blame(suspect, share.round(4)))
+        lost = lost.fillna(0.0)
+        answer.append(Blame(suspect, share.round(4), lost, lost**2 * mine["variation"].fillna(0.0)))
     return answer
 
 
@@ -124,14 +132,8 @@ def unknown_verdicts(
 ) -> list[Verdict]:
     """Return one verdict on the surely slow pairs that no verdict explains; none where there are none."""
     slow = view.symptoms[view.symptoms["slow"] & (view.symptoms["grew"] == "network")]
-    sure = (slow["lossy"] & (slow["p_loss"] <= params.sure_p)) | (
-        slow["slow_response"] & (slow["p_response"] <= params.sure_p) & (slow["ratio"] >= params.sure_ratio)
-    )
     told = {(pair.src, pair.dst) for verdict in verdicts for pair in verdict.pairs}
-    shares = pd.Series(0.0, index=slow.index[sure])
-    for blame in blamed:
-        shares += blame.shares.reindex(shares.index).fillna(0.0)
-    left = shares[shares < params.least_share]
+    left = pd.Series(0.0, index=slow.index[_surely_unexplained(slow, blamed, params)])
     hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, left, params.impacts)
     hurt = tuple(pair for pair in hurt if (pair.src, pair.dst) not in told)
     if not hurt:
@@ -142,6 +144,25 @@ def unknown_verdicts(
             view.window, hurt, None if pd.isna(onset) else onset.to_pydatetime(), _not_seen(view, left.index)
         )
     ]
+
+
+def _surely_unexplained(slow: pd.DataFrame, blamed: Sequence[Blame], params: Params) -> npt.NDArray[np.bool_]:
+    """Return which groups are slow beyond doubt even after all that the suspects account for."""
+    expected = slow["segments"] * slow["usual_retransmissions"]
+    doubt = expected**2 / slow["usual_retransmissions_shape"]
+    share = pd.Series(0.0, index=slow.index)
+    for blame in blamed:
+        expected, doubt, share = expected + blame.lost, doubt + blame.doubt, share + blame.shares
+    size = expected**2 / doubt
+    p = nbinom.sf(slow["retransmissions"] - 1.0, size, size / (size + expected))
+    lossy = slow["lossy"] & (p <= params.sure_p)
+    times = (
+        slow["slow_response"] & (slow["p_response"] <= params.sure_p) & (slow["ratio"] >= params.sure_ratio)
+    )
+    answer: npt.NDArray[np.bool_] = (
+        lossy | (times & ~slow["lossy"] & (share < params.least_share))
+    ).to_numpy(dtype=bool)
+    return answer
 
 
 def _not_seen(view: View, groups: pd.Index[int]) -> tuple[str, ...]:

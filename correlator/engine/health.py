@@ -53,7 +53,7 @@ def health(
     Added columns: packets, errors (at the receiver), passed_on (at most so many errors came through
     the sender), error_floor and floor_shape (its own past), error_rate with error_low and
     error_high, sick; sent, discards, discard_floor, discard_rate, discard_low, dropping;
-    utilisation (highest reading of the sender's egress); error_onset and discard_onset: since when
+    utilisation (highest reading of the sender's egress, else of the receiver's ingress); error_onset and discard_onset: since when
     without a pause. NaN and False where nothing was measured; errors_known and discards_known say so.
     """
     params = params or Params()
@@ -78,8 +78,8 @@ def _sums(recent: pd.DataFrame) -> pd.DataFrame:
     numbers = recent[columns].astype("float64")
     numbers[PLACE] = recent[PLACE]
     sums = numbers.groupby(PLACE)[columns].sum(min_count=1)
-    sums["utilisation"] = recent.groupby(PLACE)["utilisation_out"].max()
-    return sums.reset_index()
+    used = recent.groupby(PLACE)[["utilisation_in", "utilisation_out"]].max()
+    return sums.join(used).reset_index()
 
 
 def _past(link_hours: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame:
@@ -130,7 +130,8 @@ def _add_discards(
     now, before = _at(table, SENDER, at_end), _at(table, SENDER, past)
     table["discards"] = now["out_discards"]
     table["sent"] = now["out_packets"] + now["out_discards"]
-    table["utilisation"] = now["utilisation"]
+    arrived = _at(table, RECEIVER, at_end)["utilisation_in"]
+    table["utilisation"] = now["utilisation_out"].fillna(arrived)
     table["discards_known"] = table["sent"].notna()
     table["discard_floor"] = before["floor"].fillna(params.floor_rate)
     return table

@@ -44,12 +44,13 @@ class Params:
     log_prior: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": -9.2, "congestion": -9.2, "silent": -16.0}
     )  # one link in 10,000 at a time is newly sick (CoreSec: 0.3–1 % are sick in some way); silent is rare
-    ack_weight: float = 0.5  # a lost acknowledgement makes half a retransmission
-    model_error: float = 0.3  # of an expected excess, one standard deviation
+    ack_weight: float = 0.25  # retransmissions a lost acknowledgement: the next one mostly makes up for it
+    model_error: float = 0.4  # of an expected excess, one standard deviation
     most_pair_nats: float = 20.0  # one host pair decides nothing alone
     light_weight: float = 0.5  # half of all corruption shows in the light (CorrOpt)
     utilisation_busy: float = 0.9
     busy_nats: float = 3.0  # for or against congestion by utilisation
+    unseen_congestion_nats: float = -6.8  # a full queue that nobody counts is as rare as a silent drop
     accept_nats: float = 2.3  # posterior odds of 10 : 1
     most_faults: int = 8
     named: float = 0.8  # above it the link is named
@@ -125,17 +126,19 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
 def explained(evidence: Evidence, suspect: Suspect, params: Params | None = None) -> pd.DataFrame:
     """Return, row for row of ``evidence.pairs``: excess retransmissions and delay that the suspect accounts for.
 
-    Columns: crossing (share of the pair's traffic, both ways, 0 to 2), retransmissions_explained,
-    delay_explained_ms.
+    Columns: crossing (share of the pair's traffic, both ways, 0 to 2), retransmissions_explained
+    with its variation (cv²), delay_explained_ms.
     """
     params = params or Params()
     column = [suspect.number]
     forward = evidence.forward[:, column].toarray()[:, 0]
     reverse = evidence.reverse[:, column].toarray()[:, 0]
     exposure = _exposure(evidence.pairs, forward, reverse, np.arange(len(forward)), params)
+    share = np.maximum(forward, reverse)
     return pd.DataFrame(
         {
             "crossing": forward + reverse,
+            "variation": _variation(share, evidence.pairs["connections"].to_numpy(), params),
             "retransmissions_explained": suspect.scale * suspect.rate * exposure,
             "delay_explained_ms": suspect.delay_ms * (forward + reverse),
         },
@@ -150,6 +153,12 @@ def _exposure(pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, 
         server + params.ack_weight * client
     )
     return answer
+
+
+def _variation(share: Floats, connections: Floats, params: Params) -> Floats:
+    """Return cv² of the loss that a pair sees of a link: which of its m connections cross it, and the model's error."""
+    share = np.clip(share, 1e-9, 1.0)
+    return (1.0 - share) / (share * np.maximum(connections, 1.0)) + params.model_error**2
 
 
 @dataclass(frozen=True)
@@ -193,8 +202,7 @@ class _Problem:
         row, column = entries.row.astype(np.int64), entries.col.astype(np.int64)
         forward = np.asarray(evidence.forward[:, numbers].tocsr()[row, column]).ravel()
         reverse = np.asarray(evidence.reverse[:, numbers].tocsr()[row, column]).ravel()
-        share = np.clip(np.maximum(forward, reverse), 1e-9, 1.0)
-        connections = np.maximum(pairs["connections"].to_numpy()[row], 1.0)
+        connections = pairs["connections"].to_numpy()[row]
         expected = pairs["expected"].to_numpy()
         sigma = pairs["delay_sigma_ms"].to_numpy()
         return cls(
@@ -204,7 +212,7 @@ class _Problem:
             column=column,
             exposure=_exposure(pairs, forward, reverse, row, params),
             crossing=forward + reverse,
-            variation=(1.0 - share) / (share * connections) + params.model_error**2,
+            variation=_variation(np.maximum(forward, reverse), connections, params),
             count=pairs["retransmissions"].to_numpy(),
             expected=expected,
             variance=expected**2 / pairs["shape"].to_numpy(),
@@ -309,11 +317,23 @@ class _Problem:
     def _loss_nats(self, chosen: Sequence[_Choice]) -> Floats:
         """Return Σ over pairs of ln P(k | link sick too) / P(k | chosen), candidates × rates."""
         mean, variance = self._given(chosen)
-        now = _log_likelihood(self.count, mean, variance)[self.row]
+        now = self._fit(self.count, mean, variance)[self.row, None]
         lost = _grid(self.params)[None, :] * self.exposure[:, None]
         more = variance[self.row, None] + lost**2 * self.variation[:, None]
-        nats = _log_likelihood(self.count[self.row, None], mean[self.row, None] + lost, more) - now[:, None]
-        return self._summed(nats)
+        then = self._fit(self.count[self.row, None], mean[self.row, None] + lost, more)
+        return self._summed(then - now)
+
+    def _fit(self, count: Any, mean: Any, variance: Any) -> Floats:
+        """Return ln P(count) below the best that any mean could do, and not below the cap.
+
+        Capped like this, one pair decides nothing alone, yet of two links that both explain it the
+        better one still shows.
+        """
+        best = count * np.log(np.maximum(count, 1.0)) - count - gammaln(count + 1.0)
+        answer: Floats = np.maximum(
+            _log_likelihood(count, mean, variance) - best, -self.params.most_pair_nats
+        )
+        return answer
 
     def _delay_nats(self, chosen: Sequence[_Choice]) -> Floats:
         """Return the same for extra delay, candidates × delays: normal, with the model's error added."""
@@ -329,18 +349,20 @@ class _Problem:
                 )
         extra = delays[None, :] * self.crossing[:, None]
         wider = variance[self.row, None] + extra**2 * (self.variation[:, None] + self.params.model_error**2)
-        now = _log_normal(self.delay, mean, variance)[self.row, None]
-        nats = _log_normal(self.delay[self.row, None], mean[self.row, None] + extra, wider) - now
-        return self._summed(np.nan_to_num(nats, nan=0.0))
+        now = self._normal_fit(self.delay, mean, variance)[self.row, None]
+        then = self._normal_fit(self.delay[self.row, None], mean[self.row, None] + extra, wider)
+        return self._summed(np.nan_to_num(then - now, nan=0.0))
+
+    def _normal_fit(self, value: Any, mean: Any, variance: Any) -> Floats:
+        nats = -0.5 * np.log(variance) - (value - mean) ** 2 / (2.0 * variance)
+        return np.maximum(nats, -0.5 * np.log(variance) - self.params.most_pair_nats)
 
     def _summed(self, nats: Floats) -> Floats:
-        capped = np.clip(nats, -self.params.most_pair_nats, self.params.most_pair_nats)
-        shape = (len(self.numbers), len(self.count))
-        where = csr_array(
-            (np.ones(len(self.column)), (self.column, np.arange(len(self.column)))),
-            shape=(shape[0], len(self.column)),
-        )
-        answer: Floats = where @ capped
+        """Return the sum over the entries of each candidate."""
+        entries = np.arange(len(self.column))
+        shape = (len(self.numbers), len(entries))
+        of_candidate = csr_array((np.ones(len(entries)), (self.column, entries)), shape=shape)
+        answer: Floats = of_candidate @ nats
         return answer
 
 
@@ -380,11 +402,6 @@ def _log_likelihood(count: Any, mean: Any, variance: Any) -> Floats:
     return answer
 
 
-def _log_normal(value: Any, mean: Any, variance: Any) -> Floats:
-    answer: Floats = -0.5 * np.log(variance) - (value - mean) ** 2 / (2.0 * variance)
-    return answer
-
-
 def _link_nats(health: pd.DataFrame, light_nats: Floats, params: Params) -> dict[str, Floats]:
     """Return what each candidate's own telemetry says, term → candidates × rates; 0 where it says nothing."""
     column = {name: health[name].to_numpy(dtype=np.float64) for name in (
@@ -407,6 +424,7 @@ def _link_nats(health: pd.DataFrame, light_nats: Floats, params: Params) -> dict
     used = column["utilisation"]
     busy = np.where(used >= params.utilisation_busy, params.busy_nats, -params.busy_nats)
     busy = np.where(np.isnan(used), 0.0, busy)
+    busy += np.where(np.isnan(column["sent"]), params.unseen_congestion_nats, 0.0)
     return {"errors": errors, "discards": discards, "light": light[:, None], "utilisation": busy[:, None]}
 
 

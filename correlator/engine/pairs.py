@@ -111,9 +111,8 @@ def _by_published_port(rows: pd.DataFrame, containers: pd.DataFrame, hosts: pd.D
     """Return (row, host, container_id) of containers that publish the server's port on a host's address."""
     alive = _lives(containers)
     alive = alive[[_listed(ports) for ports in alive["published_ports"]]].explode("published_ports")
-    alive["server_port"] = pd.to_numeric(
-        alive["published_ports"].astype("str").str.partition("/")[0], errors="coerce"
-    ).astype("Int64")
+    ports = alive["published_ports"].astype("str").str.split("/").str[0]
+    alive["server_port"] = pd.to_numeric(ports, errors="coerce").astype("Int64")
     wanted = rows[rows["role"] == "client"].copy()
     wanted["host"] = wanted["peer_wire_address"].map(_addresses(hosts)).astype(rows["host"].dtype)
     wanted = wanted.drop(columns="container_id")

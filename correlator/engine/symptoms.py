@@ -42,6 +42,7 @@ class Params:
     least_rows: int = 5  # intervals before their scatter is believed
     degrees: float = 10.0  # of freedom: hours that make a usual, roughly
     bin_s: float = 60.0  # grain of the onset
+    times_s: float = 120.0  # times are of the newest two samples: they need fewer events than losses do
 
 
 def symptoms(
@@ -63,53 +64,54 @@ def symptoms(
     """
     params = params or Params()
     recent = observed[observed["at"] > pd.Timestamp(since)]
-    table = grouped(recent, GROUP, params).merge(_prefixed(usual), on=GROUP, how="left")
+    table = grouped(recent, now, params).merge(_prefixed(usual), on=GROUP, how="left")
     table = _with_tests(_with_parts(table), params)
     table = _with_flags(table, params)
     return table.assign(onset=_onsets(observed, table, now, params))
 
 
-def grouped(rows: pd.DataFrame, keys: list[str], params: Params) -> pd.DataFrame:
-    """Return sums and means of observations by ``keys``, with standard errors of the mean times.
+def grouped(rows: pd.DataFrame, now: datetime, params: Params) -> pd.DataFrame:
+    """Return sums and means of observations by group, with standard errors of the mean times.
 
     Service time counts only from intervals without a retransmission where there are enough of
     them: a segment sent again makes the server look slow (it restarts last_data_sent).
     """
-    table = rows.groupby(keys)[SUMS].sum()
-    table["min_rtt_us"] = rows.groupby(keys)["min_rtt_us"].min()
-    table["rows"] = rows.groupby(keys).size()
-    clean = rows[rows["retransmitted_server"] == 0]
-    kept = clean.groupby(keys)["services"].sum().reindex(table.index).fillna(0.0)
-    trusted = kept >= 0.2 * table["services"]
-    table["split_trusted"] = trusted
-    response = _mean(rows, keys, "response_ms", "responses", table.index, params)
-    service = _mean(clean, keys, "service_ms", "services", table.index, params)
-    every = _mean(rows, keys, "service_ms", "services", table.index, params)
-    table["response_ms"], table["response_se"] = response
-    table["service_ms"] = service[0].where(trusted, every[0])
-    table["service_se"] = service[1].where(trusted, every[1])
+    by_group = rows.groupby(GROUP)
+    table = by_group[SUMS].sum()
+    table["min_rtt_us"] = by_group["min_rtt_us"].min()
+    table["rows"] = by_group.size()
+    timed = rows[rows["at"] > pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")]
+    clean = timed[timed["retransmitted_server"] == 0]
+    response = _mean(timed, "response_ms", "responses", table.index, params)
+    service = _mean(clean, "service_ms", "services", table.index, params)
+    every = _mean(timed, "service_ms", "services", table.index, params)
+    table["split_trusted"] = service["n"] >= 0.2 * every["n"]
+    table["service_ms"] = service["mean"].where(table["split_trusted"], every["mean"])
+    table["service_se"] = service["error"].where(table["split_trusted"], every["error"])
+    table["services"] = every["n"]
+    table["response_ms"], table["response_se"] = response["mean"], response["error"]
+    table["responses"] = response["n"]
     return table.reset_index()
 
 
-def _mean(
-    rows: pd.DataFrame, keys: list[str], total: str, count: str, index: pd.Index[Any], params: Params
-) -> tuple[pd.Series[float], pd.Series[float]]:
-    """Return mean and its standard error by key: a ratio estimate over intervals.
+def _mean(rows: pd.DataFrame, total: str, count: str, index: pd.Index[Any], params: Params) -> pd.DataFrame:
+    """Return n, mean and its standard error by group: a ratio estimate over intervals.
 
     Var = Σ(sᵢ − m nᵢ)² / (Σn)² · r/(r−1) over r intervals (Cochran 1977, 6.4); with few intervals,
     at least what exponential times would give, m/√n.
     """
     told = rows[rows[count] > 0]
-    sums = told.groupby(keys)[[total, count]].sum()
-    mean = sums[total] / sums[count]
-    residual = told[keys].merge(mean.rename("m").reset_index(), on=keys, how="left")["m"].to_numpy()
-    squares = (told[total].to_numpy() - residual * told[count].to_numpy()) ** 2
-    groups = told[keys].assign(squares=squares).groupby(keys)["squares"]
-    n = groups.size()
-    scatter = np.sqrt(groups.sum() * n / np.maximum(n - 1, 1)) / sums[count]
-    exponential = mean / np.sqrt(sums[count])
-    error = scatter.where(n >= params.least_rows, np.maximum(scatter, exponential))
-    return mean.reindex(index), error.reindex(index)
+    group = told.groupby(GROUP)
+    sums = group[[total, count]].sum()
+    mean, n = sums[total] / sums[count], sums[count]
+    expected = group[total].transform("sum") / group[count].transform("sum") * told[count]
+    squares = ((told[total] - expected) ** 2).groupby(group.ngroup()).sum().to_numpy()
+    intervals = group.size()
+    scatter = np.sqrt(squares * intervals / np.maximum(intervals - 1, 1)) / n
+    error = scatter.where(intervals >= params.least_rows, np.maximum(scatter, mean / np.sqrt(n)))
+    return pd.DataFrame(
+        {"n": n.reindex(index).fillna(0.0), "mean": mean.reindex(index), "error": error.reindex(index)}
+    )
 
 
 def host_pairs(table: pd.DataFrame) -> pd.DataFrame:

@@ -54,19 +54,22 @@ class View:
 
 
 def accepted(tables: Mapping[str, pd.DataFrame], now: datetime) -> dict[str, pd.DataFrame]:
-    """Return every table of ``frames``: empty where absent, without rows from the future or said twice."""
+    """Return every table of ``frames``: empty where absent, without rows from the future.
+
+    Samples of pairs add up, so those that were read twice count once; all others are taken by key.
+    """
     answer = {}
     for name in frames.TABLES:
         table = tables[name] if name in tables else frames.empty(name)
-        table = table[table["at"] <= pd.Timestamp(now)]
-        answer[name] = table[~_repeated(table)].reset_index(drop=True)
-    return answer
+        answer[name] = table[table["at"] <= pd.Timestamp(now)].reset_index(drop=True)
+    samples = answer["pair_samples"]
+    return answer | {"pair_samples": samples[~_repeated(samples)].reset_index(drop=True)}
 
 
 def _repeated(table: pd.DataFrame) -> pd.Series[bool]:
     """Return which rows say exactly what an earlier row said (a batch that was read twice)."""
     plain = table.copy(deep=False)
-    for column in plain.columns[plain.dtypes == object]:
+    for column in ("response_histogram", "source_ports"):
         plain[column] = plain[column].map(str)
     return plain.duplicated()
 
