@@ -8,7 +8,7 @@ from typing import Any
 
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.names import if_name
-from correlator.pollers.text import number
+from correlator.pollers.text import number, unsigned
 from correlator.profiles.profile import Counter
 from correlator.snmp.target import Index
 
@@ -52,7 +52,7 @@ class CounterReader:
             if _still_holds(self.plan, found):
                 return rows(found, device.profile.counters)
         found = await device.table("counters")
-        self.plan = _plan(found, device.profile.counters)
+        self.plan = None if "counters" in device.failed else _plan(found, device.profile.counters)
         return rows(found, device.profile.counters)
 
 
@@ -76,8 +76,8 @@ def _row(if_index: int, row: Row, ways: Ways) -> dict[str, Any]:
     return {
         "if_index": if_index,
         "if_name": if_name(row),
-        "uptime_cs": number(row.get("sysUpTime")),
-        "discontinuity_cs": number(row.get("ifCounterDiscontinuityTime")),
+        "uptime_cs": unsigned(row.get("sysUpTime")),
+        "discontinuity_cs": unsigned(row.get("ifCounterDiscontinuityTime")),
         "octets_width_bits": traffic_bits,
         "errors_width_bits": error_bits,
         **values,
@@ -86,7 +86,7 @@ def _row(if_index: int, row: Row, ways: Ways) -> dict[str, Any]:
 
 def _choose(row: Row, alternatives: tuple[Counter, ...]) -> Counter | None:
     """Return the best way whose first object the row has (the rest of a sum may be missing: 0)."""
-    return next((way for way in alternatives if number(row.get(way.sum[0])) is not None), None)
+    return next((way for way in alternatives if unsigned(row.get(way.sum[0])) is not None), None)
 
 
 def _bits(ways: Iterable[Counter | None]) -> int | None:
@@ -103,7 +103,7 @@ def _value(row: Row, way: Counter | None, bits: int | None) -> int | None:
     if way is None or bits is None:
         return None
     width: int = min(way.bits, bits)
-    return sum(number(row.get(name)) or 0 for name in way.sum) & ((1 << width) - 1)
+    return sum(unsigned(row.get(name)) or 0 for name in way.sum) & ((1 << width) - 1)
 
 
 def _plan(found: TableRows, ways: Ways) -> Plan | None:

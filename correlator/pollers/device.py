@@ -23,7 +23,8 @@ class Device:
     """Reads the tables that a profile names from one target.
 
     A table that fails is empty and leaves a remark. Raises NoAnswerError where the device has fallen
-    silent. ``requests`` counts by table, ``tally`` in all.
+    silent. ``requests`` counts by table, ``tally`` in all, ``failed`` names the tables that could not
+    be read, or not whole.
     """
 
     def __init__(self, client: SnmpClient, target: Target, profile: Profile, tally: Tally | None = None):
@@ -31,6 +32,7 @@ class Device:
         self.tally = tally or Tally()
         self.requests: Counter[str] = Counter()
         self.remarks: list[str] = []
+        self.failed: set[str] = set()
         self._client, self._target = client, target
         self._silences = 0
 
@@ -78,6 +80,7 @@ class Device:
             self.requests[name] += self.tally.requests - before
         self._silences = 0
         if result.why_incomplete:
+            self.failed.add(name)
             self.remarks.append(f"table {name} is incomplete: {result.why_incomplete}")
         names = {oid: object_name for object_name, oid in (table.scalars | columns).items()}
         return {
@@ -86,6 +89,7 @@ class Device:
 
     def _failed(self, name: str, error: SnmpError) -> None:
         log.info("%s: table %s not read: %s", self._target, name, error)
+        self.failed.add(name)
         self.remarks.append(f"table {name} was not read: {error}")
         self._silences = self._silences + 1 if isinstance(error, NoAnswerError) else 0
         if self._silences >= MAX_SILENCES:

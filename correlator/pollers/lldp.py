@@ -9,6 +9,7 @@ from correlator.pollers.names import Names
 from correlator.pollers.text import address, chassis_id, port_id, text
 
 IPV4, IPV6 = 1, 2  # AddressFamilyNumbers
+TELLING = (1, 3, 5)  # LldpPortIdSubtype alias, MAC, name: what is not found by these is not guessed
 
 
 def neighbors(
@@ -49,7 +50,7 @@ def _local(port: int, row: Row | None, names: Names) -> dict[str, Any]:
     found = names.find(given, text(row.get("lldpLocPortDesc")))
     if found is None and given is not None and given.isdecimal() and int(given) in names.by_index:
         found = int(given)  # subtype local, Junos: the port's ifIndex, written out
-    if found is None and port in names.by_index:
+    if found is None and port in names.by_index and row.get("lldpLocPortIdSubtype") not in TELLING:
         found = port
     return names.place(found) if found is not None else {"if_index": None, "if_name": given}
 

@@ -18,6 +18,7 @@ from correlator.snmp.target import Index, Oid
 
 LEARN_AFTER = timedelta(hours=1)  # many agents never say that a module was changed
 OK = 1  # EntitySensorStatus
+MAX_LANES = 64
 MILLI = 3  # amperes become milliamperes
 
 
@@ -56,8 +57,9 @@ class OpticsReader:
             found = await _readings(device, self.inventory)
             if found is not None:
                 return rows(found)
-        self.inventory = await learn(device, now)
-        return rows(await _readings(device, self.inventory) or [])
+        learned = await learn(device, now)
+        self.inventory = None if device.failed else learned  # half an inventory would hide the rest
+        return rows(await _readings(device, learned) or [])
 
 
 async def learn(device: Device, now: datetime) -> Inventory:
@@ -116,16 +118,22 @@ def _sensor(
     if_name = names.name(if_index)
     if if_name is None:
         return None
-    lane = source.lane.search(words) if source.lane else None
     raw = {level: number(limits.get(level)) for level in LEVELS}
     return Sensor(
         (if_index, if_name),
         quantity,
-        int(lane.group(1)) if lane else None,
+        _lane(source, words),
         unit,
         levels(raw, unit, source.thresholds.none if source.thresholds else ()) if quantity in POWERS else {},
         *entities.module(entity),
     )
+
+
+def _lane(source: Sensors, words: str) -> int | None:
+    """Return the lane's number that the words tell; None where they tell none that a module can have."""
+    match = source.lane.search(words) if source.lane else None
+    lane = int(match.group(1)) if match else MAX_LANES
+    return lane if lane < MAX_LANES else None
 
 
 def _quantity(unit: Unit | None, words: str, source: Sensors) -> Quantity | None:

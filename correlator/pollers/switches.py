@@ -12,7 +12,7 @@ from correlator.pollers.attempt import Attempt, gap_from
 from correlator.pollers.counters import CounterReader
 from correlator.pollers.device import Device, Row
 from correlator.pollers.optics import OpticsReader
-from correlator.pollers.text import number, text
+from correlator.pollers.text import text, unsigned
 from correlator.ports import Batch
 from correlator.profiles.profile import FALLBACK, Profile, Profiles, choose, load
 from correlator.snmp.control import SnmpClient
@@ -144,7 +144,7 @@ class SwitchPoller:
             "site": self._target.site,
             "rack": self._target.rack,
             "chassis_id": topology.chassis(system),
-            "uptime_cs": number(system.get("sysUpTime")),
+            "uptime_cs": unsigned(system.get("sysUpTime")),
             "boot_id": boot_id or None,
             "profile": profile.name,
             "forwarding": self._target.forwarding,
@@ -156,7 +156,7 @@ def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, st
 
     It stays while sysUpTime moves as our clock does, across its wrap at 497 days too.
     """
-    uptime = number(system.get("sysUpTime"))
+    uptime = unsigned(system.get("sysUpTime"))
     if uptime is None:
         return {"boot_id": ""}
     seen = {"boot_id": _started(uptime, now), "uptime_cs": str(uptime), "uptime_at": now.isoformat()}

@@ -37,8 +37,13 @@ def text(value: Value) -> str | None:
 
 
 def number(value: Value) -> int | None:
-    """Return an integer; None where the value is none."""
-    return value if isinstance(value, int) else None
+    """Return an integer of 64 bits; None where the value is none."""
+    return value if isinstance(value, int) and -(2**63) <= value < 2**63 else None
+
+
+def unsigned(value: Value, bits: int = 64) -> int | None:
+    """Return an unsigned integer of so many bits; None where the value is none."""
+    return value if isinstance(value, int) and 0 <= value < 1 << bits else None
 
 
 def mac(octets: Value | Sequence[int]) -> str | None:

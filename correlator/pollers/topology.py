@@ -9,7 +9,7 @@ from typing import Any
 from correlator.pollers import lldp
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.names import Names, if_name
-from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text
+from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text, unsigned
 from correlator.snmp.target import Value
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ def _interface(if_index: int, row: Row) -> dict[str, Any]:
 
 def speed_bps(if_speed: Value, if_high_speed: Value) -> int | None:
     """Return the speed in bit/s: exact where ifSpeed can say it, else ifHighSpeed's millions."""
-    fast, slow = number(if_high_speed) or 0, number(if_speed) or 0
+    fast, slow = unsigned(if_high_speed, 32) or 0, unsigned(if_speed, 32) or 0
     if fast * 1_000_000 >= SPEED_NOT_SAID:
         return fast * 1_000_000
     return (slow if slow < SPEED_NOT_SAID else 0) or fast * 1_000_000 or None

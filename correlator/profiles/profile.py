@@ -214,7 +214,7 @@ def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]
 
 def _rank(match: Match, sys_object_id: str, sys_descr: str) -> tuple[int, int] | None:
     """Return how well a device fits, larger being better; None where it does not."""
-    oid = tuple(int(part) for part in sys_object_id.split(".") if part.isdigit())
+    oid = tuple(int(part) for part in sys_object_id.split(".") if part.isdecimal())
     lengths = [len(prefix) for prefix in match.sys_object_ids if oid[: len(prefix)] == prefix]
     if match.sys_object_ids and not lengths:
         return None

@@ -65,6 +65,13 @@ def test_a_port_that_cannot_be_found_keeps_the_devices_name_for_it() -> None:
     assert place(local(5, b"Gi0/9")) == (None, "Gi0/9")
 
 
+def test_a_local_port_number_is_not_guessed_to_be_the_if_index() -> None:
+    ports = {(7,): {"lldpLocPortIdSubtype": 5, "lldpLocPortId": b"Gi0/9"}}
+    assert place(ports, port=7) == (None, "Gi0/9")
+    opaque = {(7,): {"lldpLocPortIdSubtype": 7, "lldpLocPortId": b"p7"}}
+    assert place(opaque, port=7) == (7, "Ethernet7")
+
+
 def test_any_time_mark_will_do_and_the_newest_wins() -> None:
     old = REMOTE | {"lldpRemSysName": b"gone"}
     rows = neighbors({(500, 7, 1): old, (90000, 7, 1): REMOTE, (3, 1, 2): REMOTE}, {}, {}, NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,9 +20,10 @@ from a_switch import (
     optics,
     switch,
 )
-from snmp_agent import GET, GETBULK, Agent, counter32, ticks
+from snmp_agent import GET, GETBULK, Agent, counter32, counter64, object_id, ticks
 
-from correlator.pollers.switches import Group, SwitchPoller, SwitchTarget
+from correlator import frames
+from correlator.pollers.switches import GROUPS, Group, SwitchPoller, SwitchTarget
 from correlator.ports import Batch
 from correlator.snmp.control import SnmpClient
 from correlator.snmp.target import Community
@@ -363,8 +365,6 @@ async def test_a_restart_changes_the_boot_id_and_nothing_else_does() -> None:
 
 
 async def test_a_switch_with_a_dialect_is_read_by_it() -> None:
-    from snmp_agent import object_id
-
     arista = {"1.3.6.1.2.1.1.2.0": object_id("1.3.6.1.4.1.30065.1.3011"), **levels(1002)}
     async with Agent(switch() | arista) as agent:
         light = (await polled(agent, "optics")).tables["optics"]
@@ -402,3 +402,49 @@ async def test_an_interface_without_ethernet_counters_has_none() -> None:
         (second,) = await poller.poll(NOW + MINUTE, {})
     for batch in (first, second):
         assert batch.tables["counters"].fcs_errors.isna().tolist() == [False, False, False, True]
+
+
+async def test_a_table_that_was_read_in_part_is_walked_again() -> None:
+    async with Agent(switch(ports=3), refuse={f"{IFX}.6": 5}) as agent, SnmpClient() as client:
+        poller = SwitchPoller(client, target(agent), "counters")
+        (first,) = await poller.poll(NOW, {})
+        agent.refuse = {}
+        (second,) = await poller.poll(NOW + MINUTE, {})
+    assert "table counters is incomplete" in first.tables["polls"].error.item()
+    assert first.tables["counters"].octets_width_bits.tolist() == [32, 32, 32]
+    assert second.tables["counters"].octets_width_bits.tolist() == [64, 64, 64]
+
+
+async def test_half_an_inventory_of_sensors_is_not_kept() -> None:
+    async with Agent(switch(), refuse={"1.3.6.1.2.1.99": 16}) as agent, SnmpClient() as client:
+        poller = SwitchPoller(client, target(agent), "optics")
+        (first,) = await poller.poll(NOW, {})
+        agent.refuse = {}
+        (second,) = await poller.poll(NOW + MINUTE, {})
+    assert "optics" not in first.tables
+    assert len(second.tables["optics"]) == 2
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_a_device_says_a_poll_is_a_row(seed: int) -> None:
+    dice = random.Random(seed)
+    strange: list[Any] = [
+        -1,
+        2**31 - 1,
+        -(2**31),
+        counter32(2**32 - 1),
+        counter64(2**64 - 1),
+        ticks(2**32 - 1),
+        object_id("1.3.6.1.2.1.2.2.1.1.4294967295"),
+        b"",
+        b"\xff\x00" * 40,
+        "Lane 99999999999999999999999 rx",
+        "\u00b2\u0663",
+    ]
+    values = {oid: dice.choice(strange) if dice.random() < 0.4 else v for oid, v in switch().items()}
+    async with Agent(values) as agent, SnmpClient() as client:
+        for group in GROUPS:
+            (batch,) = await SwitchPoller(client, target(agent), group).poll(NOW, {})
+            assert len(batch.tables["polls"]) == 1
+            for name, table in batch.tables.items():
+                frames.validate(name, table)

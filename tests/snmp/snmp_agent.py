@@ -58,6 +58,7 @@ class Agent:
 
     values: Mapping[str, Any]
     community: str = "public"
+    host: str = "127.0.0.1"
     max_message: int = 1472
     too_big_above: int = 10_000
     silent_above: int = 10_000
@@ -78,7 +79,7 @@ class Agent:
         self.set(self.values)
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Protocol(self), local_addr=("127.0.0.1", 0)
+            lambda: _Protocol(self), local_addr=(self.host, 0)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self

@@ -288,6 +288,18 @@ async def test_communities_are_kept_apart() -> None:
             await client.get(target(second, "one", timeout_s=0.05, retries=0), [UPTIME])
 
 
+async def test_ipv6_is_spoken() -> None:
+    try:
+        agent = await Agent(switch(), host="::1").__aenter__()
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback")
+    async with SnmpClient() as client:
+        got = await client.get(Target("::1", agent.port), [UPTIME])
+    await agent.__aexit__()
+    assert got == {UPTIME: 4711}
+    assert str(Target("::1", 161)) == "[::1]:161"
+
+
 async def test_a_closed_client_leaves_no_task_behind() -> None:
     async with Agent(switch()) as agent:
         before = asyncio.all_tasks()
