@@ -76,8 +76,8 @@ def _row(if_index: int, row: Row, ways: Ways) -> dict[str, Any]:
     return {
         "if_index": if_index,
         "if_name": if_name(row),
-        "uptime_cs": unsigned(row.get("sysUpTime")),
-        "discontinuity_cs": unsigned(row.get("ifCounterDiscontinuityTime")),
+        "uptime_cs": unsigned(row.get("sysUpTime"), 32),
+        "discontinuity_cs": unsigned(row.get("ifCounterDiscontinuityTime"), 32),
         "octets_width_bits": traffic_bits,
         "errors_width_bits": error_bits,
         **values,

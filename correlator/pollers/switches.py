@@ -144,7 +144,7 @@ class SwitchPoller:
             "site": self._target.site,
             "rack": self._target.rack,
             "chassis_id": topology.chassis(system),
-            "uptime_cs": unsigned(system.get("sysUpTime")),
+            "uptime_cs": unsigned(system.get("sysUpTime"), 32),
             "boot_id": boot_id or None,
             "profile": profile.name,
             "forwarding": self._target.forwarding,
@@ -156,7 +156,7 @@ def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, st
 
     It stays while sysUpTime moves as our clock does, across its wrap at 497 days too.
     """
-    uptime = unsigned(system.get("sysUpTime"))
+    uptime = unsigned(system.get("sysUpTime"), 32)
     if uptime is None:
         return {"boot_id": ""}
     seen = {"boot_id": _started(uptime, now), "uptime_cs": str(uptime), "uptime_at": now.isoformat()}
