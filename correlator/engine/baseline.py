@@ -109,7 +109,7 @@ def _with_phases(hours: pd.DataFrame, now: datetime) -> pd.DataFrame:
 def _first_known(
     hours: pd.DataFrame, places: dict[str, Ints], levels: list[str], metric: str, params: Params
 ) -> tuple[Floats, Floats, npt.NDArray[np.object_]]:
-    """Return value, its variation and its source for each group, from the first level and cycle that knows it."""
+    """Return each group's value, variation and source, from the first level and cycle that knows it."""
     size = len(places[""])
     value, variation = np.full(size, np.nan), np.full(size, np.nan)
     source = np.full(size, None, dtype=object)

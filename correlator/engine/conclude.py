@@ -1,10 +1,14 @@
-"""From suspects to verdicts and findings: a suspect that explains slow pairs is a verdict, one that does not is a finding."""
+"""From suspects to verdicts and findings.
+
+A suspect that explains slow pairs is a verdict, one that does not is a finding.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +18,9 @@ from scipy.stats import nbinom
 from correlator.engine import diagnose, impacts, localize, services
 from correlator.engine.settings import Params
 from correlator.engine.view import HOSTS, View
-from correlator.model import Evidence, PairImpact, Subject, Verdict
+from correlator.model import Evidence, Subject, Verdict
 
-DECIBANS = 10.0 / np.log(10.0)
+SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credibility``
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,17 @@ def _link_verdict(
 
 def _onset(view: View, number: int, mode: str, shares: pd.Series[float]) -> datetime | None:
     """Return since when: the counter's own onset, where it has one, else the pairs' median one."""
-    column = "discard_onset" if mode == "congestion" else "error_onset"
-    told = view.health.at[number, column]
-    if pd.isna(told):
-        told = view.symptoms.loc[shares.index, "onset"].dropna().quantile(0.5)
-    return None if pd.isna(told) else told.to_pydatetime()
+    told = _time(view.health.at[number, "discard_onset" if mode == "congestion" else "error_onset"])
+    return told or _middle(view.symptoms.loc[shares.index, "onset"])
+
+
+def _time(value: Any) -> datetime | None:
+    return None if pd.isna(value) else value.to_pydatetime()
+
+
+def _middle(onsets: pd.Series[Any]) -> datetime | None:
+    """Return the median onset: a pair that was slow for a reason of its own does not set it."""
+    return _time(onsets.dropna().quantile(0.5))
 
 
 def service_verdicts(view: View, params: Params) -> list[Verdict]:
@@ -105,19 +115,18 @@ def _service_verdict(view: View, service: str, rows: pd.DataFrame, params: Param
         container=str(containers[0]) if len(containers) == 1 else None,
         service=service,
     )
-    onset = slow["onset"].dropna().quantile(0.5)
     return diagnose.service_verdict(
         view.window,
         subject,
         impacts.pair_impacts(view.container_pairs, view.symptoms, rows["share"], params.impacts),
-        None if pd.isna(onset) else onset.to_pydatetime(),
+        _middle(slow["onset"]),
         _service_evidence(slow),
         float(1.0 - slow["p_service"].min()),
     )
 
 
 def _service_evidence(slow: pd.DataFrame) -> tuple[Evidence, ...]:
-    worst = slow.loc[slow["service_ratio"].idxmax()]
+    worst: Any = slow.sort_values("service_ratio").iloc[-1]
     weight = float(-10.0 * np.log10(max(worst["p_service"], 1e-30)))
     service = f"{worst['service_ms']:.3g} ms in the service, usually {worst['usual_service_ms']:.3g} ms"
     told = [Evidence("service_time", float(worst["service_ratio"]), round(weight, 1), service)]
@@ -138,12 +147,8 @@ def unknown_verdicts(
     hurt = tuple(pair for pair in hurt if (pair.src, pair.dst) not in told)
     if not hurt:
         return []
-    onset = slow.loc[left.index, "onset"].dropna().quantile(0.5)
-    return [
-        diagnose.unknown_verdict(
-            view.window, hurt, None if pd.isna(onset) else onset.to_pydatetime(), _not_seen(view, left.index)
-        )
-    ]
+    onset = _middle(slow.loc[left.index, "onset"])
+    return [diagnose.unknown_verdict(view.window, hurt, onset, _not_seen(view, left.index))]
 
 
 def _surely_unexplained(slow: pd.DataFrame, blamed: Sequence[Blame], params: Params) -> npt.NDArray[np.bool_]:
@@ -190,25 +195,26 @@ def findings(view: View, verdicts: Sequence[Verdict], params: Params) -> list[Ve
 
 
 def _sick_links(view: View, params: Params) -> list[Verdict]:
+    """Return a finding for each link that loses packets, and for each that lost light alone."""
     health, light = view.health, view.scene.light
-    answer = []
-    for number in health.index[health["sick"] | health["dropping"]]:
-        row = health.loc[number]
-        corrupt = bool(row["sick"])
-        rate = float(row["error_rate"] if corrupt else row["discard_rate"])
-        onset = row["error_onset"] if corrupt else row["discard_onset"]
-        mode = "corruption" if corrupt else "congestion"
-        charge = diagnose.Charge(int(number), mode, rate, 0.999, _own_terms(row, light.loc[number], corrupt))
-        verdict = diagnose.link_verdict(
-            view.scene, charge, (), None if pd.isna(onset) else onset.to_pydatetime(), params.diagnose
-        )
-        answer.append(verdict)
-    for number in health.index[(light["stepped"] == True) & ~health["sick"]]:  # noqa: E712 - NaN where unknown
+    answer = [
+        _sick_link(view, int(number), params) for number in health.index[health["sick"] | health["dropping"]]
+    ]
+    for number in health.index[light["stepped"] & ~health["sick"]]:
         answer.append(diagnose.light_finding(view.scene, int(number), params.diagnose))
     return answer
 
 
-def _own_terms(row: pd.Series[float], light: pd.Series[float], corrupt: bool) -> dict[str, float]:
+def _sick_link(view: View, number: int, params: Params) -> Verdict:
+    row: Any = view.health.loc[number]
+    corrupt = bool(row["sick"])
+    rate, onset = ("error_rate", "error_onset") if corrupt else ("discard_rate", "discard_onset")
+    terms = _own_terms(row, view.scene.light.loc[number], corrupt)
+    charge = diagnose.Charge(number, "corruption" if corrupt else "congestion", float(row[rate]), SURE, terms)
+    return diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.diagnose)
+
+
+def _own_terms(row: Any, light: Any, corrupt: bool) -> dict[str, float]:
     """Return what a link's own telemetry weighs: n ln(n/m) − (n − m) for n events where m were usual."""
     count, exposure, floor = (
         (row["errors"] - row["passed_on"], row["packets"], row["error_floor"])
@@ -223,9 +229,10 @@ def _own_terms(row: pd.Series[float], light: pd.Series[float], corrupt: bool) ->
 
 
 def _contradictions(view: View) -> list[Verdict]:
+    told: Any = view.fabric.contradictions
     return [
         diagnose.notice(view.window, Subject(device=row.device, if_name=row.if_name), "topology", row.text)
-        for row in view.fabric.contradictions.itertuples(index=False)
+        for row in told.itertuples(index=False)
     ]
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -86,9 +87,17 @@ class Scene:
     light: pd.DataFrame
     window: Window
 
+    def row(self, number: int) -> Any:
+        """Return the health of a directed link."""
+        return self.health.loc[number]
+
+    def lane(self, number: int) -> Any:
+        """Return the light of a directed link, of its lane with the strongest evidence."""
+        return self.light.loc[number]
+
     def link(self, number: int) -> Link:
         """Return the link that directed link ``number`` belongs to."""
-        row = self.health.loc[number]
+        row = self.row(number)
         return Link.between(
             End(row["sender_device"], row["sender_if_name"]),
             End(row["receiver_device"], row["receiver_if_name"]),
@@ -230,9 +239,10 @@ def unknown_verdict(
 def light_finding(scene: Scene, number: int, params: Params | None = None) -> Verdict:
     """Return the finding that light is lost on a directed link that still carries packets without errors."""
     params = params or Params()
-    terms = {"light": float(scene.light.at[number, "nats"])}
-    verdict = link_verdict(scene, Charge(number, "corruption", 0.0, 0.99, terms), (), None, params)
-    onset = scene.light.at[number, "onset"]
+    light = scene.lane(number)
+    charge = Charge(number, "corruption", 0.0, 0.99, {"light": float(light["nats"])})
+    verdict = link_verdict(scene, charge, (), None, params)
+    onset = light["onset"]
     return replace(verdict, severity="notice", onset=None if pd.isna(onset) else onset.to_pydatetime())
 
 
@@ -260,7 +270,7 @@ def causes_of(scene: Scene, number: int, mode: str, params: Params) -> dict[Root
         return {"congestion": 1.0}
     if mode == "silent":
         return {"silent_drop": 1.0}
-    here, there = scene.light.loc[number], scene.light.loc[number ^ 1]
+    here, there = scene.lane(number), scene.lane(number ^ 1)
     lost = _nats(here["loss_change_db"], here["loss_sigma_db"], params)
     other = _nats(there["loss_change_db"], there["loss_sigma_db"], params)
     dim = _nats(-here["tx_change_db"], here["tx_sigma_db"], params)
@@ -292,7 +302,7 @@ def _nats(change_db: float, sigma_db: float, params: Params) -> float:
 
 
 def _other_way_is_clean(scene: Scene, number: int) -> bool:
-    row = scene.health.loc[number ^ 1]
+    row = scene.row(number ^ 1)
     return bool(row["errors_known"]) and not bool(row["sick"])
 
 
@@ -357,15 +367,15 @@ def actions(link: Link, direction: Direction, cause: RootCause, lane: int | None
 
 
 def _lane(scene: Scene, number: int, cause: RootCause) -> int | None:
-    row = scene.light.loc[number]
-    if cause in ("congestion", "silent_drop") or not bool(row["known"] == True):  # noqa: E712 - may be NaN
+    light = scene.lane(number)
+    if cause in ("congestion", "silent_drop") or not light["known"]:
         return None
-    return int(row["lane"])
+    return int(light["lane"])
 
 
 def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence, ...]:
     """Return every term with its weight, those against it too."""
-    row, light = scene.health.loc[charge.number], scene.light.loc[charge.number]
+    row, light = scene.row(charge.number), scene.lane(charge.number)
     told: list[Evidence] = []
     if with_pairs:
         told.append(
@@ -389,7 +399,7 @@ def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence,
             else "use unknown"
         )
         told.append(_term("utilisation", row["utilisation"], charge, used))
-    if light["known"] == True:  # noqa: E712 - NaN where there is no row
+    if light["known"]:
         text = (
             f"lane {light['lane']:.0f}: light lost on the way changed by {light['loss_change_db']:+.2f} dB "
             f"(± {light['loss_sigma_db']:.2f})"
@@ -400,7 +410,7 @@ def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence,
     return tuple(told)
 
 
-def _errors_text(row: pd.Series[float]) -> str:
+def _errors_text(row: Any) -> str:
     text = f"{row['errors']:.0f} errors among {row['packets']:.0f} packets at the receiver"
     if row["passed_on"] > 0:
         text += f", of which up to {row['passed_on']:.0f} may have come in through the sender"
@@ -438,7 +448,7 @@ def _alternatives(
 
 def _missing(scene: Scene, number: int) -> tuple[str, ...]:
     """Return what would have told more."""
-    row, light = scene.health.loc[number], scene.light.loc[number]
+    row, light = scene.row(number), scene.lane(number)
     rx, tx = (
         f"{row['receiver_device']} {row['receiver_if_name']}",
         f"{row['sender_device']} {row['sender_if_name']}",
@@ -448,7 +458,7 @@ def _missing(scene: Scene, number: int) -> tuple[str, ...]:
         told.append(f"errors at {rx} are not measured")
     if not row["discards_known"]:
         told.append(f"discards at {tx} are not measured")
-    if not light["known"] == True:  # noqa: E712
+    if not light["known"]:
         told.append(f"no usable light reading at {rx}")
     elif not np.isfinite(light["tx_change_db"]):
         told.append(f"transmitted light at {tx} is not measured")

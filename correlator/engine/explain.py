@@ -18,6 +18,10 @@ from correlator.model import End, Link, Verdict, utc
 
 HOSTS = ["src_host", "dst_host"]
 REACH = float(norm.ppf(0.975))
+BLAMED = [
+    "id", "kind", "link", "direction", "root_cause", "probability", "subject",
+    "candidates", "actions", "evidence", "alternatives", "missing",
+]  # fmt: skip
 LEAST_RESPONSES = 30.0  # below it a container pair shows its services' figures
 
 
@@ -33,7 +37,12 @@ def explain(cycle: Cycle, tables: Mapping[str, pd.DataFrame], a: str, b: str) ->
     """
     pairs = _matched(cycle, a, b)
     groups = cycle.pairs.loc[pairs["group"].unique()]
-    answer: dict[str, Any] = {"a": a, "b": b, "at": utc(cycle.now).isoformat(), "matched": _groups(groups, pairs)}
+    answer: dict[str, Any] = {
+        "a": a,
+        "b": b,
+        "at": utc(cycle.now).isoformat(),
+        "matched": _groups(groups, pairs),
+    }
     answer |= _times(groups, pairs)
     answer["paths"] = _paths(cycle, tables, groups)
     answer["blame"] = _blame(cycle, pairs)
@@ -138,9 +147,9 @@ def _number(value: Any) -> float | None:
 
 def _paths(cycle: Cycle, tables: Mapping[str, pd.DataFrame], groups: pd.DataFrame) -> list[dict[str, Any]]:
     """Return each host pair's ways there and back, hop by hop."""
-    known = tables["hosts"]["host"].dropna() if "hosts" in tables else []
+    known = set(tables["hosts"]["host"].dropna()) if "hosts" in tables else set()
     wanted = list(groups[HOSTS].drop_duplicates().itertuples(index=False, name=None))
-    found = paths.find_paths(cycle.health, sorted(set(known)), wanted)
+    found = paths.find_paths(cycle.health, sorted(known), wanted)
     return [
         {
             "source": source,
@@ -168,7 +177,7 @@ def _hops(cycle: Cycle, shares: Any, source: str) -> list[dict[str, Any]]:
 
 
 def _hop(cycle: Cycle, number: int, share: float, step: int) -> dict[str, Any]:
-    row = cycle.health.loc[number]
+    row: Any = cycle.health.loc[number]
     sender = End(str(row["sender_device"]), str(row["sender_if_name"]))
     receiver = End(str(row["receiver_device"]), str(row["receiver_if_name"]))
     hop: dict[str, Any] = {
@@ -211,9 +220,9 @@ def _blame(cycle: Cycle, pairs: pd.DataFrame) -> dict[str, Any] | None:
     groups = set(pairs["group"])
     group_of = {
         (src, dst): group
-        for src, dst, group in cycle.container_pairs[["src_container_id", "dst_container_id", "group"]].itertuples(
-            index=False, name=None
-        )
+        for src, dst, group in cycle.container_pairs[
+            ["src_container_id", "dst_container_id", "group"]
+        ].itertuples(index=False, name=None)
     }
     best: tuple[float, Verdict] | None = None
     for verdict in cycle.verdicts:
@@ -229,9 +238,7 @@ def _blame(cycle: Cycle, pairs: pd.DataFrame) -> dict[str, Any] | None:
 
 def _blamed(share: float, verdict: Verdict) -> dict[str, Any]:
     plain = verdict.to_json()
-    kept = ("id", "kind", "link", "direction", "root_cause", "probability", "subject", "candidates", "actions")
-    kept += ("evidence", "alternatives", "missing")
-    return {key: plain[key] for key in kept} | {
+    return {key: plain[key] for key in BLAMED} | {
         "text": str(verdict.link) if verdict.link is not None else verdict.kind,
         "share_explained": round(share, 4),
     }

@@ -53,8 +53,8 @@ def health(
     Added columns: packets, errors (at the receiver), passed_on (at most so many errors came through
     the sender), error_floor and floor_shape (its own past), error_rate with error_low and
     error_high, sick; sent, discards, discard_floor, discard_rate, discard_low, dropping;
-    utilisation (highest reading of the sender's egress, else of the receiver's ingress); error_onset and discard_onset: since when
-    without a pause. NaN and False where nothing was measured; errors_known and discards_known say so.
+    utilisation (highest reading of the sender's egress, else of the receiver's ingress);
+    error_onset and discard_onset: since when without a pause. NaN and False where nothing was measured; errors_known and discards_known say so.
     """
     params = params or Params()
     recent = moved[moved["until"] > pd.Timestamp(since)]
@@ -183,5 +183,5 @@ def _onsets(
     rows = rows.sort_values(["number", "since"], ascending=[True, False], kind="stable")
     rows["sum"] = rows.groupby("number")["score"].cumsum()
     best = rows.loc[rows.groupby("number")["sum"].idxmax()]
-    best = best[best["sum"] > 0.0].set_index("number")["since"]
-    return best.reindex(table.index)
+    best = best[best["sum"] > 0.0].set_index("number")
+    return best["since"].reindex(table.index)

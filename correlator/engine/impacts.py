@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -56,7 +57,7 @@ def container_pairs(observed: pd.DataFrame, symptoms: pd.DataFrame, since: datet
 def pair_impacts(
     pairs: pd.DataFrame, symptoms: pd.DataFrame, shares: pd.Series[float], params: Params | None = None
 ) -> tuple[PairImpact, ...]:
-    """Return the impact on the container pairs of the groups in ``shares`` (group → share explained), busiest first.
+    """Return the impact on the container pairs of the groups in ``shares`` (group → share), busiest first.
 
     A pair with too few responses of its own gets its group's figures.
     """
@@ -65,8 +66,9 @@ def pair_impacts(
         ["exchanges", "src_container_id", "dst_container_id"], ascending=[False, True, True], kind="stable"
     )
     answer = []
-    for pair in mine.head(params.most).itertuples(index=False):
-        group = symptoms.loc[pair.group]
+    rows: Any = mine.head(params.most)
+    for pair in rows.itertuples(index=False):
+        group: Any = symptoms.loc[pair.group]
         own = pair.responses >= params.least_responses and group["usual_response_ms"] > 0
         factor = float(pair.response_ms / group["response_ms"]) if own else 1.0
         timed = pair if own else group

@@ -76,7 +76,7 @@ def follow(
 
 
 def _same_fault(verdict: Verdict, incidents: list[Incident]) -> Incident | None:
-    """Return the incident of this fault: by key, else the class it was narrowed down from (or the other way)."""
+    """Return the incident of this fault: by key, else the class that it was narrowed down from."""
     name = key(verdict)
     for incident in incidents:
         if incident.key == name:

@@ -124,7 +124,7 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
 
 
 def explained(evidence: Evidence, suspect: Suspect, params: Params | None = None) -> pd.DataFrame:
-    """Return, row for row of ``evidence.pairs``: excess retransmissions and delay that the suspect accounts for.
+    """Return, row for row of ``evidence.pairs``, what excess the suspect accounts for.
 
     Columns: crossing (share of the pair's traffic, both ways, 0 to 2), retransmissions_explained
     with its variation (cv²), delay_explained_ms.
@@ -156,7 +156,7 @@ def _exposure(pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, 
 
 
 def _variation(share: Floats, connections: Floats, params: Params) -> Floats:
-    """Return cv² of the loss that a pair sees of a link: which of its m connections cross it, and the model's error."""
+    """Return cv² of the loss that a pair sees of a link: which of its connections cross, and model error."""
     share = np.clip(share, 1e-9, 1.0)
     return (1.0 - share) / (share * np.maximum(connections, 1.0)) + params.model_error**2
 
@@ -230,7 +230,7 @@ class _Problem:
         return self._choice(int(candidate), int(mode), total, parts)
 
     def exchanged(self, chosen: list[_Choice]) -> list[_Choice]:
-        """Return the choices after each was weighed anew, given the others, and replaced where another fits better."""
+        """Return the choices after each was weighed anew, given the others: another may fit better now."""
         for i in range(len(chosen)):
             others = chosen[:i] + chosen[i + 1 :]
             better = self.best(others)
@@ -355,7 +355,8 @@ class _Problem:
 
     def _normal_fit(self, value: Any, mean: Any, variance: Any) -> Floats:
         nats = -0.5 * np.log(variance) - (value - mean) ** 2 / (2.0 * variance)
-        return np.maximum(nats, -0.5 * np.log(variance) - self.params.most_pair_nats)
+        answer: Floats = np.maximum(nats, -0.5 * np.log(variance) - self.params.most_pair_nats)
+        return answer
 
     def _summed(self, nats: Floats) -> Floats:
         """Return the sum over the entries of each candidate."""
@@ -367,12 +368,12 @@ class _Problem:
 
 
 def _grid(params: Params) -> Floats:
-    return params.lowest_rate * STEP ** np.arange(params.rates)
+    return params.lowest_rate * STEP ** np.arange(params.rates, dtype=np.float64)
 
 
 def _delays() -> Floats:
     """Return the extra delays that are considered, milliseconds a crossing."""
-    return 0.02 * STEP ** np.arange(34)
+    return 0.02 * STEP ** np.arange(34, dtype=np.float64)
 
 
 def _log_mean(nats: Floats) -> Floats:
@@ -405,7 +406,8 @@ def _log_likelihood(count: Any, mean: Any, variance: Any) -> Floats:
 def _link_nats(health: pd.DataFrame, light_nats: Floats, params: Params) -> dict[str, Floats]:
     """Return what each candidate's own telemetry says, term → candidates × rates; 0 where it says nothing."""
     column = {name: health[name].to_numpy(dtype=np.float64) for name in (
-        "errors", "packets", "passed_on", "error_floor", "floor_shape", "discards", "sent", "discard_floor", "utilisation",
+        "errors", "packets", "passed_on", "error_floor", "floor_shape", "discards", "sent",
+        "discard_floor", "utilisation",
     )}  # fmt: skip
     errors = _counter_nats(
         column["errors"],

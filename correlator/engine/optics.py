@@ -58,9 +58,12 @@ def light(
 
 
 def strongest(light: pd.DataFrame, links: int) -> pd.DataFrame:
-    """Return one row a directed link: its lane with the strongest evidence; unknown links are NaN."""
+    """Return one row a directed link: its lane with the strongest evidence; NaN and False where unknown."""
     order = light.sort_values(["number", "nats"], ascending=[True, False], kind="stable", na_position="last")
-    return order.drop_duplicates("number").set_index("number").reindex(np.arange(links))
+    table = order.drop_duplicates("number").set_index("number").reindex(np.arange(links))
+    flags = ["dark", "known", "stepped"]
+    table[flags] = table[flags].astype("boolean").fillna(False).astype(bool)
+    return table
 
 
 def log_bayes_factor(change: Floats, sigma: Floats, typical_loss_db: float, most: float) -> Floats:
@@ -75,7 +78,8 @@ def log_bayes_factor(change: Floats, sigma: Floats, typical_loss_db: float, most
     exponent = (2.0 * change[..., None] * lost - lost**2) / (2.0 * sigma[..., None] ** 2)
     peak = exponent.max(axis=-1, keepdims=True)
     ratio = peak[..., 0] + np.log((weight * np.exp(exponent - peak)).sum(axis=-1))
-    return np.clip(ratio, -most, most)
+    answer: Floats = np.clip(ratio, -most, most)
+    return answer
 
 
 def _lanes(
@@ -147,11 +151,12 @@ def _steps(readings: pd.DataFrame, metric: str, usual: pd.DataFrame, params: Par
 
 
 def _noise(told: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame:
-    """Return, by lane, the noise of one reading: from differences of neighbours, which a step hardly moves."""
+    """Return, by lane, the noise of one reading: from neighbours' differences, which a step hardly moves."""
     difference = told.groupby(LANE)[metric].diff().abs()
     by_lane = difference.groupby([told[column] for column in LANE])
     noise = (MAD_TO_SIGMA / np.sqrt(2.0) * by_lane.median()).where(by_lane.count() >= 4)
-    return noise.fillna(params.usual_noise_db).clip(lower=params.least_sigma_db).rename("noise").reset_index()
+    noise = noise.fillna(params.usual_noise_db).clip(lower=params.least_sigma_db)
+    return pd.DataFrame({"noise": noise}).reset_index()
 
 
 def _shut(lanes: pd.DataFrame, interfaces: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -124,7 +124,7 @@ def _by_published_port(rows: pd.DataFrame, containers: pd.DataFrame, hosts: pd.D
 
 
 def _lives(containers: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a container with its whole life: the row of its end knows more than that of its start."""
+    """Return one row a container with its whole life, from the rows of its start and its end."""
     lives = containers.sort_values("at", kind="stable").drop_duplicates(["host", "container_id"], keep="last")
     started = containers.groupby(["host", "container_id"])["started_at"].min().rename("first")
     lives = lives.merge(started.reset_index(), on=["host", "container_id"], how="left")

@@ -62,7 +62,9 @@ class _Fabric:
     def of(cls, directed: pd.DataFrame, hosts: list[str]) -> _Fabric:
         ends = set(hosts)
         usable = directed[directed["usable"]]
-        inner, up, down = [], {}, {}
+        inner: list[tuple[int, int, int]] = []
+        up: dict[str, list[tuple[int, int]]] = {}
+        down: dict[str, list[tuple[int, int]]] = {}
         devices = pd.unique(pd.concat([usable["sender_device"], usable["receiver_device"]]))
         place = {device: i for i, device in enumerate(d for d in devices if d not in ends)}
         for n, tail, head in zip(
@@ -105,7 +107,7 @@ def _places(attachments: list[tuple[int, int]]) -> tuple[int, ...]:
 def _path_sets(
     fabric: _Fabric, entries: list[tuple[int, ...]], exit_: tuple[int, ...]
 ) -> dict[tuple[int, ...], tuple[Ints, Floats, Floats]]:
-    """Return, for each entry, (directed links, shares, share that arrives at each switch of ``exit_``)."""
+    """Return, for each entry: directed links, their shares, and what arrives at each switch."""
     distance = _distances(fabric, exit_)
     downhill = np.flatnonzero(distance[fabric.tail] == distance[fabric.head] + 1)
     tail, head = fabric.tail[downhill], fabric.head[downhill]
@@ -118,7 +120,7 @@ def _path_sets(
     for step in range(int(np.max(distance, initial=0.0, where=np.isfinite(distance))), 0, -1):
         now = np.flatnonzero(distance[tail] == step)
         crossing[:, now] = at[:, tail[now]] / ways[tail[now]]
-        np.add.at(at, (slice(None), head[now]), crossing[:, now])
+        np.add.at(at.T, head[now], crossing[:, now].T)
     answer = {}
     for row, entry in enumerate(entries):
         used = np.flatnonzero(crossing[row])
@@ -127,7 +129,7 @@ def _path_sets(
 
 
 def _distances(fabric: _Fabric, exit_: tuple[int, ...]) -> Floats:
-    """Return each switch's distance to the nearest switch of ``exit_``, in hops; inf where there is no way."""
+    """Return each switch's distance in hops to the nearest of ``exit_``; inf where there is no way."""
     shape = (fabric.switches, fabric.switches)
     back = csr_array((np.ones(len(fabric.tail)), (fabric.head, fabric.tail)), shape=shape)
     answer: Floats = dijkstra(back, unweighted=True, indices=sorted(set(exit_)), min_only=True)

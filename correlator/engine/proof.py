@@ -39,7 +39,7 @@ class Proof:
             return bool(row["errors_known"]) and not bool(row["sick"])
         if verdict.pairs:
             return True
-        return bool(self.view.scene.light.at[rows.index[0], "known"] == True)  # noqa: E712 - NaN where unknown
+        return bool(self.view.scene.light.at[rows.index[0], "known"])
 
     def _rows(self, verdict: Verdict) -> pd.DataFrame:
         assert verdict.link is not None
@@ -64,23 +64,16 @@ class Proof:
     def _groups(self, verdict: Verdict) -> list[int]:
         """Return the groups (rows of symptoms) that the verdict's container pairs belong or belonged to."""
         containers = self.view.tables["containers"].drop_duplicates("container_id", keep="last")
-        place = containers.set_index("container_id")
-        service = place["service"].fillna(place["name"])
-        groups = self.view.symptoms.reset_index(names="group").set_index(
-            ["src_host", "dst_host", "src_service", "dst_service"]
-        )["group"]
-        found = set()
+        services = containers["service"].fillna(containers["name"])
+        known = zip(containers["container_id"], containers["host"], services, strict=True)
+        place = {container: (host, service) for container, host, service in known}
+        hurt = set()
         for pair in verdict.pairs:
-            if pair.src in place.index and pair.dst in place.index:
-                ends = (
-                    place.at[pair.src, "host"],
-                    place.at[pair.dst, "host"],
-                    service[pair.src],
-                    service[pair.dst],
-                )
-                if ends in groups.index:
-                    found.add(int(groups[ends]))
-        return sorted(found)
+            if pair.src in place and pair.dst in place:
+                (src_host, src_service), (dst_host, dst_service) = place[pair.src], place[pair.dst]
+                hurt.add((src_host, dst_host, src_service, dst_service))
+        groups = self.view.symptoms[["src_host", "dst_host", "src_service", "dst_service"]]
+        return [row for row, group in enumerate(groups.itertuples(index=False, name=None)) if group in hurt]
 
     def _subject(self, verdict: Verdict) -> bool:
         """Return whether the map or the target that a notice is about was seen again."""

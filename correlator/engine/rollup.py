@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -73,7 +74,7 @@ def _pairs(observed: pd.DataFrame) -> pd.DataFrame:
     segments = observed["segments_client"] + observed["segments_server"]
     retransmitted = observed["retransmitted_client"] + observed["retransmitted_server"]
     seen = observed["min_rtt_us"].notna().astype("float64")
-    values = {
+    values: dict[str, Any] = {
         "retransmissions": (segments, retransmitted, np.nan),
         "rto": (segments, observed["rto_client"] + observed["rto_server"], np.nan),
         "response_ms": (observed["responses"], observed["responses"], observed["response_ms"]),

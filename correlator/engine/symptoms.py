@@ -23,7 +23,8 @@ Flags = npt.NDArray[np.bool_]
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
 SUMS = [
-    "segments_client", "segments_server", "retransmitted_client", "retransmitted_server", "rto_client", "rto_server",
+    "segments_client", "segments_server", "retransmitted_client", "retransmitted_server",
+    "rto_client", "rto_server",
     "seconds", "exchanges", "connections_new", "connections_open",
     "response_ms", "responses", "service_ms", "services",
 ]  # fmt: skip
@@ -180,11 +181,9 @@ def _with_tests(table: pd.DataFrame, params: Params) -> pd.DataFrame:
         table["usual_retransmissions_shape"],
     )
     for what, count in (("response", "responses"), ("service", "services")):
-        ratio, sigma = (
-            table[f"{what}_ms"] / table[f"usual_{what}_ms"],
-            table[f"{what}_se"] / table[f"{what}_ms"],
-        )
-        sigma = np.sqrt(sigma**2 + table[f"usual_{what}_ms_spread"] ** 2)
+        ratio = table[f"{what}_ms"] / table[f"usual_{what}_ms"]
+        error = table[f"{what}_se"] / table[f"{what}_ms"]
+        sigma = (error**2 + table[f"usual_{what}_ms_spread"] ** 2) ** 0.5
         enough = (table[count] >= params.least_count) & (ratio > 0)
         logarithm = np.log(ratio.where(enough))
         table[f"p_{what}"] = t.sf(logarithm / sigma, params.degrees)
@@ -242,7 +241,7 @@ def _host_pair_p(table: pd.DataFrame) -> Floats:
 
 
 def discoveries(p: Floats, rate: float) -> Flags:
-    """Return which p-values to believe at false-discovery ``rate`` (Benjamini and Hochberg 1995); NaN never."""
+    """Return which p-values to believe at false-discovery ``rate`` (Benjamini, Hochberg 1995); NaN never."""
     told = np.isfinite(p)
     ordered = np.sort(p[told])
     below = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1))
@@ -292,4 +291,5 @@ def _score(sums: pd.DataFrame, slow: pd.DataFrame) -> pd.Series[float]:
     for what, counted in (("response", "responses"), ("service", "services")):
         middle = (slow[f"{what}_ms"] + slow[f"usual_{what}_ms"]) / 2.0
         times = times.where(part != what, (sums[f"{what}_ms"] - middle * sums[counted]) / slow[f"{what}_ms"])
-    return loss.where(slow["lossy"], times).fillna(0.0)
+    score: pd.Series[float] = loss.where(slow["lossy"], times).fillna(0.0)
+    return score

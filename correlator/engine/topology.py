@@ -60,7 +60,7 @@ def build_map(
             for link in sorted(chosen)
         ],
         columns=[*LINK, "source"],
-    ).astype({column: "str" for column in [*LINK, "source"]})
+    ).astype(dict.fromkeys([*LINK, "source"], "str"))
     idle = _idle(interfaces)
     links["usable"] = np.array(
         [link.a not in idle and link.b not in idle for link in sorted(chosen)], dtype=bool
@@ -120,7 +120,8 @@ def _cabled(cables: pd.DataFrame) -> list[tuple[Link, str]]:
 
 def _heard_by_switches(neighbors: pd.DataFrame, names: _Names) -> list[tuple[Link, str]]:
     heard = []
-    for row in neighbors.dropna(subset=["device", "if_name"]).itertuples(index=False):
+    rows: Any = neighbors.dropna(subset=["device", "if_name"])
+    for row in rows.itertuples(index=False):
         near = End(row.device, row.if_name)
         far = names.end(row.remote_port_id, row.remote_chassis_id, row.remote_sys_name)
         far = far or names.end(row.remote_port_descr, row.remote_chassis_id, row.remote_sys_name)
@@ -131,7 +132,8 @@ def _heard_by_switches(neighbors: pd.DataFrame, names: _Names) -> list[tuple[Lin
 
 def _heard_by_hosts(hosts: pd.DataFrame, names: _Names) -> list[tuple[Link, str]]:
     heard = []
-    for row in hosts.dropna(subset=["host", "nic", "lldp_port_id"]).itertuples(index=False):
+    rows: Any = hosts.dropna(subset=["host", "nic", "lldp_port_id"])
+    for row in rows.itertuples(index=False):
         near = End(row.host, row.nic)
         far = names.end(row.lldp_port_id, row.lldp_chassis_id, row.lldp_sys_name)
         if far is not None and far != near:
@@ -171,7 +173,7 @@ def _idle(interfaces: pd.DataFrame) -> set[End]:
     shut = interfaces["admin_status"].notna() & (interfaces["admin_status"] != "up")
     down = interfaces["oper_status"].isin(["down", "not_present", "lower_layer_down", "dormant"])
     blocked = interfaces["stp_state"] == "blocking"
-    rows = interfaces[shut | down | blocked.fillna(False)].dropna(subset=["device", "if_name"])
+    rows: Any = interfaces[shut | down | blocked.fillna(False)].dropna(subset=["device", "if_name"])
     return {End(row.device, row.if_name) for row in rows.itertuples(index=False)}
 
 
