@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
 from correlator.ports import Tables
 from correlator.reports.content import Blind, BlindKind, BlindSpot, Fault, Period
+from correlator.reports.sentences import subject_name
 from correlator.reports.tables import during, moment, newest, table, text
-from correlator.reports.watched import without_light
+from correlator.reports.watched import ends_without_light
 from correlator.reports.words import many
 
 LEAST_EXPOSURE = 30
@@ -105,9 +107,10 @@ def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[BlindSpot]:
 
 
 def _dark(tables: Tables, period: Period) -> Iterator[BlindSpot]:
-    for device, rows in without_light(tables, period).groupby("device", sort=True):
-        names = ", ".join(rows["if_name"].sort_values())
-        yield BlindSpot(str(device), f"{many(len(rows), 'interface')} up without a light reading: {names}")
+    for device, ends in itertools.groupby(ends_without_light(tables, period), lambda end: end.device):
+        names = [end.if_name for end in ends]
+        said = f"no light reading of {many(len(names), 'interface')}: {', '.join(names)}"
+        yield BlindSpot(device, said)
 
 
 def _of_samples(tables: Tables, period: Period) -> dict[BlindKind, Iterable[BlindSpot]]:
@@ -143,8 +146,8 @@ def _service_pairs(samples: pd.DataFrame, tables: Tables, period: Period) -> pd.
         {
             "src_host": ends["host"],
             "dst_host": ends["peer_host"],
-            "src_service": ends["container_id"].map(service),
-            "dst_service": ends["peer_container_id"].map(service),
+            "src_service": ends["container_id"].map(service).astype("str"),
+            "dst_service": ends["peer_container_id"].map(service).astype("str"),
         }
     ).drop_duplicates()
 
@@ -166,11 +169,11 @@ def _preloaded(tables: Tables, period: Period) -> Iterator[BlindSpot]:
     notes = newest(tables, "annotations", period)
     notes = notes[notes["kind"] == "preloaded"].sort_values("subject", kind="stable")
     for subject, by, why in zip(notes["subject"], notes["by"], notes["why"], strict=True):
-        said = f"its history was preloaded by {text(by) or 'somebody'}"
+        said = f"preloaded by {text(by) or 'somebody'}"
         yield BlindSpot(str(subject), f"{said}: {why}" if text(why) else said)
 
 
 def _missing(seen: Sequence[Fault]) -> Iterator[BlindSpot]:
     for said in sorted({missing for fault in seen for missing in fault.verdict.missing}):
         about = next(fault.verdict for fault in seen if said in fault.verdict.missing)
-        yield BlindSpot(str(about.link or about.id), said)
+        yield BlindSpot(subject_name(about, 100), said)

@@ -267,7 +267,7 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was looked at on that day; ``without_light`` counts interfaces that are up."""
+    """What was looked at on that day; ``interfaces`` are those that are up and were counted."""
 
     switches: int
     interfaces: int
@@ -275,7 +275,7 @@ class Watched:
     hosts: int
     containers: int
     pairs: int
-    without_light: int
+    links_without_light: int
 
 
 @dataclass(frozen=True, slots=True)

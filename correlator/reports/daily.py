@@ -57,9 +57,9 @@ def render(tables: Tables, day: date, timezone: str, now: datetime) -> str:
 def _resolved(tables: Tables, when: Period) -> pd.DataFrame:
     """Return the day's samples with their peers, found half an hour at a time: all at once would multiply."""
     samples = during(table(tables, "pair_samples"), when)
-    if samples["peer_container_id"].notna().all():
-        return samples
     containers, hosts = table(tables, "containers"), table(tables, "hosts")
+    if samples["peer_container_id"].notna().all() or containers.empty or hosts.empty:
+        return samples
     slices = samples.groupby(samples["at"].dt.floor("30min"), sort=True)
     return pd.concat([pairs.resolve(some, containers, hosts) for _, some in slices])
 

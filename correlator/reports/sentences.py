@@ -7,10 +7,10 @@ from typing import Literal
 
 from correlator.model import Action, Do, End, RootCause, Severity, Verdict
 from correlator.reports.content import BlindKind, Content, Fault, Gain, Harm, Light, WorkOrder
-from correlator.reports.words import Clock, decimals, end_name, many, name, percent, slower
+from correlator.reports.words import Clock, count, decimals, end_name, many, name, percent, slower
 
 PAIR = "container pair"
-UNNAMED = "unknown"
+UNNAMED = "no link, host or service"
 
 LEAST_CHANGE_DB = 0.3
 """Less than this is a reading's own noise (and what one good connector may take)."""
@@ -166,7 +166,7 @@ def _past(content: Content) -> str:
 def _seen(content: Content) -> str:
     watched = content.watched
     seen = many(watched.links, "link") if watched.links else many(watched.interfaces, "interface")
-    parts = [f"{seen} watched", f"{many(watched.without_light, 'interface')} without light readings"]
+    parts = [f"{seen} watched, {count(watched.links_without_light)} without light readings"]
     if content.harm.findings:
         slows = "slows" if content.harm.findings == 1 else "slow"
         parts.append(f"{many(content.harm.findings, 'sick thing')} that {slows} nobody yet")

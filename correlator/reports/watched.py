@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pandas as pd
 
 from correlator.engine.topology import build_map
+from correlator.model import End
 from correlator.ports import Tables
 from correlator.reports.content import Period, Watched
 from correlator.reports.tables import during, newest, table
@@ -17,47 +16,56 @@ ETHERNET = 6
 PLACE = ["device", "if_name"]
 ENDS = ["container_id", "peer_container_id"]
 
-STALE = timedelta(hours=2)
-"""A reading older than this before the end of the report is no longer one."""
-
 
 def watched(tables: Tables, period: Period) -> Watched:
     """Return what the day's tables show of the network and its hosts."""
     samples = table(tables, "pair_samples")[["at", "role", *ENDS]]
     clients = during(samples[samples["role"] == "client"], period)
-    up = interfaces_up(tables, period)
-    counted = during(table(tables, "counters")[["at", *PLACE]], period)[PLACE].drop_duplicates()
+    counted = _places(during(table(tables, "counters")[["at", *PLACE]], period))
+    links, lit = _links(tables, period), lit_ends(tables, period)
     return Watched(
         switches=int(newest(tables, "devices", period)["device"].nunique()),
-        interfaces=len(up.merge(counted)) if len(up) else len(counted),
-        links=_links(tables, period),
+        interfaces=len(counted & _up(tables, period)),
+        links=len(links),
         hosts=int(newest(tables, "hosts", period)["host"].nunique()),
         containers=int(newest(tables, "containers", period)["container_id"].nunique()),
         pairs=len(clients[ENDS].dropna().drop_duplicates()),
-        without_light=len(without_light(tables, period)),
+        links_without_light=sum(a not in lit and b not in lit for a, b in links),
     )
 
 
-def interfaces_up(tables: Tables, period: Period) -> pd.DataFrame:
-    """Return the (device, if_name) of Ethernet interfaces that are up at the end of the day."""
-    rows = newest(tables, "interfaces", period).sort_values("at", kind="stable")
-    rows = rows.drop_duplicates(PLACE, keep="last")
-    ethernet = rows["if_type"].isna() | (rows["if_type"] == ETHERNET)
-    return rows.loc[ethernet & (rows["oper_status"] == "up"), PLACE]
+def ends_without_light(tables: Tables, period: Period) -> list[End]:
+    """Return the switches' ends of known links of whose light the day tells nothing, in order.
+
+    Interfaces that lead to nothing known are left out: management ports and the like are copper.
+    """
+    switches = _up(tables, period)
+    ends = {end for link in _links(tables, period) for end in link} & switches
+    return sorted(ends - lit_ends(tables, period))
 
 
-def without_light(tables: Tables, period: Period) -> pd.DataFrame:
-    """Return the (device, if_name) of interfaces that are up and of whose light nothing is known."""
-    up = interfaces_up(tables, period)
+def lit_ends(tables: Tables, period: Period) -> set[End]:
+    """Return the interfaces of whose light the day tells something, if only that there is none."""
     optics = table(tables, "optics")
-    recent = (optics["at"] >= period.end - STALE) & (optics["at"] < period.until)
-    lit = optics.loc[recent & optics["rx_power_dbm"].notna(), PLACE].drop_duplicates()
-    seen = up.merge(lit, how="left", indicator="seen")
-    return seen.loc[seen["seen"] == "left_only", PLACE]
+    told = optics["rx_power_dbm"].notna() | optics["no_light"].fillna(False).astype(bool)
+    return _places(during(optics.loc[told, ["at", *PLACE]], period))
 
 
-def _links(tables: Tables, period: Period) -> int:
-    """Return how many links are known and carry traffic."""
+def _up(tables: Tables, period: Period) -> set[End]:
+    """Return the Ethernet interfaces that are up at the end of the day."""
+    rows = newest(tables, "interfaces", period).drop_duplicates(PLACE, keep="last")
+    ethernet = rows["if_type"].isna() | (rows["if_type"] == ETHERNET)
+    return _places(rows[ethernet & (rows["oper_status"] == "up")])
+
+
+def _places(rows: pd.DataFrame) -> set[End]:
+    unique = rows[PLACE].dropna().drop_duplicates()
+    return {End(device, if_name) for device, if_name in unique.itertuples(index=False, name=None)}
+
+
+def _links(tables: Tables, period: Period) -> list[tuple[End, End]]:
+    """Return the ends of the links that are known and carry traffic."""
     names = ("neighbors", "hosts", "cables", "interfaces", "devices")
     links = build_map(*(newest(tables, name, period) for name in names)).links
-    return int(links["usable"].sum())
+    rows = links.loc[links["usable"], ["a_device", "a_if_name", "b_device", "b_if_name"]]
+    return [(End(a, p), End(b, q)) for a, p, b, q in rows.itertuples(index=False, name=None)]

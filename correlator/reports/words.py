@@ -85,17 +85,16 @@ def significant(value: float | None) -> str:
     return decimals(value, 2 if abs(value) < 1 else 1 if abs(value) < 100 else 0)
 
 
-MOST_WEIGHT = 999.0
+MOST_WEIGHT = 999
 """Evidence heavier than this, in decibans, is beyond words; the exact figure is in the data."""
 
 
 def weight(decibans: float) -> str:
-    """Return the weight of evidence with its sign: +12, −3, 0, > 999."""
-    rounded = round(decibans)
+    """Return the weight of evidence with its sign: +12, −3, 0, > +999."""
+    rounded = round(max(-MOST_WEIGHT, min(MOST_WEIGHT, decibans)))
+    beyond = f">{HARD_SPACE}" if abs(decibans) > MOST_WEIGHT else ""
     sign = "−" if rounded < 0 else "+" if rounded > 0 else ""
-    if abs(rounded) > MOST_WEIGHT:
-        return f"{sign}>{HARD_SPACE}{MOST_WEIGHT:.0f}"
-    return f"{sign}{abs(rounded)}"
+    return f"{beyond}{sign}{abs(rounded)}"
 
 
 def percent(share: float | None) -> str:

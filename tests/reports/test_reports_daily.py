@@ -33,7 +33,7 @@ def test_a_quiet_day_says_so_with_what_was_watched():
     content = daily.content(days.quiet(), days.DAY, days.ZONE, days.NOW)
     assert sentences.headline(content) == (
         "Nothing is wrong with the network as far as we could see: "
-        "15 links watched, 4 interfaces without light readings."
+        "15 links watched, 1 without light readings."
     )
     assert sentences.mood(content) == "calm"
 
@@ -247,7 +247,7 @@ def test_blind_spots_are_told_by_kind(rich):
     assert told["preloaded"] == ["link_hours", "optics_hours"]
     assert told["incomplete_samples"] == ["node-03"]
     assert told["unknown_peer"] == ["node-03"]
-    assert told["verdict_missing"] == ["leaf3 Ethernet49 - spine2 Ethernet3"]
+    assert told["verdict_missing"] == ["leaf3 Ethernet49 – spine2 Ethernet3"]
     assert "web on node-01 to orders on node-05" not in told["no_usual"]
     assert "web on node-03 to search on node-06" in told["no_usual"]
 
@@ -313,3 +313,34 @@ def test_pairs_slow_for_no_known_reason_get_no_promise():
 
 def test_the_rich_day_has_every_table_that_a_report_reads(rich_tables):
     assert sorted(rich_tables) == list(days.TABLES)
+
+
+def test_a_management_port_is_not_called_blind():
+    tables = days.quiet()
+    port = {"at": days.MIDNIGHT, "device": "leaf1", "if_index": 99, "if_name": "Management1", "if_type": 6}
+    more = frames.frame("interfaces", [port | {"admin_status": "up", "oper_status": "up"}])
+    tables["interfaces"] = frames.validate("interfaces", pd.concat([tables["interfaces"], more]))
+    content = daily.content(tables, days.DAY, days.ZONE, days.NOW)
+    (dark,) = [blind for blind in content.blind if blind.kind == "no_light"]
+    assert [spot.text for spot in dark.spots] == [
+        "no light reading of 3 interfaces: Ethernet1, Ethernet49, Ethernet50"
+    ]
+
+
+def test_light_that_is_said_to_be_absent_is_a_reading():
+    tables = days.quiet()
+    rows = [
+        {
+            "at": days.END - days.MINUTE,
+            "device": "leaf4",
+            "if_index": 1,
+            "if_name": if_name,
+            "lane": 1,
+            "no_light": True,
+        }
+        for if_name in ("Ethernet1", "Ethernet49", "Ethernet50")
+    ]
+    more = frames.frame("optics", rows)
+    tables["optics"] = frames.validate("optics", pd.concat([tables["optics"], more]))
+    content = daily.content(tables, days.DAY, days.ZONE, days.NOW)
+    assert "no_light" not in {blind.kind for blind in content.blind}

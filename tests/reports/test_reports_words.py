@@ -76,7 +76,7 @@ def test_numbers_carry_their_signs_and_thousands():
     assert words.decimals(-9.31) == "−9.3"
     assert words.decimals(-0.01) == "0.0"
     assert words.count(12400.0) == "12,400"
-    assert [spaced(words.weight(w)) for w in (12.4, -3.2, 0.2, 2e6)] == ["+12", "−3", "0", "+> 999"]
+    assert [spaced(words.weight(w)) for w in (12.4, -3.2, 0.2, 2e6)] == ["+12", "−3", "0", "> +999"]
     assert [words.significant(value) for value in (0.4211, 7.31, 118.2)] == ["0.42", "7.3", "118"]
     assert (words.many(1, "link"), words.many(3, "link")) == ("1 link", "3 links")
 
