@@ -47,6 +47,7 @@ class Control:
             self.fabric.advance(_seconds(await request.body()))
         except ValueError as error:
             return _refusal(400, str(error))
+        self.changed()
         return self._present()
 
     async def fault(self, request: Request) -> JSONResponse:

@@ -199,7 +199,7 @@ def _jobs(world: World) -> Iterator[tuple[Pair, float]]:
     each_hour = HOUR_S / (life + 0.5 + work.pause_s) / len(load.batch)
     for host in range(len(world.setting.layout.hosts)):
         for call, rate, request, answer in load.batch:
-            servers = load.replicas(call.server)
+            servers = load.batch_servers[host, call.server]
             for server in servers:
                 jobs = each_hour / len(servers)
                 client = Container("", "batch", "batch", "", host, f"10.0.0.{host % 250}", "", 0.0)

@@ -15,6 +15,7 @@ SCHEMA = "correlator-agent/1"
 DEFAULT_LIMIT, MOST_ROWS = 10_000, 50_000
 KEPT_OCTETS = 64 * 2**20  # of spooled rows
 KEPT_S = 24 * 3600  # of spooled rows
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 PATH = "/v1/batches"
 
 
@@ -43,7 +44,7 @@ class HostAgent:
 
     def append(self, second: float, table: str, row: Mapping[str, Any]) -> None:
         """Spool one row of ``table`` that was measured at ``second``; forget what is too old or too much."""
-        line = json.dumps({"seq": self.next_seq, "table": table, "row": row}, separators=(",", ":")).encode()
+        line = ENCODER.encode({"seq": self.next_seq, "table": table, "row": row}).encode()
         self.rows.append((second, line))
         self.next_seq += 1
         self.octets += len(line)

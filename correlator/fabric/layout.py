@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class Size:
         for name, least, most in (("leaves", 1, 200), ("spines", 1, 64), ("hosts_per_leaf", 1, 100)):
             if not least <= getattr(self, name) <= most:
                 raise ValueError(f"{name} must be {least} to {most}, not {getattr(self, name)}")
+        if self.leaves * self.hosts_per_leaf < 2:
+            raise ValueError("a fabric needs two hosts at least")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ class Layout:
         """The number of directed links."""
         return 2 * len(self.cables)
 
-    @property
+    @functools.cached_property
     def hosts(self) -> tuple[Machine, ...]:
         """The machines that run containers and an agent."""
         return tuple(machine for machine in self.machines if machine.docker)
@@ -135,7 +138,7 @@ class Layout:
         """Return the number of the switch that has ``port``; None for a machine's card."""
         return self._switch_of[self.ports[port].device] if self.ports[port].kind != "nic" else None
 
-    @property
+    @functools.cached_property
     def _switch_of(self) -> dict[str, int]:
         return {switch.name: switch.number for switch in self.switches}
 

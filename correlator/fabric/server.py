@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,11 @@ REQUESTS_PER_S, BURST = 100.0, 200.0  # that one agent answers
 class Throttle:
     """A token bucket: ``allowed`` says whether one more request may be answered."""
 
+    last: float
     tokens: float = BURST
-    last: float = field(default_factory=time.monotonic)
 
-    def allowed(self) -> bool:
-        """Take a token; return False where there is none left."""
-        now = time.monotonic()
+    def allowed(self, now: float) -> bool:
+        """Take a token at ``now`` (seconds of any clock); return False where there is none left."""
         self.tokens = min(BURST, self.tokens + (now - self.last) * REQUESTS_PER_S)
         self.last = now
         if self.tokens < 1.0:
@@ -193,10 +192,10 @@ async def _switch(loop: asyncio.AbstractEventLoop, agent: SwitchAgent) -> asynci
 
 
 def _agent_app(agent: HostAgent) -> Starlette:
-    throttle = Throttle()
+    throttle = Throttle(time.monotonic())
 
     async def batches(request: Request) -> Response:
-        if not throttle.allowed():
+        if not throttle.allowed(time.monotonic()):
             answer = refusal(429, f"at most {REQUESTS_PER_S:.0f} requests a second")
         else:
             answer = agent.answer(request.query_params, request.headers.get("authorization"))

@@ -115,7 +115,8 @@ class Author:
         fabric = [int(k) for k in (*layout.up.ravel(), *layout.down.ravel())]
         hosts = [int(layout.out_of[machine.number]) for machine in layout.hosts]
         loss = float(log_uniform(rng, trouble.dirty_loss))
-        link, loss = self._crossed(fabric if rng.random() < 0.75 else hosts, loss, trouble.dirty_loss[1], rng)
+        links = fabric if rng.random() < 0.75 and self._any(fabric) else hosts
+        link, loss = self._crossed(links, loss, trouble.dirty_loss[1], rng)
         drop, end = float(rng.uniform(*trouble.dirty_drop_db)), int(rng.integers(2))
         return Fault("dirty_connector", onset, loss, link, drop, end)
 
@@ -125,8 +126,8 @@ class Author:
         fabric = [int(k) for k in (*layout.up.ravel(), *layout.down.ravel())]
         hosts = [int(layout.into[machine.number]) for machine in layout.hosts]
         loss = float(log_uniform(rng, trouble.congestion_loss))
-        places = fabric if rng.random() < 0.4 and layout.size.leaves > 2 else hosts
-        link, loss = self._crossed(places, loss, trouble.congestion_loss[1], rng)
+        links = fabric if rng.random() < 0.4 and layout.size.leaves > 2 and self._any(fabric) else hosts
+        link, loss = self._crossed(links, loss, trouble.congestion_loss[1], rng)
         return Fault("congestion", onset, loss, link)
 
     def _crossed(
@@ -140,9 +141,13 @@ class Author:
         fullest = max(links, key=lambda link: float(self.segments[link]))
         return fullest, min(most, needed / max(float(self.segments[fullest]), 1e-9))
 
+    def _any(self, links: list[int]) -> bool:
+        """Return whether container traffic crosses any of the links."""
+        return bool(self.segments[links].any())
+
     def _slow(self, onset: int) -> Fault:
         """Return a service that takes longer, on all its containers or on one, by a millisecond at least."""
-        rng, factor = self.dice.stream("slow service"), 0.0
+        rng = self.dice.stream("slow service")
         factor = float(rng.uniform(*self.trouble.slow_factor))
         asked = {pair.server.service for pair in self.workload.pairs}
         slow = sorted(s for s in asked if (factor - 1) * self.workload.median_ms[s] >= 1.0)

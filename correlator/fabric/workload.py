@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,10 +38,10 @@ class Call:
 
 SERVICES = (
     Service("web", "nginx:1.27", 3, 8080, (2.0, 6.0)),
-    Service("api", "registry.example/api:4", 4, 8000, (2.0, 6.0)),
+    Service("api", "registry.example/api:4", 4, 8000, (1.0, 4.0)),
     Service("cache", "redis:7", 2, 6379, (0.15, 0.5)),
-    Service("db", "postgres:16", 2, 5432, (1.0, 4.0)),
-    Service("search", "registry.example/search:2", 2, 9200, (3.0, 8.0)),
+    Service("db", "postgres:16", 2, 5432, (0.6, 2.5)),
+    Service("search", "registry.example/search:2", 2, 9200, (2.0, 5.0)),
 )
 PORTS = {service.name: service.port for service in SERVICES}
 CALLS = (
@@ -54,7 +54,7 @@ BATCH = (
     Call("batch", "db", (20, 50), (200, 900), (1000, 6000), (1, 2)),
     Call("batch", "api", (10, 30), (300, 1200), (1000, 4000), (1, 2)),
 )
-FAN_OUT = 4  # servers that one client replica has open at once
+FAN_OUT = 4  # replicas of a service that one client, or one host's batch jobs, ask
 ALWAYS = math.inf
 
 
@@ -103,6 +103,7 @@ class Workload:
     containers: tuple[Container, ...]
     pairs: tuple[Pair, ...]
     batch: tuple[tuple[Call, float, int, int], ...]
+    batch_servers: Mapping[tuple[int, str], tuple[Container, ...]]
 
     def replicas(self, service: str) -> list[Container]:
         """Return the containers of a service."""
@@ -123,6 +124,11 @@ def workload(layout: Layout, dice: Dice, work: Work) -> Workload:
         containers,
         tuple(_pairs(by_service, rng)),
         tuple(_batch(rng)),
+        {
+            (host, call.server): tuple(_some(by_service[call.server], rng))
+            for host in range(len(layout.hosts))
+            for call in BATCH
+        },
     )
 
 
@@ -181,9 +187,13 @@ def _pairs(containers: dict[str, list[Container]], rng: np.random.Generator) -> 
         if call.client not in containers or call.server not in containers:
             continue
         for client in containers[call.client]:
-            servers = containers[call.server]
-            for n in sorted(rng.permutation(len(servers))[:FAN_OUT]):
-                yield _pair(call, client, servers[n], PORTS[call.server], rng)
+            for server in _some(containers[call.server], rng):
+                yield _pair(call, client, server, PORTS[call.server], rng)
+
+
+def _some(servers: Sequence[Container], rng: np.random.Generator) -> list[Container]:
+    """Return the servers that one client asks."""
+    return [servers[n] for n in sorted(rng.permutation(len(servers))[:FAN_OUT])]
 
 
 def _pair(call: Call, client: Container, server: Container, port: int, rng: np.random.Generator) -> Pair:
@@ -243,7 +253,7 @@ class BatchJobs:
     def _job(self, host: int, started: float, life: float) -> Pair:
         rng = self.dice.stream("batch job", host, int(started * 1000))
         call, rate, request, answer = self.workload.batch[int(rng.integers(len(self.workload.batch)))]
-        servers = self.workload.replicas(call.server)
+        servers = self.workload.batch_servers[host, call.server]
         server = servers[int(rng.integers(len(servers)))]
         address = self._lease(self.layout.hosts[host].leaf, started, started + life)
         client = _container("batch", "registry.example/batch:7", host, address, started, rng, life)

@@ -1,0 +1,55 @@
+"""Fabrics for tests: run once, read often."""
+
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import pandas as pd
+
+from correlator import frames
+from correlator.fabric.simulation import Fabric
+from correlator.fabric.stories import StoryName
+
+
+def run(seed: int, story: StoryName | None = None, minutes: int = 10) -> Fabric:
+    """Return a fabric that has run for some minutes."""
+    fabric = Fabric(seed, story)
+    for _ in range(minutes):
+        fabric.advance(60)
+    return fabric
+
+
+@cache
+def ran(seed: int, story: StoryName | None = None, minutes: int = 10) -> Fabric:
+    """Return the same as ``run``, shared between tests that only read it."""
+    return run(seed, story, minutes)
+
+
+def rows(fabric: Fabric, table: str) -> pd.DataFrame:
+    """Return what all agents wrote into a table, as the house's frame."""
+    lines = (json.loads(line) for agent in fabric.hosts.values() for _, line in agent.rows)
+    return frames.frame(table, [_timed(line["row"]) for line in lines if line["table"] == table])
+
+
+def _timed(row: dict[str, Any]) -> dict[str, Any]:
+    times = {
+        name: datetime.fromisoformat(row[name]) for name in ("at", "started_at", "ended_at") if row.get(name)
+    }
+    return row | times
+
+
+def link_of(fabric: Fabric) -> int:
+    """Return the directed link of the story's fault."""
+    fault = fabric.story.fault
+    assert fault is not None
+    assert fault.link is not None
+    return fault.link
+
+
+def crossing(fabric: Fabric, link: int) -> set[tuple[str, str]]:
+    """Return client and server container of the pairs that have a connection over a directed link now."""
+    traffic = fabric.world.traffic
+    on = (traffic.flows.forward == link).any(axis=1) | (traffic.flows.reverse == link).any(axis=1)
+    pairs = [traffic.pairs[n] for n in set(traffic.flows.pair[on].tolist())]
+    return {(pair.client.container_id, pair.server.container_id) for pair in pairs}
