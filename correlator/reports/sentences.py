@@ -10,7 +10,7 @@ from correlator.reports.content import BlindKind, Content, Fault, Gain, Harm, Li
 from correlator.reports.words import Clock, count, decimals, end_name, many, name, percent, slower
 
 PAIR = "container pair"
-UNNAMED = "no link, host or service"
+UNNAMED = "pairs slow for no known reason"
 
 LEAST_CHANGE_DB = 0.3
 """Less than this is a reading's own noise (and what one good connector may take)."""

@@ -54,6 +54,12 @@ def test_no_text_is_cut_off(browser, file):
     assert cut == []
 
 
+def test_paper_holds_the_whole_width(browser, file):
+    a4_without_margins = 688
+    browser.open(file, a4_without_margins, media="print")
+    assert browser.evaluate("document.documentElement.scrollWidth") == a4_without_margins
+
+
 def test_it_prints_on_few_pages(browser, tmp_path, rich_page):
     file = tmp_path / "report.html"
     file.write_text(rich_page, encoding="utf-8")
