@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from correlator.commands.options import ConfigFile, Json, configuration, out, print_json, progress
 
@@ -130,21 +130,22 @@ async def _tried(
             batches = await poller.poll(SystemClock().now(), {})
         tables = [(table, batch.tables[table]) for batch in batches for table in batch.tables]
         for table, found in tables:
-            rows[table] = rows.get(table, 0) + len(found)
+            if table != "polls":
+                rows[table] = rows.get(table, 0) + len(found)
         polls = [found.iloc[-1] for table, found in tables if table == "polls"]
         remedies += [poll["error"] for poll in polls if isinstance(poll["error"], str)]
         if not all(poll["ok"] for poll in polls):
             return Examined(name, kind, False, rows, tuple(dict.fromkeys(remedies)))
     remedies += [f"{name} {NOT_SEEN[table]}" for table in wanted if not rows.get(table)]
-    rows.pop("polls", None)
     return Examined(name, kind, True, rows, tuple(dict.fromkeys(remedies)))
 
 
 def _print(found: list[Examined]) -> None:
-    table = Table()
-    for heading in ("", "what", "answers", "tells", "to do"):
-        table.add_column(heading, overflow="fold")
     for one in found:
-        told = ", ".join(f"{count} {name}" for name, count in sorted(one.rows.items()) if count)
-        table.add_row(one.kind, one.name, "yes" if one.ok else "no", told, "\n".join(one.remedies))
-    out.print(table)
+        told = ", ".join(f"{count} {table}" for table, count in sorted(one.rows.items()) if count)
+        verdict, style = ("ok", "green") if one.ok else ("FAILS", "bold red")
+        out.print(
+            Text.assemble((f"{verdict:5} ", style), f"{one.kind} {one.name}", f": {told}" if told else "")
+        )
+        for remedy in one.remedies:
+            out.print(f"      {remedy}", markup=False)

@@ -28,8 +28,8 @@ from correlator.pipeline import HOSTS, Pipeline
 
 MINUTES_AFTER_ONSET = 9
 """How long the chain looks on after the moment at which a fault would have set in."""
-TOPOLOGY_EVERY = 5
-"""Minutes between looks at neighbours and stations."""
+MINUTES = {"topology": 5, "counters": 1, "optics": 2, HOSTS: 1}
+"""Minutes between polls of each group: denser than a service's, for the story takes a quarter of an hour."""
 STEP_S = 60
 LEFT_BEHIND = (
     "fabric",
@@ -101,15 +101,23 @@ async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Incid
         tell("reading a week of history")
         await asyncio.to_thread(_remember, chain, fabric)
         now, minutes = fabric.now, fabric.minutes_to_onset + MINUTES_AFTER_ONSET
+        concluding: asyncio.Future[None] = asyncio.ensure_future(asyncio.sleep(0))
         for minute in range(minutes + 1):
             tell(f"watching minute {minute} of {minutes}")
             if minute:
                 now = await asyncio.to_thread(fabric.advance, STEP_S)
-            groups = ["counters", "optics", HOSTS, *(["topology"] if minute % TOPOLOGY_EVERY == 0 else [])]
+            groups = [group for group, every in MINUTES.items() if minute % every == 0]
             await asyncio.gather(*(chain.poll(group, now) for group in groups))
-            await asyncio.to_thread(chain.conclude, now)
-            await asyncio.to_thread(chain.deliver)
+            await concluding
+            # a cycle looks at what was measured until then, so the next minute may go on meanwhile
+            concluding = asyncio.ensure_future(asyncio.to_thread(_conclude, chain, now))
+        await concluding
         return chain.state.incidents(), now
+
+
+def _conclude(chain: Pipeline, now: datetime) -> None:
+    chain.conclude(now)
+    chain.deliver()
 
 
 def _remember(chain: Pipeline, fabric: Fabric) -> None:

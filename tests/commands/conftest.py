@@ -1,9 +1,33 @@
-"""The SNMP agent for tests is that of tests/snmp, its switch that of tests/pollers."""
+"""The command line, run in this process."""
 
-from __future__ import annotations
-
+import socket
 import sys
-from pathlib import Path
 
-for room in ("snmp", "pollers"):
-    sys.path.insert(0, str(Path(__file__).parents[1] / room))
+import pytest
+
+from correlator import cli
+
+
+@pytest.fixture
+def correlator(monkeypatch, capsys):
+    """Run ``correlator`` with arguments; return exit code, stdout and stderr."""
+
+    def _correlator(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["correlator", *map(str, arguments)])
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 0
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return _correlator
+
+
+@pytest.fixture
+def unused_udp_port():
+    """Return a port on which nothing listens: bound here, and never read."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
