@@ -17,7 +17,7 @@ from correlator.fabric.dice import Floats, Ints
 from correlator.fabric.flows import Flows, Traits, opened, traits
 from correlator.fabric.interfaces import Interfaces
 from correlator.fabric.physics import World
-from correlator.fabric.traffic import BUCKETS, bucket
+from correlator.fabric.tally import BUCKETS, bucket
 from correlator.fabric.workload import PORTS, Container, Pair
 
 DAYS = 7

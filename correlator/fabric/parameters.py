@@ -107,7 +107,7 @@ class Trouble:
 
     dirty_loss: Range = (3e-3, 3e-2)  # [C] the upper buckets of corrupting links; log-uniform
     dirty_drop_db: Range = (1.0, 4.0)  # [O] a cleaned connector gave 3.8 dB back
-    lost_segments: float = 150.0  # the least that an affected link's pairs lose in 200 s, so that it matters
+    lost_segments: float = 200.0  # the least that an affected link's pairs lose in 200 s, so that it matters
     congestion_loss: Range = (3e-3, 3e-2)  # [A] mean share of packets discarded; log-uniform
     slow_factor: Range = (2.0, 6.0)  # growth of the service part
     busy_load: Range = (0.60, 0.80)  # the busy link that is no fault

@@ -69,7 +69,7 @@ class World:
             self.background,
             setting.physics.trouble,
             self.fault_dice,
-            self.traffic.segments_per_second(),
+            self.traffic.segments_per_second() * self.day(0.0),
         )
         return author.story(name)
 

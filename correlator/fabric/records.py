@@ -12,7 +12,8 @@ from correlator.fabric.dice import Dice, hex_name
 from correlator.fabric.flows import Flows
 from correlator.fabric.layout import NIC, Layout, Machine
 from correlator.fabric.parameters import Physics
-from correlator.fabric.traffic import CLIENT, SERVER, Traffic
+from correlator.fabric.tally import CLIENT, SERVER
+from correlator.fabric.traffic import Traffic
 from correlator.fabric.workload import Container, Pair
 
 Row = dict[str, Any]

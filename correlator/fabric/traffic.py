@@ -4,58 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-from correlator.fabric.dice import Bools, Dice, Floats, Ints, log_uniform
+from correlator.fabric.dice import Bools, Dice, Floats, Ints
 from correlator.fabric.flows import Flows, Hosts, Router, joined, kept, opened, reopened, traits
 from correlator.fabric.layout import Layout
 from correlator.fabric.links import Links
 from correlator.fabric.parameters import Physics
+from correlator.fabric.tally import BUCKETS, CLIENT, SERVER, Tally, bucket
+from correlator.fabric.tcp import Fate, Habits, Stalls, spread
 from correlator.fabric.workload import BatchJobs, Pair, Workload
 
-CLIENT, SERVER = 0, 1  # rows of two-ended arrays; an end sends towards the other
-BUCKETS = 17  # edges 0.1 · 2^k ms, k = 0…15, and one open
-ONCE = ("exchanges", "responses", "services", "opened", "closed")
-AT_BOTH_ENDS = ("sent", "resent", "lost", "dsack", "rto")
-TIMES = ("rtt_us", "response_ms", "service_ms")
 ROUNDS = 8  # a segment lost this often in a row is given up
-
-
-@dataclass(frozen=True)
-class Tally:
-    """What one interval has brought, by pair; two-ended arrays have a row each for client and server."""
-
-    exchanges: Ints
-    sent: Ints
-    resent: Ints
-    lost: Ints
-    dsack: Ints
-    rto: Ints
-    stall_ms: Floats
-    min_rtt_us: Floats
-    rtt_us: Floats
-    response_ms: Floats
-    responses: Ints
-    histogram: Ints
-    service_ms: Floats
-    services: Ints
-    opened: Ints
-    closed: Ints
-
-    @classmethod
-    def empty(cls, pairs: int) -> Tally:
-        """Return a tally of nothing for so many pairs."""
-        columns: dict[str, Any] = {name: np.zeros(pairs, np.int64) for name in ONCE}
-        columns |= {name: np.zeros((2, pairs), np.int64) for name in AT_BOTH_ENDS}
-        columns |= {name: np.zeros(pairs) for name in TIMES}
-        return cls(
-            **columns,
-            stall_ms=np.zeros((2, pairs)),
-            min_rtt_us=np.full(pairs, np.inf),
-            histogram=np.zeros((pairs, BUCKETS), np.int64),
-        )
 
 
 @dataclass(frozen=True)
@@ -66,21 +27,6 @@ class Moment:
     length: int
     day: float
     slowness: Floats
-
-
-@dataclass(frozen=True)
-class Fate:
-    """What became of a tick's segments, by direction (client's first) and flow."""
-
-    first_sent: Ints
-    rounds: tuple[Ints, ...]
-    acks: Ints
-
-    @property
-    def resent(self) -> Ints:
-        """Segments that their sender had to send again."""
-        total: Ints = np.sum(self.rounds, axis=0)
-        return total
 
 
 @dataclass
@@ -264,7 +210,7 @@ class Traffic:
         fixed = t.base_us + self._queue_us(links)
         network = (fixed[flow] + t.jitter_us[flow] * rng.exponential(size=len(flow))) / 1000.0
         luck = rng.random((3, len(flow)))
-        stalled, answer_stalled = _spread(stalls, exchanges, self.dice.stream("stalls", moment.second))
+        stalled, answer_stalled = spread(stalls, exchanges, self.dice.stream("stalls", moment.second))
         response = service + network + stalled
         pair = self.flows.pair[flow]
         leaks = (answer_stalled > 0) & (luck[2] < self.habits.service_leak)
@@ -294,71 +240,6 @@ class Traffic:
         mean = np.bincount(pair, response, pairs) / np.maximum(number, 1)
         now = np.where(number > 0, np.maximum(mean - usual, 0.0), self.excess_ms)
         self.excess_ms = (self.excess_ms + now) / 2
-
-
-@dataclass(frozen=True)
-class Stalls:
-    """One row for each wait for an acknowledgement: flow, end, how long, ended by the timer or not."""
-
-    flow: Ints
-    end: Ints
-    wait_ms: Floats
-    timer: Bools
-
-
-def _spread(stalls: Stalls, exchanges: Ints, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """Return the stall of every exchange, flow by flow: all of it, and the answer's part."""
-    first = np.cumsum(exchanges) - exchanges
-    hit = first[stalls.flow] + (rng.random(len(stalls.flow)) * exchanges[stalls.flow]).astype(np.int64)
-    total = int(exchanges.sum())
-    both, answers = np.zeros(total), np.zeros(total)
-    np.add.at(both, hit, stalls.wait_ms)
-    np.add.at(answers, hit[stalls.end == SERVER], stalls.wait_ms[stalls.end == SERVER])
-    return both, answers
-
-
-@dataclass(frozen=True)
-class Habits:
-    """What a seed draws once for all TCP stacks and agents, and for each pair of services on two hosts."""
-
-    rto_single: float
-    rto_many: float
-    other_end: float
-    service_leak: float
-    connection_life_s: float
-    physics: Physics
-    dice: Dice
-    known: dict[tuple[str, str, int, int], tuple[float, float, float]] = field(default_factory=dict)
-
-    @classmethod
-    def draw(cls, dice: Dice, physics: Physics) -> Habits:
-        """Return the habits of a seed."""
-        rng, tcp, work = dice.stream("habits"), physics.tcp, physics.work
-        spans = (
-            tcp.rto_single,
-            tcp.rto_many,
-            tcp.resent_by_other_end,
-            work.service_leak,
-            tcp.connection_life_s,
-        )
-        one, many, other, leak, life = (float(rng.uniform(*span)) for span in spans)
-        return cls(one, many, other, leak, life, physics, dice)
-
-    def of(self, pair: Pair) -> tuple[float, float, float]:
-        """Return coverage at client and server, and needless retransmissions a segment."""
-        key = (pair.client.service, pair.server.service, pair.client.host, pair.server.host)
-        if key not in self.known:
-            rng = self.dice.stream("pair habits", *key)
-            coverage = rng.uniform(*self.physics.work.coverage, 2)
-            needless = float(log_uniform(rng, self.physics.tcp.needless))
-            self.known[key] = (float(coverage[0]), float(coverage[1]), needless)
-        return self.known[key]
-
-
-def bucket(response_ms: Floats) -> Ints:
-    """Return the histogram bucket of each time: 0 up to 0.1 ms, k up to 0.1 · 2^k ms, the last one open."""
-    number: Ints = np.clip(np.ceil(np.log2(response_ms / 0.1)), 0, BUCKETS - 1).astype(np.int64)
-    return number
 
 
 def slowness(pairs: Sequence[Pair], levels: dict[str, float]) -> Floats:

@@ -45,11 +45,3 @@ def link_of(fabric: Fabric) -> int:
     assert fault is not None
     assert fault.link is not None
     return fault.link
-
-
-def crossing(fabric: Fabric, link: int) -> set[tuple[str, str]]:
-    """Return client and server container of the pairs that have a connection over a directed link now."""
-    traffic = fabric.world.traffic
-    on = (traffic.flows.forward == link).any(axis=1) | (traffic.flows.reverse == link).any(axis=1)
-    pairs = [traffic.pairs[n] for n in set(traffic.flows.pair[on].tolist())]
-    return {(pair.client.container_id, pair.server.container_id) for pair in pairs}
