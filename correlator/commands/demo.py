@@ -51,7 +51,10 @@ def _print(outcome: Outcome) -> None:
     for alert in outcome.alerts:
         out.print(f"alert    {alert}", markup=False)
     out.print(f"report   {outcome.report}", markup=False)
-    out.print(f"explain  correlator explain -c {outcome.config} A B", markup=False)
+    for verdict in outcome.verdicts[:1]:
+        worst = verdict.pairs[0]
+        two = f"{worst.src_name} {worst.dst_name}"
+        out.print(f"explain  correlator explain -c {outcome.config} {two}", markup=False)
     said = "the verdict is the truth" if outcome.right else "the verdict is not the truth"
     out.print(f"{said} ({outcome.seconds:.1f} s)", style="bold green" if outcome.right else "bold red")
 

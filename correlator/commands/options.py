@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -36,3 +37,14 @@ def configuration(path: Path | None) -> Config:
 def print_json(document: Any) -> None:
     """Print a document as JSON on stdout."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """Return a time that was given as an option. Raises BadParameter for one that is none."""
+    if text is None:
+        return None
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option}: {text!r} is no time; write 2026-11-22T06:00Z") from None
+    return given.replace(tzinfo=given.tzinfo or UTC).astimezone(UTC)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import track
 
-from correlator.commands.options import ConfigFile, FailOn, Json, configuration, progress
+from correlator.commands.options import ConfigFile, FailOn, Json, configuration, moment, progress
 from correlator.commands.verdicts import Conclusions, told
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def replay(
     from correlator.commands.folder import read_folder
     from correlator.config import Config
 
-    start, end = _moment("--since", since), _moment("--until", until)
+    start, end = moment("--since", since), moment("--until", until)
     source: Readable
     if tables is None:
         if start is None or end is None:
@@ -78,14 +78,3 @@ def _steps(since: datetime, until: datetime, every: timedelta) -> Iterator[datet
     while since < until:
         yield since
         since += every
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    """Return a time that was given as an option. Raises BadParameter for one that is none."""
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{option}: {text!r} is no time; write 2026-11-22T06:00Z") from None
-    return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
