@@ -97,13 +97,14 @@ _PLACE: tuple[Column, ...] = (
     ("if_name", STRING, "name of the interface, null where not known"),
 )
 
-_DOCUMENT: tuple[Column, ...] = (
+_SUMMARY: tuple[Column, ...] = (
     ("kind", STRING, "link, class, host, service or unknown"),
     ("root_cause", STRING, "the cause"),
     ("probability", FLOAT, "how sure, 0 to 1"),
     ("severity", STRING, "crit, err, warning or notice"),
-    ("document", STRING, "the whole thing as JSON (docs/verdict.json)"),
 )
+_VERDICT: Column = ("document", STRING, "the whole of it as JSON (docs/verdict.json)")
+_EVENT: Column = ("document", STRING, "the whole event as JSON, its verdict (docs/verdict.json) within")
 
 _TABLES = (
     _table(
@@ -376,8 +377,22 @@ _TABLES = (
         ("dst_service", STRING, "service of the server, else its container name"),
         *_HOURLY,
     ),
-    _table("verdicts", "What a cycle concluded about slow pairs.", ("id",), ("id", STRING, "id"), *_DOCUMENT),
-    _table("findings", "Sick things that explain no slow pair.", ("id",), ("id", STRING, "id"), *_DOCUMENT),
+    _table(
+        "verdicts",
+        "What a cycle concluded about slow pairs.",
+        ("id",),
+        ("id", STRING, "id"),
+        *_SUMMARY,
+        _VERDICT,
+    ),
+    _table(
+        "findings",
+        "Sick things that explain no slow pair.",
+        ("id",),
+        ("id", STRING, "id"),
+        *_SUMMARY,
+        _VERDICT,
+    ),
     _table(
         "incident_events",
         "What happened to incidents, as it was alerted.",
@@ -385,7 +400,8 @@ _TABLES = (
         ("incident", STRING, "the incident"),
         ("seq", INT, "number of the event within the incident, from 1"),
         ("event", STRING, "opened, updated or cleared"),
-        *_DOCUMENT,
+        *_SUMMARY,
+        _EVENT,
     ),
 )
 
