@@ -54,7 +54,8 @@ def health(
     the sender), error_floor and floor_shape (its own past), error_rate with error_low and
     error_high, sick; sent, discards, discard_floor, discard_rate, discard_low, dropping;
     utilisation (highest reading of the sender's egress, else of the receiver's ingress);
-    error_onset and discard_onset: since when without a pause. NaN and False where nothing was measured; errors_known and discards_known say so.
+    error_onset and discard_onset: since when without a pause. NaN and False where nothing was
+    measured; errors_known and discards_known say so.
     """
     params = params or Params()
     recent = moved[moved["until"] > pd.Timestamp(since)]

@@ -134,7 +134,8 @@ def _steps(readings: pd.DataFrame, metric: str, usual: pd.DataFrame, params: Par
     lane = told.groupby(LANE)
     told["readings"] = lane.cumcount() + 1
     told["change"] = lane["off"].cumsum() / told["readings"]
-    variance = told["noise"] ** 2 / told["readings"] + told["spread"] ** 2 + params.least_sigma_db**2
+    # twice the noise: the start was picked because the change from there on looks largest
+    variance = 2.0 * told["noise"] ** 2 / told["readings"] + told["spread"] ** 2 + params.least_sigma_db**2
     told["sigma"] = np.sqrt(variance)
     told["gain"] = told["readings"] * told["change"] ** 2
     best = told.loc[lane["gain"].idxmax()].set_index(LANE)

@@ -42,8 +42,8 @@ def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.Data
     for candidates in found:
         for column, source in (("peer_host", "host"), ("peer_container_id", "container_id")):
             answer[column] = answer[column].fillna(_only(candidates, source).reindex(answer.index))
-    owners = _addresses(hosts)
-    answer["peer_host"] = answer["peer_host"].fillna(answer["peer_wire_address"].map(owners))
+    owner = answer["peer_wire_address"].map(_addresses(hosts)).astype(answer["peer_host"].dtype)
+    answer["peer_host"] = answer["peer_host"].fillna(owner)
     return answer
 
 
@@ -110,7 +110,7 @@ def _by_container(rows: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFrame:
 def _by_published_port(rows: pd.DataFrame, containers: pd.DataFrame, hosts: pd.DataFrame) -> pd.DataFrame:
     """Return (row, host, container_id) of containers that publish the server's port on a host's address."""
     alive = _lives(containers)
-    alive = alive[[_listed(ports) for ports in alive["published_ports"]]].explode("published_ports")
+    alive = alive[alive["published_ports"].map(_listed).astype(bool)].explode("published_ports")
     ports = alive["published_ports"].astype("str").str.split("/").str[0]
     alive["server_port"] = pd.to_numeric(ports, errors="coerce").astype("Int64")
     wanted = rows[rows["role"] == "client"].copy()
@@ -135,7 +135,7 @@ def _lives(containers: pd.DataFrame) -> pd.DataFrame:
 
 def _addresses(hosts: pd.DataFrame) -> dict[str, Any]:
     """Return address → host, without addresses that several hosts claim (bridges reuse 172.17.0.1)."""
-    listed = hosts[[_listed(addresses) for addresses in hosts["addresses"]]]
+    listed = hosts[hosts["addresses"].map(_listed).astype(bool)]
     pairs = listed[["host", "addresses"]].explode("addresses").drop_duplicates()
     return dict(pairs.drop_duplicates("addresses", keep=False)[["addresses", "host"]].itertuples(index=False))
 

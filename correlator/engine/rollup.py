@@ -19,6 +19,7 @@ from correlator.engine import pairs, rates
 LANE = ["device", "if_name", "lane"]
 LIGHT = ("rx_power_dbm", "tx_power_dbm", "bias_ma", "temperature_c")
 HOUR = timedelta(hours=1)
+BUCKETS = 17  # edges 0.1 · 2^k ms, k = 0 … 15, and one open; a list of another length is dropped
 
 
 def roll_up(tables: Mapping[str, pd.DataFrame], hour: datetime) -> dict[str, pd.DataFrame]:
@@ -98,7 +99,7 @@ def _summed(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
 
 
 def _with_histograms(table: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
-    told = observed[[isinstance(value, list) for value in observed["histogram"]]]
+    told = observed[observed["histogram"].map(_is_histogram).astype(bool)]
     merged = {
         key: np.sum(np.array(group["histogram"].to_list(), dtype=np.int64), axis=0).tolist()
         for key, group in told.groupby(pairs.PAIR)
@@ -107,6 +108,10 @@ def _with_histograms(table: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFram
     wanted = table["metric"] == "response_ms"
     column = [merged.get(key) if take else None for key, take in zip(keys, wanted, strict=True)]
     return table.assign(histogram=pd.Series(column, index=table.index, dtype=object))
+
+
+def _is_histogram(value: object) -> bool:
+    return isinstance(value, list | np.ndarray) and len(value) == BUCKETS
 
 
 def _hourly(name: str, table: pd.DataFrame, hour: datetime) -> pd.DataFrame:

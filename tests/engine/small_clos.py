@@ -103,8 +103,12 @@ class SmallClos:
         }
         self.offset = {end: self.dice.uniform(-3, 3, 2) for end in self.counted}
         self.noise = {end: self.dice.uniform(0.02, 0.3) for end in self.counted}
-        pairs = [(f"web{i}", i, f"api{j}", j) for i in range(8) for j in self.dice.choice(8, 3, replace=False)]
-        pairs += [(f"api{i}", i, f"db{j}", j) for i in range(8) for j in self.dice.choice(8, 2, replace=False)]
+        pairs = [
+            (f"web{i}", i, f"api{j}", j) for i in range(8) for j in self.dice.choice(8, 3, replace=False)
+        ]
+        pairs += [
+            (f"api{i}", i, f"db{j}", j) for i in range(8) for j in self.dice.choice(8, 2, replace=False)
+        ]
         quiet = {int(host[4:]) for host in story.quiet}
         self.pairs = [pair for pair in pairs if not quiet & {pair[1], pair[3]}]
         self.service_ms = {"web": 3.0, "api": 8.0, "db": 4.0}
@@ -112,12 +116,14 @@ class SmallClos:
         self.history()
         for minute in range(story.minutes + 1):
             self.step(minute)
+        self.whole = {name: frames.frame(name, rows) for name, rows in self.rows.items()}
 
     def tables(self, minute: int | None = None) -> tuple[dict[str, pd.DataFrame], datetime]:
         """Return the tables as they are after ``minute`` (default: the last), and the time then."""
         now = START + (self.story.minutes if minute is None else minute) * MINUTE
-        tables = {name: frames.frame(name, rows) for name, rows in self.rows.items()}
-        return {name: table[table["at"] <= now].reset_index(drop=True) for name, table in tables.items()}, now
+        return {
+            name: table[table["at"] <= now].reset_index(drop=True) for name, table in self.whole.items()
+        }, now
 
     # -- what is there ----------------------------------------------------------------------------
 
@@ -127,7 +133,8 @@ class SmallClos:
         for number, name in enumerate(LEAVES + SPINES):
             forwarding = "cut_through" if name in self.story.cut_through else "store_and_forward"
             self.rows["devices"].append(
-                {"at": at, "device": name, "sys_name": f"{name}.lab", "chassis_id": f"02:00:00:00:01:{number:02x}",
+                {"at": at, "device": name, "sys_name": f"{name}.lab",
+                 "chassis_id": f"02:00:00:00:01:{number:02x}",
                  "forwarding": forwarding, "boot_id": "1"}
             )  # fmt: skip
         chassis = {row["device"]: row["chassis_id"] for row in self.rows["devices"]}
@@ -167,7 +174,12 @@ class SmallClos:
                     _, tx = self.light_of((sender, receiver), None)
                     self.reading(sender, stamp, "tx_power_dbm", tx + self.dice.normal(0, 0.05))
             for source, i, destination, j in dict.fromkeys(self.pairs):
-                key = {"src_host": f"host{i}", "dst_host": f"host{j}", "src_service": source[:-1], "dst_service": service_of(destination)}
+                key = {
+                    "src_host": f"host{i}",
+                    "dst_host": f"host{j}",
+                    "src_service": source[:-1],
+                    "dst_service": service_of(destination),
+                }
                 mean = self.service_ms[service_of(destination)]
                 swing = self.dice.normal(1.0, 0.03)
                 values = {
@@ -182,14 +194,18 @@ class SmallClos:
                         key | stamp | {"metric": metric, "exposure": exposure, "count": count, "sum": total}
                     )
 
-    def hourly(self, table: str, end: End, stamp: dict[str, Any], metric: str, exposure: float, count: float) -> None:
+    def hourly(
+        self, table: str, end: End, stamp: dict[str, Any], metric: str, exposure: float, count: float
+    ) -> None:
         self.rows[table].append(
-            stamp | {"device": end[0], "if_name": end[1], "metric": metric, "exposure": exposure, "count": count}
+            stamp
+            | {"device": end[0], "if_name": end[1], "metric": metric, "exposure": exposure, "count": count}
         )
 
     def reading(self, end: End, stamp: dict[str, Any], metric: str, mean: float) -> None:
         self.rows["optics_hours"].append(
-            stamp | {"device": end[0], "if_name": end[1], "lane": 1, "metric": metric, "exposure": 60, "count": 60, "sum": 60 * mean}
+            stamp | {"device": end[0], "if_name": end[1], "lane": 1, "metric": metric,
+                     "exposure": 60, "count": 60, "sum": 60 * mean}
         )  # fmt: skip
 
     def light_of(self, link: DirectedLink, minute: int | None) -> tuple[float, float]:
@@ -217,7 +233,8 @@ class SmallClos:
                  "octets_width_bits": 64, "errors_width_bits": 32,
                  "in_octets": counted["in_oct"], "out_octets": counted["out_oct"],
                  "in_packets": counted["in_ok"], "out_packets": counted["out_ok"],
-                 "in_errors": counted["in_err"], "out_errors": 0, "in_discards": 0, "out_discards": counted["out_disc"]}
+                 "in_errors": counted["in_err"], "out_errors": 0, "in_discards": 0,
+                 "out_discards": counted["out_disc"]}
             )  # fmt: skip
             if not self.story.no_light:
                 self.light(end, minute, at)
@@ -255,15 +272,17 @@ class SmallClos:
             self.counted[receiver]["in_oct"] += octets
 
     def rates(self, minute: int) -> dict[DirectedLink, float]:
-        rates = {link: 1e-7 for link in directed()} | dict(self.story.chronic)
+        rates = dict.fromkeys(directed(), 1e-7) | dict(self.story.chronic)
         return rates | dict(self.story.lossy) | dict(self.story.full) if self.sick(minute) else rates
 
     def pass_on(self, lost: dict[DirectedLink, int]) -> None:
+        """Let cut-through switches hand bad frames on to their other ports."""
         for switch in self.story.cut_through:
-            bad = sum(count for (_, receiver), count in lost.items() if receiver[0] == switch)
-            ways = [link for link in lost if link[0][0] == switch and not link[1][0].startswith("host")]
-            for link, count in zip(ways, self.dice.multinomial(bad, [1 / max(len(ways), 1)] * len(ways)), strict=True):
-                lost[link] += int(count)
+            for came, bad in [(link, count) for link, count in lost.items() if link[1][0] == switch]:
+                ways = [link for link in lost if link[0][0] == switch and link[1] != came[0]]
+                shares = self.dice.multinomial(bad, [1 / len(ways)] * len(ways))
+                for link, count in zip(ways, shares, strict=True):
+                    lost[link] += int(count)
 
     def route(self, i: int, j: int) -> list[DirectedLink]:
         """Return the way of one connection, one direction, on a spine that the dice choose."""
@@ -276,8 +295,15 @@ class SmallClos:
         spine = int(self.dice.choice(spines))
         return [from_host(i), uplink(i // 2, spine), downlink(spine, j // 2), to_host(j)]
 
-    def talk(self, pair: tuple[str, int, str, int], minute: int, at: datetime, carried: dict[DirectedLink, int], lost: dict[DirectedLink, int]) -> None:
-        source, i, destination, j = pair
+    def talk(
+        self,
+        pair: tuple[str, int, str, int],
+        minute: int,
+        at: datetime,
+        carried: dict[DirectedLink, int],
+        lost: dict[DirectedLink, int],
+    ) -> None:
+        _, i, destination, j = pair
         rates = self.rates(minute)
         slow = self.story.slow_service == service_of(destination) and self.sick(minute)
         service = self.service_ms[service_of(destination)] * (self.story.slow_factor if slow else 1.0)
@@ -295,7 +321,9 @@ class SmallClos:
                     total["again"][int(self.dice.random() < 0.5)] += gone
                     total["response"] += gone * RTO_MS
             crossed = [link for links in ways for link in links]
-            queue = sum(self.story.queue_ms for link in crossed if link in self.story.full and self.sick(minute))
+            queue = sum(
+                self.story.queue_ms for link in crossed if link in self.story.full and self.sick(minute)
+            )
             took = service * float(self.dice.gamma(max(exchanges, 1) * 4, 0.25)) if exchanges else 0.0
             total["service"] += took
             total["response"] += took + exchanges * (0.4 + queue)
@@ -313,7 +341,8 @@ class SmallClos:
             ends.append((identity, address, f"host{host}"))
             self.born(identity, name, host, address, at)
         shared = {"at": at, "interval_s": 60.0, "complete": True, "server_port": 8000, "connections_open": 0,
-                  "connections_new": self.story.connections, "min_rtt_us": 90.0, "srtt_us": 5000.0}  # fmt: skip
+                  "connections_new": self.story.connections, "min_rtt_us": 90.0,
+                  "srtt_us": 5000.0}  # fmt: skip
         (a, address_a, host_a), (b, address_b, host_b) = ends
         self.rows["pair_samples"].append(
             shared | {"host": host_a, "netns": a, "container_id": a, "role": "client",
