@@ -43,6 +43,18 @@ class Params:
     few_hours_spread: float = 0.3  # where one or two hours are all the past
 
 
+@dataclass(frozen=True)
+class _Hours:
+    """Hourly rows of one metric as arrays; place in each level is −1 where the row is none of ours."""
+
+    place: dict[str, Ints]
+    hour: Ints
+    exposure: Floats
+    count: Floats
+    total: Floats
+    near: dict[str, npt.NDArray[np.bool_]]
+
+
 def usual(
     pair_hours: pd.DataFrame, groups: pd.DataFrame, now: datetime, params: Params | None = None
 ) -> pd.DataFrame:
@@ -54,13 +66,13 @@ def usual(
     time or else of retransmissions). NaN where there is no usual yet.
     """
     params = params or Params()
-    hours, places = _coded(pair_hours[pair_hours["hour"] < pd.Timestamp(now)], groups)
-    hours = _with_phases(hours, now)
+    known = (pair_hours["hour"] < pd.Timestamp(now)) & (pair_hours["exposure"] > 0)
+    hours, places = _coded(pair_hours[known], groups)
     answer = groups[GROUP].copy()
     sources = {}
     for metric in MEANS + RATES:
         levels = [level for level in LEVELS if not (metric in MEANS and level == "host pair, ")]
-        mine = hours[hours["metric"] == metric]
+        mine = _arrays(hours[hours["metric"] == metric], now)
         value, variation, source = _first_known(mine, places, levels, metric, params)
         answer[metric] = value
         answer[f"{metric}_spread" if metric in MEANS else f"{metric}_shape"] = variation
@@ -70,9 +82,9 @@ def usual(
 
 
 def _coded(hours: pd.DataFrame, groups: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Ints]]:
-    """Return the hours with a number for each level of grouping, and the same numbers for ``groups``.
+    """Return the hours, once each, with their place in each level of grouping, and the places of ``groups``.
 
-    Numbers are small and dense; hours that share nothing with the groups are left out.
+    Places are small and dense; hours that share nothing with the groups are left out.
     """
     both = pd.concat([groups[GROUP], hours[GROUP]], ignore_index=True)
     parts = {column: pd.factorize(both[column])[0].astype(np.int64) for column in GROUP}
@@ -84,8 +96,10 @@ def _coded(hours: pd.DataFrame, groups: pd.DataFrame) -> tuple[pd.DataFrame, dic
             code = code * (parts[column].max(initial=0) + 1) + parts[column]
         wanted, places[level] = np.unique(code[: len(groups)], return_inverse=True)
         table[level] = _positions(wanted, code[len(groups) :])
-    known = (table[list(LEVELS)] >= 0).any(axis=1) & (table["exposure"] > 0)
-    return table[known], places
+        if level == "":
+            table["group"] = code[len(groups) :]
+    table = table[(table[list(LEVELS)] >= 0).any(axis=1)]
+    return table.drop_duplicates(["group", "metric", "hour"], keep="last"), places
 
 
 def _positions(wanted: Ints, codes: Ints) -> Ints:
@@ -96,18 +110,26 @@ def _positions(wanted: Ints, codes: Ints) -> Ints:
     return np.where(wanted[at] == codes, at, -1)
 
 
-def _with_phases(hours: pd.DataFrame, now: datetime) -> pd.DataFrame:
-    """Return the hours with a flag a cycle: whether they lie within an hour of this hour in it."""
+def _arrays(hours: pd.DataFrame, now: datetime) -> _Hours:
+    """Return the rows as arrays, with a flag a cycle: within an hour of this hour in it."""
     ago = (pd.Timestamp(now).floor("h") - hours["hour"]).dt.total_seconds().to_numpy() / 3600.0
-    phases = {}
+    whole = np.round(ago).astype(np.int64)
+    near = {}
     for name, length in CYCLES:
-        phase = np.round(ago) % length
-        phases[name] = np.minimum(phase, length - phase) <= 1
-    return hours.assign(**phases)
+        phase = whole % length
+        near[name] = np.minimum(phase, length - phase) <= 1
+    return _Hours(
+        place={level: hours[level].to_numpy() for level in LEVELS},
+        hour=whole,
+        exposure=hours["exposure"].to_numpy(),
+        count=hours["count"].to_numpy(),
+        total=hours["sum"].to_numpy(),
+        near=near,
+    )
 
 
 def _first_known(
-    hours: pd.DataFrame, places: dict[str, Ints], levels: list[str], metric: str, params: Params
+    hours: _Hours, places: dict[str, Ints], levels: list[str], metric: str, params: Params
 ) -> tuple[Floats, Floats, npt.NDArray[np.object_]]:
     """Return each group's value, variation and source, from the first level and cycle that knows it."""
     size = len(places[""])
@@ -118,9 +140,10 @@ def _first_known(
             open_ = np.isnan(value)
             if not open_.any():
                 break
-            mine = hours[hours[cycle].to_numpy() & (hours[level].to_numpy() >= 0)]
             least = params.least_hours if length > 1 else 1
-            found, varies = _statistics(mine, level, int(places[level].max()) + 1, metric, least, params)
+            found, varies = _statistics(
+                hours, level, cycle, int(places[level].max()) + 1, metric, least, params
+            )
             fresh = open_ & np.isfinite(found[places[level]])
             value[fresh], variation[fresh] = found[places[level]][fresh], varies[places[level]][fresh]
             source[fresh] = level + cycle
@@ -128,18 +151,20 @@ def _first_known(
 
 
 def _statistics(
-    hours: pd.DataFrame, level: str, size: int, metric: str, least_hours: int, params: Params
+    hours: _Hours, level: str, cycle: str, size: int, metric: str, least_hours: int, params: Params
 ) -> tuple[Floats, Floats]:
     """Return rate or mean and its variation at each place of a level; NaN where the past is too thin."""
-    place = hours[level].to_numpy()
-    exposure, count = hours["exposure"].to_numpy(), hours["count"].to_numpy()
-    total = np.bincount(place, weights=exposure, minlength=size)
-    distinct = hours[[level, "hour"]].drop_duplicates()[level].to_numpy()
-    enough = (np.bincount(distinct, minlength=size) >= least_hours) & (total >= params.least_exposure)
+    mine = hours.near[cycle] & (hours.place[level] >= 0)
+    place, exposure, count = hours.place[level][mine], hours.exposure[mine], hours.count[mine]
+    weight = np.bincount(place, weights=exposure, minlength=size)
+    distinct = np.unique(np.stack([place, hours.hour[mine]]), axis=1)[0]
+    enough = (np.bincount(distinct, minlength=size) >= least_hours) & (weight >= params.least_exposure)
+    if not enough.any():
+        return np.full(size, np.nan), np.full(size, np.nan)
     if metric in MEANS:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            value = np.bincount(place, weights=hours["sum"].to_numpy(), minlength=size) / total
-        variation = _spread(place, hours["sum"].to_numpy() / count, size, params)
+        total = hours.total[mine]
+        value = np.bincount(place, weights=total, minlength=size) / np.where(weight > 0, weight, np.nan)
+        variation = _spread(place, total / count, size, params)
     else:
         value, variation = _rate(place, exposure, count, size, metric, params)
     return np.where(enough, value, np.nan), variation

@@ -94,8 +94,11 @@ def _past(link_hours: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame
 
 def _at(table: pd.DataFrame, ends: list[str], by_interface: pd.DataFrame) -> pd.DataFrame:
     """Return, row for row of ``table``, what ``by_interface`` has for one of the link's ends."""
-    keyed = by_interface.rename(columns=dict(zip(PLACE, ends, strict=True)))
-    return table[ends].merge(keyed, on=ends, how="left").set_index(table.index)
+    keys = pd.MultiIndex.from_frame(by_interface[PLACE])
+    found = keys.get_indexer(pd.MultiIndex.from_frame(table[ends]))
+    values = by_interface.drop(columns=PLACE).to_numpy(dtype=np.float64)
+    values = np.vstack([values, np.full(values.shape[1], np.nan)])[found]
+    return pd.DataFrame(values, index=table.index, columns=by_interface.columns.drop(PLACE))
 
 
 def _add_errors(

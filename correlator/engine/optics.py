@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 PLACE = ["device", "if_name"]
 LANE = [*PLACE, "lane"]
@@ -86,78 +87,95 @@ def _lanes(
     optics: pd.DataFrame, optics_hours: pd.DataFrame, interfaces: pd.DataFrame, now: datetime, params: Params
 ) -> pd.DataFrame:
     """Return one row a lane: Rx and Tx now and usual, with sigmas; NaN where dark, shut or swapped."""
-    readings = optics[optics["lane"] > 0].sort_values([*LANE, "at"], kind="stable")
-    readings = readings.drop_duplicates([*LANE, "at"], keep="last")
-    newest = readings.drop_duplicates(LANE, keep="last").set_index(LANE)
-    table = pd.DataFrame(index=newest.index)
-    table["dark"] = newest["no_light"].fillna(False).astype(bool)
-    rx = _steps(readings, "rx_power_dbm", _usual(optics_hours, "rx_power_dbm", now, params), params)
-    table = table.join(rx.add_prefix("rx_"))
-    tx = _steps(readings, "tx_power_dbm", _usual(optics_hours, "tx_power_dbm", now, params), params)
-    table = table.join(tx.add_prefix("tx_")).reset_index()
-    swapped = readings.groupby(LANE)["module_serial"].nunique().reindex(newest.index).to_numpy() > 1
+    readings = optics[optics["lane"] > 0].sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    readings = readings.drop_duplicates([*LANE, "at"])
+    lane: Any = readings.groupby(LANE, sort=False).ngroup().to_numpy()
+    newest = readings[np.diff(lane, prepend=-1) != 0].reset_index(drop=True)
+    table: pd.DataFrame = newest[LANE].assign(dark=newest["no_light"].fillna(False).astype(bool))
+    back: Any = np.arange(len(lane)) - np.searchsorted(lane, lane)
+    microseconds: Any = readings["at"].astype("int64")
+    at = _by_lane(microseconds.to_numpy(dtype=np.float64), lane, back)
+    for side in ("rx", "tx"):
+        metric = f"{side}_power_dbm"
+        usual, spread = _usual(optics_hours, newest, metric, now, params)
+        power = _by_lane(readings[metric].to_numpy(), lane, back)
+        for name, values in _step(power, at, usual, spread, params).items():
+            table[f"{side}_{name}"] = values
+    swapped = readings.groupby(lane)["module_serial"].nunique().to_numpy() > 1
     silent = table["dark"].to_numpy() | swapped | _shut(table, interfaces)
-    measured = [name for name in table.columns if name.startswith(("rx_", "tx_"))]
-    table.loc[silent, measured] = np.nan
+    table.loc[silent, [name for name in table.columns if name.startswith(("rx_", "tx_"))]] = np.nan
     return table
 
 
-def _usual(optics_hours: pd.DataFrame, metric: str, now: datetime, params: Params) -> pd.DataFrame:
-    """Return, by lane, median and robust spread of the hourly means of the last days."""
+def _by_lane(values: Floats, lane: Ints, back: Ints) -> Floats:
+    """Return values as lanes × readings, the newest first, filled up with NaN."""
+    table = np.full((lane.max(initial=-1) + 1, back.max(initial=-1) + 1), np.nan)
+    table[lane, back] = values
+    return table
+
+
+def _usual(
+    optics_hours: pd.DataFrame, lanes: pd.DataFrame, metric: str, now: datetime, params: Params
+) -> tuple[Floats, Floats]:
+    """Return median and robust spread of each lane's hourly means of the last days; NaN where too few."""
     hours = optics_hours[(optics_hours["metric"] == metric) & (optics_hours["count"] > 0)]
-    hours = hours[hours["hour"] >= pd.Timestamp(now) - params.past].drop_duplicates(
-        [*LANE, "hour"], keep="last"
-    )
-    hours = hours.assign(mean=hours["sum"] / hours["count"])
-    by_lane = hours.groupby(LANE)["mean"]
-    off = (hours["mean"] - by_lane.transform("median")).abs()
-    usual = pd.DataFrame(
-        {
-            "usual": by_lane.median(),
-            "spread": MAD_TO_SIGMA * off.groupby([hours[column] for column in LANE]).median(),
-            "hours": by_lane.count(),
-        }
-    )
-    return usual[usual["hours"] >= params.least_hours]
+    hours = hours[hours["hour"] >= pd.Timestamp(now) - params.past]
+    hours = hours.merge(lanes[LANE].reset_index(names="number"), on=LANE)
+    hours = hours.drop_duplicates(["number", "hour"], keep="last").sort_values("number", kind="stable")
+    number = hours["number"].to_numpy()
+    mean = (hours["sum"] / hours["count"]).to_numpy()
+    table = np.full((len(lanes), 1 + int(np.bincount(number, minlength=1).max())), np.nan)
+    table[number, np.arange(len(number)) - np.searchsorted(number, number)] = mean
+    median = _median(table)
+    spread = MAD_TO_SIGMA * _median(np.abs(table - median[:, None]))
+    enough = np.isfinite(table).sum(axis=1) >= params.least_hours
+    return np.where(enough, median, np.nan), np.where(enough, spread, np.nan)
 
 
-def _steps(readings: pd.DataFrame, metric: str, usual: pd.DataFrame, params: Params) -> pd.DataFrame:
+def _median(table: Floats) -> Floats:
+    """Return each row's median without its NaN; NaN for a row of nothing else."""
+    answer = np.full(len(table), np.nan)
+    told = np.isfinite(table).any(axis=1)
+    if told.any():
+        answer[told] = np.nanmedian(table[told], axis=1)
+    return answer
+
+
+def _step(power: Floats, at: Floats, usual: Floats, spread: Floats, params: Params) -> dict[str, Any]:
     """Return, by lane: power now, usual, change, sigma of the change, number of readings, onset.
 
     *Now* begins where the sum of squared distances from usual, counted back from the newest
-    reading, gains most over staying at usual (CUSUM); a lane that never left has its whole window.
+    reading, gains most over staying at usual (CUSUM, Page 1954).
     """
-    told = readings.dropna(subset=[metric]).merge(usual.reset_index(), on=LANE)
-    noise = _noise(told, metric, params)
-    told = told.merge(noise, on=LANE).sort_values([*LANE, "at"], ascending=[True, True, True, False])
-    told["off"] = told[metric] - told["usual"]
-    lane = told.groupby(LANE)
-    told["readings"] = lane.cumcount() + 1
-    told["change"] = lane["off"].cumsum() / told["readings"]
+    if not power.size:
+        names = ("power_dbm", "usual_dbm", "change", "sigma", "readings")
+        return dict.fromkeys(names, np.nan) | {"onset": pd.NaT}
+    off = power - usual[:, None]
+    told = np.isfinite(off)
+    count = told.cumsum(axis=1)
+    change = np.where(told, off, 0.0).cumsum(axis=1) / np.maximum(count, 1)
+    start = np.argmax(np.where(told, count * change**2, -1.0), axis=1)
+    row = np.arange(len(power))
+    readings = np.where(told.any(axis=1), count[row, start], np.nan)
+    change = np.where(told.any(axis=1), change[row, start], np.nan)
     # twice the noise: the start was picked because the change from there on looks largest
-    variance = 2.0 * told["noise"] ** 2 / told["readings"] + told["spread"] ** 2 + params.least_sigma_db**2
-    told["sigma"] = np.sqrt(variance)
-    told["gain"] = told["readings"] * told["change"] ** 2
-    best = told.loc[lane["gain"].idxmax()].set_index(LANE)
-    return pd.DataFrame(
-        {
-            "power_dbm": best["usual"] + best["change"],
-            "usual_dbm": best["usual"],
-            "change": best["change"],
-            "sigma": best["sigma"],
-            "readings": best["readings"],
-            "onset": best["at"],
-        }
-    )
+    variance = 2.0 * _noise(power, params) ** 2 / readings + spread**2 + params.least_sigma_db**2
+    return {
+        "power_dbm": usual + change,
+        "usual_dbm": usual,
+        "change": change,
+        "sigma": np.sqrt(variance),
+        "readings": readings,
+        "onset": pd.to_datetime(at[row, start], unit="us", utc=True),
+    }
 
 
-def _noise(told: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame:
+def _noise(power: Floats, params: Params) -> Floats:
     """Return, by lane, the noise of one reading: from neighbours' differences, which a step hardly moves."""
-    difference = told.groupby(LANE)[metric].diff().abs()
-    by_lane = difference.groupby([told[column] for column in LANE])
-    noise = (MAD_TO_SIGMA / np.sqrt(2.0) * by_lane.median()).where(by_lane.count() >= 4)
-    noise = noise.fillna(params.usual_noise_db).clip(lower=params.least_sigma_db)
-    return pd.DataFrame({"noise": noise}).reset_index()
+    difference = np.abs(np.diff(power, axis=1))
+    noise = MAD_TO_SIGMA / np.sqrt(2.0) * _median(difference)
+    enough = np.isfinite(difference).sum(axis=1) >= 4
+    return np.maximum(np.where(enough, noise, params.usual_noise_db), params.least_sigma_db)
 
 
 def _shut(lanes: pd.DataFrame, interfaces: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -7,6 +7,7 @@ held the address at that time, else by the host that holds it. Page: docs/algori
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,15 +34,19 @@ def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.Data
     open_rows = answer[answer["peer_host"].isna() | answer["peer_container_id"].isna()]
     if open_rows.empty:
         return answer
-    rows = _intervals(open_rows)
-    found = [
-        _by_mirror(rows, _intervals(pair_samples)),
-        _by_container(rows, containers),
-        _by_published_port(rows, containers, hosts),
+    rows, own = _intervals(open_rows), _intervals(pair_samples)
+    ways: list[Callable[[pd.DataFrame], pd.DataFrame]] = [
+        lambda left: _by_mirror(left, own),
+        lambda left: _by_container(left, containers),
+        lambda left: _by_published_port(left, containers, hosts),
     ]
-    for candidates in found:
+    for candidates in ways:
+        left = rows[answer.loc[rows["row"], "peer_container_id"].isna().to_numpy()]
+        if left.empty:
+            break
+        found = candidates(left)
         for column, source in (("peer_host", "host"), ("peer_container_id", "container_id")):
-            answer[column] = answer[column].fillna(_only(candidates, source).reindex(answer.index))
+            answer[column] = answer[column].fillna(_only(found, source).reindex(answer.index))
     owner = answer["peer_wire_address"].map(_addresses(hosts)).astype(answer["peer_host"].dtype)
     answer["peer_host"] = answer["peer_host"].fillna(owner)
     return answer
