@@ -48,6 +48,9 @@ class Story:
     unpolled: frozenset[str] = frozenset()
     no_light: bool = False
     connections: int = 12
+    exchanges: float = 8.0  # a connection and minute
+    swing: float = 0.03  # of an hour's mean times
+    most_noise_db: float = 0.3
 
 
 HOSTS = [f"host{i}" for i in range(8)]
@@ -102,7 +105,7 @@ class SmallClos:
             for end in pair
         }
         self.offset = {end: self.dice.uniform(-3, 3, 2) for end in self.counted}
-        self.noise = {end: self.dice.uniform(0.02, 0.3) for end in self.counted}
+        self.noise = {end: self.dice.uniform(0.02, story.most_noise_db) for end in self.counted}
         pairs = [
             (f"web{i}", i, f"api{j}", j) for i in range(8) for j in self.dice.choice(8, 3, replace=False)
         ]
@@ -181,7 +184,7 @@ class SmallClos:
                     "dst_service": service_of(destination),
                 }
                 mean = self.service_ms[service_of(destination)]
-                swing = self.dice.normal(1.0, 0.03)
+                swing = max(self.dice.normal(1.0, self.story.swing), 0.1)
                 values = {
                     "retransmissions": (40_000, self.dice.poisson(40_000 * 2e-5), np.nan),
                     "response_ms": (6000, 6000, 6000 * (mean + 0.4) * swing),
@@ -310,7 +313,7 @@ class SmallClos:
         total = {"sent": 0, "answered": 0, "again": [0, 0], "response": 0.0, "service": 0.0, "exchanges": 0}
         for _ in range(self.story.connections):
             ways = self.route(i, j), self.route(j, i)
-            exchanges = int(self.dice.poisson(8))
+            exchanges = int(self.dice.poisson(self.story.exchanges))
             for way, links in enumerate(ways):
                 segments = exchanges * (2 if way == 0 else 4)
                 total["sent" if way == 0 else "answered"] += segments
