@@ -8,6 +8,7 @@ Page: docs/algorithms/baseline.md.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,7 +20,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
-LEVELS = {
+LEVELS: Mapping[str, list[str]] = {
     "": GROUP,
     "host pair, ": ["src_host", "dst_host"],
     "siblings, ": ["src_service", "dst_service"],
@@ -67,12 +68,12 @@ def usual(
     """
     params = params or Params()
     known = (pair_hours["hour"] < pd.Timestamp(now)) & (pair_hours["exposure"] > 0)
-    hours, places = _coded(pair_hours[known], groups)
+    hours, places = _coded(pair_hours[known], groups[GROUP], LEVELS)
     answer = groups[GROUP].copy()
     sources = {}
     for metric in MEANS + RATES:
         levels = [level for level in LEVELS if not (metric in MEANS and level == "host pair, ")]
-        mine = _arrays(hours[hours["metric"] == metric], now)
+        mine = _arrays(hours[hours["metric"] == metric], now, levels)
         value, variation, source = _first_known(mine, places, levels, metric, params)
         answer[metric] = value
         answer[f"{metric}_spread" if metric in MEANS else f"{metric}_shape"] = variation
@@ -81,25 +82,50 @@ def usual(
     return answer
 
 
-def _coded(hours: pd.DataFrame, groups: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Ints]]:
+def usual_service(
+    pair_hours: pd.DataFrame, servers: pd.DataFrame, now: datetime, params: Params | None = None
+) -> pd.DataFrame:
+    """Return, row for row of ``servers``, the usual service time of a server or a service, whoever calls.
+
+    ``servers`` has dst_service, and dst_host where it means servers. Columns beside these: service_ms and
+    service_ms_spread.
+    """
+    params = params or Params()
+    keys = [key for key in ("dst_host", "dst_service") if key in servers.columns]
+    known = pair_hours["metric"].eq("service_ms") & (pair_hours["hour"] < pd.Timestamp(now))
+    known &= pair_hours["exposure"] > 0
+    hours, places = _coded(pair_hours[known], servers[keys], {"": keys})
+    whole = hours.groupby(["", "hour"])[["exposure", "count", "sum"]].sum().reset_index()
+    value, variation, _ = _first_known(_arrays(whole, now, [""]), places, [""], "service_ms", params)
+    return servers[keys].assign(service_ms=value, service_ms_spread=variation)
+
+
+def _coded(
+    hours: pd.DataFrame, groups: pd.DataFrame, levels: Mapping[str, list[str]]
+) -> tuple[pd.DataFrame, dict[str, Ints]]:
     """Return the hours, once each, with their place in each level of grouping, and the places of ``groups``.
 
     Places are small and dense; hours that share nothing with the groups are left out.
     """
-    both = pd.concat([groups[GROUP], hours[GROUP]], ignore_index=True)
-    parts = {column: pd.factorize(both[column])[0].astype(np.int64) for column in GROUP}
+    both = pd.concat([groups, hours[GROUP]], ignore_index=True)
+    parts = {column: pd.factorize(both[column])[0].astype(np.int64) + 1 for column in GROUP}
     table = hours[["metric", "hour", "exposure", "count", "sum"]].reset_index(drop=True)
     places: dict[str, Ints] = {}
-    for level, columns in LEVELS.items():
-        code = np.zeros(len(both), dtype=np.int64)
-        for column in columns:
-            code = code * (parts[column].max(initial=0) + 1) + parts[column]
+    table["group"] = _code(parts, GROUP)[len(groups) :]
+    for level, columns in levels.items():
+        code = _code(parts, columns)
         wanted, places[level] = np.unique(code[: len(groups)], return_inverse=True)
         table[level] = _positions(wanted, code[len(groups) :])
-        if level == "":
-            table["group"] = code[len(groups) :]
-    table = table[(table[list(LEVELS)] >= 0).any(axis=1)]
+    table = table[(table[list(levels)] >= 0).any(axis=1)]
     return table.drop_duplicates(["group", "metric", "hour"], keep="last"), places
+
+
+def _code(parts: Mapping[str, Ints], columns: list[str]) -> Ints:
+    """Return one number for each combination of the columns' numbers."""
+    code = np.zeros(len(parts[columns[0]]), dtype=np.int64)
+    for column in columns:
+        code = code * (parts[column].max(initial=0) + 1) + parts[column]
+    return code
 
 
 def _positions(wanted: Ints, codes: Ints) -> Ints:
@@ -110,7 +136,7 @@ def _positions(wanted: Ints, codes: Ints) -> Ints:
     return np.where(wanted[at] == codes, at, -1)
 
 
-def _arrays(hours: pd.DataFrame, now: datetime) -> _Hours:
+def _arrays(hours: pd.DataFrame, now: datetime, levels: list[str]) -> _Hours:
     """Return the rows as arrays, with a flag a cycle: within an hour of this hour in it."""
     ago = (pd.Timestamp(now).floor("h") - hours["hour"]).dt.total_seconds().to_numpy() / 3600.0
     whole = np.round(ago).astype(np.int64)
@@ -119,7 +145,7 @@ def _arrays(hours: pd.DataFrame, now: datetime) -> _Hours:
         phase = whole % length
         near[name] = np.minimum(phase, length - phase) <= 1
     return _Hours(
-        place={level: hours[level].to_numpy() for level in LEVELS},
+        place={level: hours[level].to_numpy() for level in levels},
         hour=whole,
         exposure=hours["exposure"].to_numpy(),
         count=hours["count"].to_numpy(),

@@ -61,9 +61,25 @@ def link_verdicts(view: View, blamed: Sequence[Blame], params: Params) -> list[V
     """Return a verdict for each suspect that explains a substantial part of some slow group."""
     answer = []
     for blame in blamed:
-        shares = blame.shares[blame.shares >= params.least_share]
+        shares = _explained(view, blame, params)
         if len(shares):
             answer += _link_verdict(view, blame.suspect, shares, params)
+    return answer
+
+
+def _explained(view: View, blame: Blame, params: Params) -> pd.Series[float]:
+    """Return the groups that a suspect explains, by themselves or all together: one lost packet is luck."""
+    shares = blame.shares[blame.lost > 0] if (blame.lost > 0).any() else blame.shares
+    lossy = view.symptoms.loc[shares.index, "lossy"]
+    excess = view.symptoms.loc[shares.index, "excess"].where(lossy, 0.0).clip(lower=0.0)
+    together: float = blame.lost.reindex(shares.index).where(lossy, 0.0).sum() / max(
+        float(excess.sum()), 1e-9
+    )
+    if together >= params.least_share and (shares < params.least_share).all():
+        shares, least = shares[lossy], 0.0
+    else:
+        least = params.least_share
+    answer: pd.Series[float] = shares[shares >= least]
     return answer
 
 

@@ -12,6 +12,7 @@ from correlator.engine import (
     impacts,
     incidents,
     localize,
+    measures,
     optics,
     rates,
     services,
@@ -31,6 +32,7 @@ class Params:
     health: health.Params = field(default_factory=health.Params)
     optics: optics.Params = field(default_factory=optics.Params)
     baseline: baseline.Params = field(default_factory=baseline.Params)
+    measures: measures.Params = field(default_factory=measures.Params)
     symptoms: symptoms.Params = field(default_factory=symptoms.Params)
     localize: localize.Params = field(default_factory=localize.Params)
     services: services.Params = field(default_factory=services.Params)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
 import pandas as pd
 
 from correlator import frames
@@ -18,6 +19,7 @@ from correlator.engine import (
     health,
     impacts,
     localize,
+    measures,
     optics,
     pairs,
     paths,
@@ -83,11 +85,13 @@ def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> V
     links, light = _links(tables, fabric, since, now, params)
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
-    groups = observed[pairs.PAIR].drop_duplicates()
-    usual = baseline.usual(tables["pair_hours"], groups, now, params.baseline)
-    table = symptoms.symptoms(observed, usual, since, now, params.symptoms)
+    table = _symptoms(observed, tables["pair_hours"], since, now, params)
+    found = _paths(tables, fabric, symptoms.host_pairs(table))
+    sick = (links["sick"] | links["dropping"]).to_numpy()
+    crossing = (found.forward + found.reverse)[:, np.flatnonzero(sick)]
+    table = symptoms.along(table, symptoms.host_pairs(table), crossing, params.symptoms)
+    table = table.assign(onset=symptoms.onsets(observed, table, now, params.symptoms))
     by_hosts = symptoms.host_pairs(table)
-    found = _paths(tables, fabric, by_hosts)
     strongest = optics.strongest(light, len(fabric.directed))
     return View(
         now=now,
@@ -119,6 +123,21 @@ def _links(
         fabric.directed, tables["optics"], tables["optics_hours"], tables["interfaces"], now, params.optics
     )
     return links, light
+
+
+def _symptoms(
+    observed: pd.DataFrame, pair_hours: pd.DataFrame, since: datetime, now: datetime, params: Params
+) -> pd.DataFrame:
+    """Return what is slower than usual: groups by themselves, services by server and altogether."""
+    recent = observed[observed["at"] > pd.Timestamp(since)]
+    table = measures.measured(recent, pairs.PAIR, now, params.measures)
+    usual = baseline.usual(pair_hours, table, now, params.baseline)
+    servers = []
+    for keys in (["dst_host", "dst_service"], ["dst_service"]):
+        pooled = measures.measured(recent, keys, now, params.measures)
+        known = baseline.usual_service(pair_hours, pooled, now, params.baseline)
+        servers.append(pooled.join(symptoms.prefixed(known, keys).drop(columns=keys)))
+    return symptoms.symptoms(table, usual, servers, params.symptoms)
 
 
 def _paths(tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame) -> paths.Paths:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from correlator import frames
-from correlator.engine.baseline import GROUP, usual
+from correlator.engine.baseline import GROUP, usual, usual_service
 
 NOW = datetime(2026, 5, 6, 10, 20, tzinfo=UTC)
 KEY = ("h1", "h2", "web", "api")
@@ -102,3 +102,17 @@ def test_each_row_gets_its_own_usual_in_its_own_place() -> None:
 def test_no_past_and_no_groups_are_answered() -> None:
     assert asked(frames.empty("pair_hours"))["response_ms"].isna().all()
     assert usual(hours(1, 1.0), pd.DataFrame(columns=GROUP, dtype="str"), NOW).empty
+
+
+def test_a_services_usual_is_that_of_all_who_call_it() -> None:
+    dice = np.random.default_rng(1)
+    keys = [(f"h{i}", "h9", "web", "api") for i in range(16)]
+    noisy = pd.concat(
+        [hours(7, lambda _: float(dice.normal(10.0, 2.0)), "service_ms", key=key) for key in keys]
+    )
+    server = pd.DataFrame({"dst_host": ["h9"], "dst_service": ["api"]})
+    for asked_of in (server, server[["dst_service"]]):
+        answer = usual_service(noisy, asked_of, NOW).iloc[0]
+        assert answer["service_ms"] == pytest.approx(10.0, rel=0.05)
+        assert answer["service_ms_spread"] < 0.1
+    assert usual_service(noisy, server.iloc[:0], NOW).empty

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_array
 
-from correlator.engine.symptoms import GROUP, discoveries, host_pairs, symptoms
+from correlator.engine.measures import measured
+from correlator.engine.symptoms import GROUP, along, discoveries, host_pairs, onsets, prefixed, symptoms
 
 NOW = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 SINCE = NOW - timedelta(minutes=5)
@@ -45,8 +47,18 @@ def usual(key: tuple[str, ...] = KEY, **columns: float) -> pd.DataFrame:
     return pd.DataFrame([row | columns])
 
 
+def judged(rows: pd.DataFrame, past: pd.DataFrame) -> pd.DataFrame:
+    """Return what the window's rows say, services measured apart by server."""
+    recent = rows[rows["at"] > pd.Timestamp(SINCE)]
+    keys = ["dst_host", "dst_service"]
+    served = past.drop_duplicates(keys)[[*keys, "service_ms", "service_ms_spread"]]
+    servers = measured(recent, keys, NOW).merge(prefixed(served, keys), on=keys, how="left")
+    table = symptoms(measured(recent, GROUP, NOW), past, [servers])
+    return table.assign(onset=onsets(rows, table, NOW))
+
+
 def look(rows: pd.DataFrame, past: pd.DataFrame | None = None) -> Any:
-    return symptoms(rows, usual() if past is None else past, SINCE, NOW).iloc[0]
+    return judged(rows, usual() if past is None else past).iloc[0]
 
 
 def test_a_pair_as_usual_is_not_slow() -> None:
@@ -104,7 +116,7 @@ def test_without_a_usual_nothing_is_slow() -> None:
 
 def test_few_responses_are_no_evidence_of_time() -> None:
     rows = observed(response=lambda _: 30.0)
-    rows[["responses", "response_ms"]] /= 100.0
+    rows[["responses", "response_ms"]] /= 200.0
     assert not look(rows)["slow_response"]
 
 
@@ -117,7 +129,7 @@ def test_a_usual_that_swings_asks_for_more() -> None:
 def test_losses_of_several_service_pairs_between_two_hosts_add_up() -> None:
     keys = [("h1", "h2", f"web{i}", "api") for i in range(12)]
     rows = pd.concat([observed(key=key, retransmitted=lambda ago: 1.0 if ago < 3 else 0.0) for key in keys])
-    table = symptoms(rows, pd.concat([usual(key=key, retransmissions=4e-5) for key in keys]), SINCE, NOW)
+    table = judged(rows, pd.concat([usual(key=key, retransmissions=4e-5) for key in keys]))
     assert table["p_host_pair"].iloc[0] < 1e-4 < table["p_loss"].iloc[0]
 
 
@@ -141,12 +153,32 @@ def test_discoveries_ignore_tests_that_could_not_be_made() -> None:
 def test_host_pairs_leave_out_containers_that_share_a_host() -> None:
     rows = pd.concat([observed(), observed(key=("h1", "h1", "web", "api"))])
     past = pd.concat([usual(), usual(key=("h1", "h1", "web", "api"))])
-    table = host_pairs(symptoms(rows, past, SINCE, NOW))
+    table = host_pairs(judged(rows, past))
     assert table[["src_host", "dst_host"]].to_numpy().tolist() == [["h1", "h2"]]
     assert table["expected"].iloc[0] == pytest.approx(2e-5 * 10_000)
 
 
 def test_no_observations_are_answered() -> None:
-    table = symptoms(observed().iloc[:0], usual().iloc[:0], SINCE, NOW)
+    table = judged(observed().iloc[:0], usual().iloc[:0])
     assert table.empty
     assert host_pairs(table).empty
+
+
+def test_pairs_that_lost_two_packets_each_are_lossy_together_on_a_sick_link() -> None:
+    keys = [(f"h{i}", "h9", "web", "api") for i in range(8)]
+    rows = pd.concat([observed(key=key, retransmitted=lambda ago: float(ago in (1, 2))) for key in keys])
+    table = judged(rows, pd.concat([usual(key=key, retransmissions=1e-6) for key in keys]))
+    assert not table["lossy"].any()
+    by_hosts = host_pairs(table)
+    on_it, beside_it = (csr_array(np.full((len(by_hosts), 1), share)) for share in (0.5, 0.0))
+    assert along(table, by_hosts, on_it)["lossy"].all()
+    assert not along(table, by_hosts, beside_it)["lossy"].any()
+
+
+def test_a_service_asked_seldom_by_many_is_judged_by_all_of_them() -> None:
+    keys = [(f"h{i}", "h9", "web", "api") for i in range(10)]
+    rows = pd.concat([observed(key=key, response=lambda _: 31.0, service=lambda _: 30.0) for key in keys])
+    rows[["responses", "response_ms", "services", "service_ms"]] /= 100.0
+    table = judged(rows, pd.concat([usual(key=key) for key in keys]))
+    assert table["slow_service"].all()
+    assert set(table["grew"]) == {"service"}
