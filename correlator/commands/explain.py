@@ -77,7 +77,8 @@ def _verdict(answer: dict[str, Any]) -> str:
     if by["ratio"] is None:
         ratio = "there is no usual yet to compare with"
     else:
-        ratio = f"the time to a response is {by['ratio']:.2f} times the usual (95 %: {by['low']:.2f} to {by['high']:.2f})"
+        bounds = f"(95 %: {by['low']:.2f} to {by['high']:.2f})"
+        ratio = f"the time to a response is {by['ratio']:.2f} times the usual {bounds}"
     if not answer["slow"]:
         return f"not slow: {ratio}"
     since = f" since {_time(answer['since'])}" if answer["since"] else ""

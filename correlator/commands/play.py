@@ -10,7 +10,7 @@ import asyncio
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,9 +26,9 @@ from correlator.config import Config, load
 from correlator.model import Incident, Verdict
 from correlator.pipeline import HOSTS, Pipeline
 
-MINUTES_AFTER_ONSET = 9
+MINUTES_AFTER_ONSET = 6
 """How long the chain looks on after the moment at which a fault would have set in."""
-MINUTES = {"topology": 5, "counters": 1, "optics": 2, HOSTS: 1}
+MINUTES = {"topology": 10, "counters": 1, "optics": 2, HOSTS: 1}
 """Minutes between polls of each group: denser than a service's, for the story takes a quarter of an hour."""
 STEP_S = 60
 LEFT_BEHIND = (
@@ -74,15 +74,19 @@ class Outcome:
         }
 
 
-def play(seed: int, story: str | None, directory: Path, tell: Tell = lambda _: None) -> Outcome:
+def play(
+    seed: int, story: str | None, directory: Path, tell: Tell = lambda _: None, more: Sequence[str] = ()
+) -> Outcome:
     """Play one seed in ``directory``, replacing what an earlier demo left there.
 
+    ``more`` are further arguments of the fabric's (its size, another place for the same fault).
     Raises CorrelatorError where the fabric does not start or the store cannot be written.
     """
     started = time.monotonic()
     home = directory / "fabric"
     _clear(directory)
-    with running(home, ["--seed", str(seed), *(["--story", story] if story else [])]) as process:
+    arguments = ["--seed", str(seed), *(["--story", story] if story else []), *more]
+    with running(home, arguments) as process:
         fabric = ready(process, home)
         with Receiver() as receiver:
             path = write_configuration(directory, fabric, receiver.port)
