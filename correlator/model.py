@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -264,11 +265,13 @@ class IncidentEvent:
 
 
 def _plain(value: Any) -> Any:
-    """Return ``value`` as dicts, lists, strings and numbers."""
+    """Return ``value`` as dicts, lists, strings and numbers; JSON has no NaN: what is not known is null."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, datetime):
         return utc(value).isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(item) for item in value]
     return value

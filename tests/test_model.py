@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -51,6 +52,13 @@ def verdict() -> Verdict:
 def test_a_verdict_survives_its_json() -> None:
     document = json.loads(json.dumps(verdict().to_json()))
     assert Verdict.from_json(document) == verdict()
+
+
+def test_a_number_that_is_not_known_is_null_in_json() -> None:
+    unknown = Evidence("errors", float("nan"), 0.0, "not measured")
+    document = dataclasses.replace(verdict(), evidence=(unknown,)).to_json()
+    assert document["evidence"][0]["value"] is None
+    json.dumps(document, allow_nan=False)
 
 
 def test_an_incident_and_its_events_survive_their_json() -> None:

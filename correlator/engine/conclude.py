@@ -142,7 +142,7 @@ def _service_verdict(view: View, service: str, rows: pd.DataFrame, params: Param
 
 
 def _service_evidence(slow: pd.DataFrame) -> tuple[Evidence, ...]:
-    worst: Any = slow.sort_values("service_ratio").iloc[-1]
+    worst: Any = slow.sort_values("service_ratio", na_position="first").iloc[-1]
     weight = float(-10.0 * np.log10(max(worst["p_service"], 1e-30)))
     service = f"{worst['service_ms']:.3g} ms in the service, usually {worst['usual_service_ms']:.3g} ms"
     told = [Evidence("service_time", float(worst["service_ratio"]), round(weight, 1), service)]
