@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from correlator.engine.steps import actions
 from correlator.model import (
     Action,
     Candidate,
@@ -304,66 +305,6 @@ def _nats(change_db: float, sigma_db: float, params: Params) -> float:
 def _other_way_is_clean(scene: Scene, number: int) -> bool:
     row = scene.row(number ^ 1)
     return bool(row["errors_known"]) and not bool(row["sick"])
-
-
-def actions(link: Link, direction: Direction, cause: RootCause, lane: int | None) -> tuple[Action, ...]:
-    """Return the work order: what to do first, and what next if that did not help."""
-    rx, tx = link.receiver(direction), link.sender(direction)
-    if cause == "dirty_connector":
-        either = "light and counters do not tell which end-face is dirty: start at the receiving end"
-        return (
-            Action(
-                1, "inspect_and_clean", rx.device, rx.if_name, lane, "rx", f"inspect and clean {rx}; {either}"
-            ),
-            Action(2, "inspect_and_clean", tx.device, tx.if_name, lane, "tx", f"then the sending end, {tx}"),
-            Action(3, "replace_cable", rx.device, rx.if_name, None, "rx", "if no change: replace the cable"),
-        )
-    if cause == "damaged_fiber":
-        return (
-            Action(1, "replace_cable", rx.device, rx.if_name, None, "rx", f"replace the cable {link}"),
-            Action(2, "inspect_and_clean", rx.device, rx.if_name, lane, "rx", "clean both ends while there"),
-        )
-    if cause == "failing_transmitter":
-        return (
-            Action(
-                1,
-                "replace_transceiver",
-                tx.device,
-                tx.if_name,
-                lane,
-                "tx",
-                f"replace the transceiver of {tx}",
-            ),
-        )
-    if cause == "bad_transceiver":
-        return (
-            Action(1, "reseat", rx.device, rx.if_name, None, "rx", f"reseat the transceiver of {rx}"),
-            Action(2, "replace_transceiver", rx.device, rx.if_name, None, "rx", "if no change: replace it"),
-            Action(3, "inspect_and_clean", rx.device, rx.if_name, lane, "rx", "then inspect and clean"),
-        )
-    if cause == "congestion":
-        return (
-            Action(
-                1,
-                "relieve",
-                tx.device,
-                tx.if_name,
-                None,
-                "tx",
-                f"relieve the full egress {tx}: cleaning will not help",
-            ),
-        )
-    return (
-        Action(
-            1,
-            "drain",
-            tx.device,
-            tx.if_name,
-            None,
-            "tx",
-            f"drain {link}: packets vanish there and no counter tells",
-        ),
-    )
 
 
 def _lane(scene: Scene, number: int, cause: RootCause) -> int | None:

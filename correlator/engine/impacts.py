@@ -26,17 +26,23 @@ class Params:
     most: int = 50  # container pairs in one verdict, busiest first
 
 
-def container_pairs(observed: pd.DataFrame, symptoms: pd.DataFrame, since: datetime) -> pd.DataFrame:
+def container_pairs(
+    observed: pd.DataFrame, symptoms: pd.DataFrame, since: datetime, timed_since: datetime
+) -> pd.DataFrame:
     """Return one row a container pair that was active after ``since``, with the row of its group.
 
     Columns: group (index into ``symptoms``), ids and names, exchanges, responses, response_ms,
-    service_ms and network_ms (means, NaN unknown), segments, retransmissions.
+    service_ms and network_ms (means after ``timed_since``, as the groups' are; NaN unknown), segments,
+    retransmissions.
     """
     recent = observed[observed["at"] > pd.Timestamp(since)]
     sums = recent.assign(
         segments=recent["segments_client"] + recent["segments_server"],
         retransmissions=recent["retransmitted_client"] + recent["retransmitted_server"],
     )
+    late = sums["at"] > pd.Timestamp(timed_since)
+    times = ["responses", "response_ms", "services", "service_ms"]
+    sums[times] = sums[times].where(late, 0.0)
     columns = [
         "exchanges",
         "responses",

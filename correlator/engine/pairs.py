@@ -15,7 +15,6 @@ import pandas as pd
 
 WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
 PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
-ENDS = ["src_container_id", "dst_container_id"]
 FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
 SUMS = {
     "data_segments_sent": "segments",
@@ -58,7 +57,9 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
     Columns: at, role, src_/dst_ host, container_id, name and service; seconds and exchanges,
     connections_new and connections_open (client rows, else 0), segments_client, segments_server,
     retransmitted_client, retransmitted_server, rto, response_ms, responses, histogram, service_ms,
-    services, min_rtt_us. Rows whose two containers are not both known are left out.
+    services, min_rtt_us. Where an address had several containers of one service within the interval,
+    the row counts for the service and its container is null. Rows whose hosts and services are not
+    known are left out.
     """
     client = (samples["role"] == "client").to_numpy(dtype=bool)
     rows = pd.DataFrame({"at": samples["at"], "role": samples["role"]})
@@ -69,8 +70,9 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
         rows[f"src_{column}"] = samples[own].where(client, samples[peer])
         rows[f"dst_{column}"] = samples[peer].where(client, samples[own])
     _add_names(rows, containers)
+    _add_shared_services(rows, samples, containers, client)
     _add_counts(rows, samples, client)
-    return rows.dropna(subset=[*PAIR, *ENDS]).reset_index(drop=True)
+    return rows.dropna(subset=PAIR).reset_index(drop=True)
 
 
 def _intervals(samples: pd.DataFrame) -> pd.DataFrame:
@@ -160,6 +162,23 @@ def _add_names(rows: pd.DataFrame, containers: pd.DataFrame) -> None:
         ids = rows[f"{side}_container_id"]
         rows[f"{side}_name"] = ids.map(names).astype("str").fillna(ids)
         rows[f"{side}_service"] = ids.map(services).astype("str").fillna(ids)
+
+
+def _add_shared_services(
+    rows: pd.DataFrame, samples: pd.DataFrame, containers: pd.DataFrame, client: np.ndarray[Any, Any]
+) -> None:
+    """Fill in the peer's service where all containers that may be the peer are of one service on one host."""
+    left = samples[samples["peer_container_id"].isna()]
+    if left.empty:
+        return
+    known = containers.drop_duplicates("container_id", keep="last").set_index("container_id")
+    services = known["service"].fillna(known["name"])
+    found = _by_container(_intervals(left), containers)
+    found = found.assign(service=found["container_id"].map(services))
+    host, service = (_only(found, column).reindex(samples.index) for column in ("host", "service"))
+    for side, mine in (("dst", client), ("src", ~client)):
+        for column, value in ((f"{side}_host", host), (f"{side}_service", service)):
+            rows[column] = rows[column].fillna(value.where(mine).astype(rows[column].dtype))
 
 
 def _add_counts(rows: pd.DataFrame, samples: pd.DataFrame, client: np.ndarray[Any, Any]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -101,7 +101,9 @@ def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> V
         health=links,
         light=light,
         symptoms=table,
-        container_pairs=impacts.container_pairs(observed, table, since),
+        container_pairs=impacts.container_pairs(
+            observed, table, since, now - timedelta(seconds=params.measures.times_s)
+        ),
         host_pairs=by_hosts,
         paths=found,
         evidence=localize.Evidence(

@@ -281,7 +281,8 @@ class SmallClos:
     def pass_on(self, lost: dict[DirectedLink, int]) -> None:
         """Let cut-through switches hand bad frames on to their other ports."""
         for switch in self.story.cut_through:
-            for came, bad in [(link, count) for link, count in lost.items() if link[1][0] == switch]:
+            arrived = [(link, count) for link, count in lost.items() if link[1][0] == switch]
+            for came, bad in [entry for entry in arrived if entry[0] not in self.story.full]:
                 ways = [link for link in lost if link[0][0] == switch and link[1] != came[0]]
                 shares = self.dice.multinomial(bad, [1 / len(ways)] * len(ways))
                 for link, count in zip(ways, shares, strict=True):

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from correlator.engine.diagnose import Charge, Params, Scene, actions, causes_of, class_verdict, link_verdict
+from correlator.engine.diagnose import Charge, Params, Scene, causes_of, class_verdict, link_verdict
+from correlator.engine.steps import actions
 from correlator.model import End, Link, PairImpact, Window
 
 AT = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)

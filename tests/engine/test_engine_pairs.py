@@ -151,3 +151,24 @@ def test_both_ends_tell_of_one_pair_each_what_it_sent() -> None:
 
 def test_a_pair_with_one_unknown_end_is_left_out() -> None:
     assert observations(resolve(samples(CLIENT), containers(), hosts()), containers()).empty
+
+
+def test_two_lives_of_one_service_within_one_interval_count_for_the_service() -> None:
+    life = {"host": "h1", "address": "10.0.1.9", "service": "web"}
+    lives = [
+        life
+        | {
+            "container_id": "old",
+            "started_at": NOW - timedelta(seconds=50),
+            "ended_at": NOW - timedelta(seconds=30),
+        },
+        life | {"container_id": "new", "started_at": NOW - timedelta(seconds=20)},
+    ]
+    known = containers(*lives, {"container_id": "api-1", "service": "api", "address": "10.0.2.9"})
+    rows = resolve(samples(SERVER | {"service_ms_sum": 90.0, "service_ms_count": 9}), known, hosts())
+    seen = observations(rows, known)
+    assert peers(rows) == [("h1", None)]
+    assert seen[["src_service", "dst_service"]].to_numpy().tolist() == [["web", "api"]]
+    assert seen["services"].tolist() == [9.0]
+    other = containers(lives[0], lives[1] | {"service": "cron"}, {"container_id": "api-1", "service": "api"})
+    assert observations(rows, other).empty
