@@ -231,10 +231,10 @@ def test_settings_of_the_engine_are_put_over_its_defaults(write):
 
 
 def test_every_setting_of_the_engine_can_be_configured():
-    from correlator.config import _settings, _with
+    from correlator.config.engine import _with, names
     from correlator.engine.cycle import Params
 
-    for dotted in _settings(Params()):
+    for dotted in names(Params()):
         with pytest.raises(ValueError, match="validation error"):
             _with(Params(), dotted.split("."), object())
 

@@ -1,0 +1,150 @@
+"""What can be configured: sections with safe defaults, closed to unknown keys."""
+
+from __future__ import annotations
+
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """What every part of the configuration is: frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError("there is no such time zone") from None
+    return name
+
+
+Name = Annotated[str, Field(pattern=r"^[\w.:@/ -]{1,128}$")]
+Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:%-]{1,253}$", examples=["192.0.2.1"])]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Seconds = Annotated[float, Field(ge=1, le=86_400)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+Zone = Annotated[str, AfterValidator(_known_zone)]
+
+
+class Snmp(Section):
+    """How switches are asked, where a switch does not say otherwise."""
+
+    community_env: Variable | None = Field(None, description="environment variable with the community")
+    community_file: Path | None = Field(None, description="file with the community")
+    timeout_s: float = Field(2.0, gt=0, le=60, description="seconds to wait for an answer")
+    retries: int = Field(2, ge=0, le=10, description="how often a request is sent again")
+    requests_per_second: int = Field(50, ge=1, le=10_000, description="requests to one switch at most")
+
+
+class Switch(Section):
+    """A switch to poll. Without a community of its own or of ``snmp`` it is asked as ``public``."""
+
+    name: Name = Field(description="name of the switch, as verdicts and alerts call it")
+    address: Address = Field(description="address or host name to poll, such as 192.0.2.1")
+    port: Port = Field(161, description="UDP port of its SNMP agent")
+    community_env: Variable | None = Field(None, description="environment variable with the community")
+    community_file: Path | None = Field(None, description="file with the community")
+    site: str | None = Field(None, description="where it stands")
+    rack: str | None = Field(None, description="rack that it stands in")
+    forwarding: Literal["cut_through", "store_and_forward"] | None = Field(
+        None, description="cut_through or store_and_forward"
+    )
+
+
+class Agents(Section):
+    """How host agents are asked, where a host does not say otherwise."""
+
+    token_env: Variable | None = Field(None, description="environment variable with the token")
+    token_file: Path | None = Field(None, description="file with the token")
+    ca_file: Path | None = Field(None, description="certificates to trust, PEM")
+
+
+class Host(Section):
+    """A Docker host whose agent is asked."""
+
+    name: Name = Field(description="name of the host; its agent's id where that is configured")
+    url: str = Field(
+        pattern=r"^https?://[^\s/@]+/?$",
+        description="address of the agent, such as https://192.0.2.10:9443",
+    )
+    token_env: Variable | None = Field(None, description="environment variable with the token")
+    token_file: Path | None = Field(None, description="file with the token")
+    ca_file: Path | None = Field(None, description="certificates to trust, PEM")
+
+
+class Cable(Section):
+    """A cable that is known to be there."""
+
+    a_device: Name = Field(description="device at one end")
+    a_if_name: str = Field(description="interface at that end, by its ifName")
+    b_device: Name = Field(description="device at the other end")
+    b_if_name: str = Field(description="interface at that end, by its ifName")
+    a_panel: str | None = Field(None, description="patch panel and position at the first end")
+    b_panel: str | None = Field(None, description="patch panel and position at the second end")
+
+
+class Periods(Section):
+    """How often things are done, seconds."""
+
+    counters_s: Seconds = Field(60, description="counters of every switch")
+    optics_s: Seconds = Field(300, description="light and temperature of every port")
+    topology_s: Seconds = Field(900, description="interfaces, neighbours, stations")
+    hosts_s: Seconds = Field(30, description="agents of every host")
+    cycle_s: Seconds = Field(60, description="conclusions from what is known")
+    window_s: Seconds = Field(1800, description="how far back a conclusion looks at raw rows")
+    at_once: int = Field(64, ge=1, le=4096, description="how many targets are asked at a time")
+
+
+class StoreSection(Section):
+    """Where the tables are and how long they are kept."""
+
+    path: Path = Field(Path("/var/lib/correlator/tables"), description="folder of the tables")
+    keep_raw_days: Days = Field(7, description="days that polled rows are kept")
+    keep_hours_days: Days = Field(400, description="days that hourly rows and verdicts are kept")
+
+
+class StateSection(Section):
+    """Where incidents, cursors and undelivered alerts are kept."""
+
+    path: Path = Field(Path("/var/lib/correlator/state.sqlite"), description="SQLite file")
+
+
+class Syslog(Section):
+    """One receiver of alerts (RFC 5424)."""
+
+    name: Name = Field("syslog", description="name of the receiver; each its own")
+    address: Address = Field(description="address or host name of the receiver")
+    port: Port = Field(514, description="its port")
+    transport: Literal["udp", "tcp"] = Field("udp", description="udp or tcp")
+    framing: Literal["octet", "lf"] = Field(
+        "lf", description="over tcp: lf, one line each, or octet, counted"
+    )
+    facility: Annotated[int, Field(ge=0, le=23)] = Field(21, description="syslog facility; 21 is local5")
+
+
+class Alerts(Section):
+    """Where alerts go; nowhere unless configured."""
+
+    syslog: tuple[Syslog, ...] = Field((), description="syslog receivers")
+
+
+class Report(Section):
+    """The daily report."""
+
+    directory: Path = Field(Path("/var/lib/correlator/reports"), description="folder of the reports")
+    at: time = Field(time(6), description='local time at which yesterday is written, such as "06:00"')
+    timezone: Zone = Field("UTC", description="IANA time zone of the site, such as Europe/Berlin")
+
+
+class Metrics(Section):
+    """Where the service tells what it did, for Prometheus; nowhere unless configured."""
+
+    address: Address = Field("127.0.0.1", description="address to listen on")
+    port: Port = Field(9464, description="port to listen on")
