@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -69,6 +70,25 @@ def params(config: Config) -> pipeline.Params:
         engine=config.engine_params(),
         cables=cables(config),
     )
+
+
+@contextlib.contextmanager
+def alone(config: Config) -> Iterator[None]:
+    """Make sure that no other process concludes and alerts on this state while the body runs.
+
+    The lock goes with its process, however that ends. Raises CorrelatorError where another has it.
+    """
+    path = config.path(config.state.path)
+    lock = path.with_name(f"{path.name}.lock")
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise CorrelatorError(f"{path}: another correlator works on this state; end that one first") from None
+    except PermissionError as error:
+        raise CorrelatorError(f"{lock}: {error.strerror}; run as the user that owns the state") from None
 
 
 @contextlib.asynccontextmanager

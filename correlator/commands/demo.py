@@ -33,7 +33,8 @@ def demo(
 
     logging.getLogger("correlator").setLevel(max(logging.ERROR, logging.root.level))
     with progress.status("starting a simulated fabric") as status:
-        outcome = play(seed, story, directory, status.update)
+        tell = status.update if progress.is_terminal else progress.print
+        outcome = play(seed, story, directory, tell)
     if as_json:
         print_json(outcome.to_json())
     else:

@@ -19,11 +19,12 @@ def once(config: ConfigFile = None, as_json: Json = False, fail_on: FailOn = Non
 
 async def _once(config: Config) -> Conclusions:
     from correlator.pipeline import HOSTS, SWITCH_GROUPS
-    from correlator.wiring import SystemClock, opened
+    from correlator.wiring import SystemClock, alone, opened
 
-    async with opened(config) as chain:
-        now = SystemClock().now()
-        await asyncio.gather(*(chain.poll(group, now) for group in (*SWITCH_GROUPS, HOSTS)))
-        cycle, _ = await asyncio.to_thread(chain.conclude, now)
-        await asyncio.to_thread(chain.deliver)
+    with alone(config):
+        async with opened(config) as chain:
+            now = SystemClock().now()
+            await asyncio.gather(*(chain.poll(group, now) for group in (*SWITCH_GROUPS, HOSTS)))
+            cycle, _ = await asyncio.to_thread(chain.conclude, now)
+            await asyncio.to_thread(chain.deliver)
     return Conclusions(cycle.verdicts, cycle.findings)

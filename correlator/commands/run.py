@@ -22,9 +22,9 @@ def run(config: ConfigFile = None) -> None:
 async def serve(config: Config) -> None:
     """Run the service that ``config`` describes until it is told to stop."""
     from correlator.service import Service, stopped_by_signals
-    from correlator.wiring import opened
+    from correlator.wiring import alone, opened
 
-    with stopped_by_signals() as stop:
+    with alone(config), stopped_by_signals() as stop:
         async with opened(config) as chain:
             with _figures_served(config, chain.figures):
                 await Service(chain, config).run(stop)

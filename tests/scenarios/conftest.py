@@ -1,8 +1,13 @@
 """Stories that the whole chain has lived through, each played once a session."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from correlator.commands.play import play
+
+sys.path.append(str(Path(__file__).parents[1] / "alerts"))  # its rsyslog serves here too
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,17 @@ def test_certificates_that_are_not_there_are_said(config, monkeypatch, tmp_path)
         asyncio.run(start())
 
 
+def test_two_do_not_work_on_one_state(config):
+    settings = config()
+    with (
+        wiring.alone(settings),
+        pytest.raises(CorrelatorError, match="another correlator works on this state"),
+    ):
+        wiring.alone(settings).__enter__()
+    with wiring.alone(settings):
+        pass
+
+
 def test_rooms_are_given_what_is_configured(config):
     settings = config(
         periods={"window_s": 600, "at_once": 8},
