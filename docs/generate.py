@@ -46,8 +46,8 @@ def settings_page() -> str:
     parts = [
         HEAD,
         "# Settings of the engine\n",
-        "`engine:` in the configuration takes them by these names; times are given in seconds. One setting is meant to serve",
-        "all fabrics: what each means, and why it is what it is, stands on the page of its module in [algorithms](algorithms/).\n",
+        "`engine:` in the configuration takes them by these names; times are in seconds. One setting is",
+        "meant to serve all fabrics; the page of each module in [algorithms](algorithms/) says what it means.\n",
         "| setting | default |",
         "|---|---|",
     ]

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
+from correlator.commands.fabric import running
 from correlator.commands.options import Json, out, print_json, progress
 from correlator.commands.verdicts import place
 
 if TYPE_CHECKING:
     from correlator.commands.play import Outcome
     from correlator.model import Verdict
+
+STATE = ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm")
+LEFT_BEHIND = ("fabric", "secrets", "tables", "reports", *STATE)
 
 Story = Literal["nothing", "decoys", "dirty_connector", "congestion", "slow_service"]
 Seed = Annotated[int, typer.Option(min=0, help="Draws the fabric, its traffic and its story.")]
@@ -29,18 +36,49 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Simulate a fabric, say over real SNMP and HTTP what is slow in it and why, compare with the truth."""
-    from correlator.commands.play import play
-
     logging.getLogger("correlator").setLevel(max(logging.ERROR, logging.root.level))
     with progress.status("starting a simulated fabric") as status:
         tell = status.update if progress.is_terminal else progress.print
-        outcome = play(seed, story, directory, tell)
+        outcome = played(seed, story, directory, tell)
     if as_json:
         print_json(outcome.to_json())
     else:
         _print(outcome)
     if not outcome.right:
         raise typer.Exit(1)
+
+
+def played(
+    seed: int,
+    story: str | None,
+    directory: Path,
+    tell: Callable[[str], None] = lambda _: None,
+    more: Sequence[str] = (),
+) -> Outcome:
+    """Play one seed in ``directory``, replacing what an earlier demo left there.
+
+    ``more`` are further arguments of the fabric's (its size, another place for the same fault).
+    Raises CorrelatorError where the fabric does not start or the store cannot be written.
+    """
+    started = time.monotonic()
+    _clear(directory)
+    arguments = ["--seed", str(seed), *(["--story", story] if story else []), *more]
+    with running(directory / "fabric", arguments) as process:
+        # loaded here, a second's work, while the fabric gets ready
+        from correlator.commands.play import play
+
+        return play(process, directory, started, tell)
+
+
+def _clear(directory: Path) -> None:
+    """Remove what an earlier demo left, and nothing else."""
+    directory.mkdir(parents=True, exist_ok=True)
+    for name in LEFT_BEHIND:
+        path = directory / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _print(outcome: Outcome) -> None:

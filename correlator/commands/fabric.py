@@ -13,8 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from correlator.ports import CorrelatorError
 
 READY_WITHIN_S = 60.0
@@ -62,6 +60,8 @@ class Fabric:
         return told
 
     def _control(self, what: str, body: dict[str, Any]) -> dict[str, Any]:
+        import httpx  # late, as the command line imports this module at its start
+
         try:
             answer = httpx.post(f"{self.description['control']}/{what}", json=body, timeout=60)
             answer.raise_for_status()

@@ -7,12 +7,11 @@ opened after the verdict, and the same number of steps is gone whatever the stor
 from __future__ import annotations
 
 import asyncio
-import shutil
 import socket
+import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from correlator import frames, wiring
-from correlator.commands.fabric import Fabric, ready, running
+from correlator.commands.fabric import Fabric, ready
 from correlator.commands.judge import right
 from correlator.config import Config, load
 from correlator.model import Incident, Verdict
@@ -31,15 +30,6 @@ MINUTES_AFTER_ONSET = 6
 MINUTES = {"topology": 10, "counters": 1, "optics": 2, HOSTS: 1}
 """Minutes between polls of each group: denser than a service's, for the story takes a quarter of an hour."""
 STEP_S = 60
-LEFT_BEHIND = (
-    "fabric",
-    "secrets",
-    "tables",
-    "reports",
-    "state.sqlite",
-    "state.sqlite-wal",
-    "state.sqlite-shm",
-)
 
 Tell = Callable[[str], None]
 
@@ -74,33 +64,22 @@ class Outcome:
         }
 
 
-def play(
-    seed: int, story: str | None, directory: Path, tell: Tell = lambda _: None, more: Sequence[str] = ()
-) -> Outcome:
-    """Play one seed in ``directory``, replacing what an earlier demo left there.
+def play(process: subprocess.Popen[bytes], directory: Path, started: float, tell: Tell) -> Outcome:
+    """Explain the fabric that ``process`` is about to be in ``directory``, then open its truth.
 
-    ``more`` are further arguments of the fabric's (its size, another place for the same fault).
-    Raises CorrelatorError where the fabric does not start or the store cannot be written.
+    ``started`` (time.monotonic) is where ``seconds`` count from. Raises CorrelatorError where the
+    fabric does not start or the store cannot be written.
     """
-    started = time.monotonic()
-    home = directory / "fabric"
-    _clear(directory)
-    arguments = ["--seed", str(seed), *(["--story", story] if story else []), *more]
-    with running(home, arguments) as process:
-        fabric = ready(process, home)
-        with Receiver() as receiver:
-            path = write_configuration(directory, fabric, receiver.port)
-            config = load(path)
-            incidents, now = asyncio.run(_watch(fabric, config, tell))
-            alerts = receiver.lines()
-    tell("writing the report")
-    report = wiring.write_report(wiring.open_store(config), config, now.date(), now)
-    verdicts, findings = split(incident.verdict for incident in incidents if incident.state == "open")
+    fabric = ready(process, directory / "fabric")
+    with Receiver() as receiver:
+        path = write_configuration(directory, fabric, receiver.port)
+        verdicts, findings, report = asyncio.run(_watch(fabric, load(path), tell))
+        alerts = receiver.lines()
     return Outcome(fabric.truth(), verdicts, findings, alerts, report, path, time.monotonic() - started)
 
 
-async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Incident], datetime]:
-    """Poll and conclude minute by minute; return the incidents at the end, and when that is."""
+async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Verdict], list[Verdict], Path]:
+    """Poll and conclude minute by minute; return the open verdicts and findings, and the report's path."""
     async with wiring.opened(config) as chain:
         tell("reading a week of history")
         await asyncio.to_thread(_remember, chain, fabric)
@@ -116,7 +95,9 @@ async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Incid
             # a cycle looks at what was measured until then, so the next minute may go on meanwhile
             concluding = asyncio.ensure_future(asyncio.to_thread(_conclude, chain, now))
         await concluding
-        return chain.state.incidents(), now
+        tell("writing the report")
+        report = wiring.write_report(chain.store, config, now.date(), now)
+        return *split(chain.state.incidents()), report
 
 
 def _conclude(chain: Pipeline, now: datetime) -> None:
@@ -131,9 +112,9 @@ def _remember(chain: Pipeline, fabric: Fabric) -> None:
         chain.store.append(file.stem, table, source="history", sequence=0)
 
 
-def split(verdicts: Iterator[Verdict]) -> tuple[list[Verdict], list[Verdict]]:
-    """Return those that explain slow pairs, and those (findings) that explain none."""
-    both = list(verdicts)
+def split(incidents: Sequence[Incident]) -> tuple[list[Verdict], list[Verdict]]:
+    """Return the open incidents' verdicts: those that explain slow pairs, and those (findings) that do not."""
+    both = [incident.verdict for incident in incidents if incident.state == "open"]
     return [one for one in both if one.pairs], [one for one in both if not one.pairs]
 
 
@@ -171,17 +152,6 @@ def _secret(path: Path, secret: str) -> str:
     path.touch(mode=0o600)
     path.write_text(secret)
     return f"{path.parent.name}/{path.name}"
-
-
-def _clear(directory: Path) -> None:
-    """Remove what an earlier demo left, and nothing else."""
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in LEFT_BEHIND:
-        path = directory / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 class Receiver:

@@ -22,6 +22,7 @@ Ints = npt.NDArray[np.int64]
 PLACE = ["device", "if_name"]
 LANE = [*PLACE, "lane"]
 MAD_TO_SIGMA = 1.4826
+LEAST_READINGS = 2  # that make a now, where there are as many: one alone is picked too easily
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,8 @@ def _step(power: Floats, at: Floats, usual: Floats, spread: Floats, params: Para
     told = np.isfinite(off)
     count = told.cumsum(axis=1)
     change = np.where(told, off, 0.0).cumsum(axis=1) / np.maximum(count, 1)
-    start = np.argmax(np.where(told, count * change**2, -1.0), axis=1)
+    enough = told & (count >= np.minimum(LEAST_READINGS, told.sum(axis=1, keepdims=True)))
+    start = np.argmax(np.where(enough, count * change**2, -1.0), axis=1)
     row = np.arange(len(power))
     readings = np.where(told.any(axis=1), count[row, start], np.nan)
     change = np.where(told.any(axis=1), change[row, start], np.nan)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from correlator.commands.play import play
+from correlator.commands import demo
 
 sys.path.append(str(Path(__file__).parents[1] / "alerts"))  # its rsyslog serves here too
 
@@ -18,7 +18,7 @@ def played(tmp_path_factory):
     def _played(seed, story=None, *more):
         if (seed, story, more) not in outcomes:
             directory = tmp_path_factory.mktemp("demo")
-            outcomes[seed, story, more] = play(seed, story, directory, more=more)
+            outcomes[seed, story, more] = demo.played(seed, story, directory, more=more)
         return outcomes[seed, story, more]
 
     return _played
