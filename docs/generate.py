@@ -47,7 +47,7 @@ def settings_page() -> str:
         HEAD,
         "# Settings of the engine\n",
         "`engine:` in the configuration takes them by these names; times are in seconds. One setting is",
-        "meant to serve all fabrics; the page of each module in [algorithms](algorithms/) says what it means.\n",
+        "meant to serve all fabrics; each module's page in [algorithms](algorithms/) says what it means.\n",
         "| setting | default |",
         "|---|---|",
     ]
