@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def _remember(chain: Pipeline, fabric: Fabric) -> None:
 
 
 def split(incidents: Sequence[Incident]) -> tuple[list[Verdict], list[Verdict]]:
-    """Return the open incidents' verdicts: those that explain slow pairs, and those (findings) that do not."""
+    """Return the verdicts of open incidents: those that explain slow pairs, and (findings) the others."""
     both = [incident.verdict for incident in incidents if incident.state == "open"]
     return [one for one in both if one.pairs], [one for one in both if not one.pairs]
 
