@@ -13,6 +13,7 @@ from correlator.model import Course, End, Incident, Link, Verdict, Window
 from correlator.wiring import open_state, open_store
 
 OPENED = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
+NOW = Window(OPENED, OPENED)
 LINK = Link.between(End("leaf2", "Ethernet49"), End("spine1", "Ethernet2"))
 
 
