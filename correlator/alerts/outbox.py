@@ -33,6 +33,7 @@ class Delivery:
         self._minute: datetime | None = None
         self._sent = 0
         self._held_told = False
+        self._away = False
 
     def hand_over(self, now: datetime) -> int:
         """Hand the oldest waiting events to the sink, within its terms; return how many lines went.
@@ -42,7 +43,8 @@ class Delivery:
         """
         self._turn(now)
         self._tell_lost(now)
-        waiting = self._state.outgoing(self.name, self._terms.at_once)
+        # a receiver that was away is tried with one line: a full batch would be read in vain each time
+        waiting = self._state.outgoing(self.name, 1 if self._away else self._terms.at_once)
         due = [outgoing for outgoing in waiting if self._wanted(outgoing.event)]
         room = self._terms.per_minute - self._sent
         if due and room <= 0:
@@ -68,7 +70,9 @@ class Delivery:
     def _send(self, due: Sequence[Outgoing]) -> int:
         if not due:
             return 0
+        self._away = True
         count = self._sink.send([outgoing.event for outgoing in due])
+        self._away = False
         self._sent += count
         return count
 

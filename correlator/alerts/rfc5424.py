@@ -88,5 +88,5 @@ def _element(sd_id: str, values: Mapping[str, str], limit: int) -> str:
 
 def _value(text: str, limit: int) -> str:
     """Return a PARAM-VALUE: printable, cut, then ``"``, ``\\`` and ``]`` escaped (section 6.3.3)."""
-    escaped = {'"': '\\"', "\\": "\\\\", "]": "\\]"}
-    return "".join(escaped.get(sign, sign) for sign in printable(text, limit))
+    shown = printable(text, limit).replace("\\", "\\\\")  # the backslash first: the others bring new ones
+    return shown.replace('"', '\\"').replace("]", "\\]")

@@ -344,14 +344,14 @@ class _Life:
 def _news(told: Verdict, verdict: Verdict, params: Params) -> str:
     """Return why a new verdict of an open incident is worth a line; empty where it is not."""
     if RANKS[verdict.severity] > RANKS[told.severity]:
-        return f"severity {told.severity} → {verdict.severity}"
+        return f"severity {told.severity} -> {verdict.severity}"
     if RANKS[verdict.severity] < RANKS[told.severity]:
         return ""
     surer = verdict.probability >= told.probability + params.surer
     if verdict.kind != told.kind and surer:
-        return f"{told.kind} → {verdict.kind}"
+        return f"{told.kind} -> {verdict.kind}"
     if verdict.root_cause != told.root_cause and surer:
-        return f"cause {told.root_cause} → {verdict.root_cause}"
+        return f"cause {told.root_cause} -> {verdict.root_cause}"
     if (verdict.link, verdict.direction) != (told.link, told.direction) and surer:
         return "blamed end changed"
     if verdict.hurt >= params.tenfold * max(told.hurt, 1):
