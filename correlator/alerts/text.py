@@ -78,6 +78,8 @@ def _orders(verdict: Verdict) -> str:
     steps = [action for action in verdict.actions if action.do != "none"][:STEPS]
     if steps:
         return "; then ".join(_order(list(same)) for _, same in groupby(steps, lambda action: action.do))
+    if verdict.kind == "unknown" and not verdict.pairs and verdict.actions and verdict.actions[0].text:
+        return _detail(verdict.actions[0].text)  # a silent device, a map that contradicts itself
     if verdict.kind == "class":
         return f"look at {len(verdict.candidates)} links that the network cannot tell apart"
     if verdict.kind == "unknown":
