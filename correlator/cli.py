@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from correlator.commands import check, demo, explain, once, poll, replay, report, run
+from correlator.commands import check, demo, explain, incidents, once, poll, remarks, replay, report, run
 from correlator.ports import CorrelatorError
 
 app = typer.Typer(
@@ -31,6 +31,10 @@ app.command()(once.once)
 app.command()(replay.replay)
 app.command()(explain.explain)
 app.command()(report.report)
+app.command()(incidents.incidents)
+app.command()(remarks.ack)
+app.command()(remarks.silence)
+app.command()(remarks.cleaned)
 
 Level = Literal["debug", "info", "warning", "error"]
 

@@ -7,7 +7,7 @@ import json
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 EVERY = 20
-"""A store that goes on failing is logged the first time and every so many times after."""
+"""A store or sink that goes on failing is logged the first time and every so many times after."""
 
 
 class Figures:
@@ -26,6 +26,7 @@ class Figures:
         self._verdicts = Gauge("correlator_verdicts", "Verdicts of the last cycle.", registry=self.registry)
         self._findings = Gauge("correlator_findings", "Findings of the last cycle.", registry=self.registry)
         self._failures_in_a_row = 0
+        self._sink_failures: dict[str, int] = {}
 
     def polled(self, group: str, targets: int, failed: int) -> None:
         """Count a round of polling."""
@@ -42,6 +43,17 @@ class Figures:
         self._store_errors.inc()
         self._failures_in_a_row += 1
         return self._failures_in_a_row % EVERY == 1
+
+    def sink_failed(self, sink: str) -> bool:
+        """Count a time that a sink could not be reached; return whether this one is to be logged."""
+        self.alerts_failed.labels(sink).inc()
+        self._sink_failures[sink] = self._sink_failures.get(sink, 0) + 1
+        return self._sink_failures[sink] % EVERY == 1
+
+    def sink_took(self, sink: str, lines: int) -> None:
+        """Count lines that were handed to a sink."""
+        self.alerts_sent.labels(sink).inc(lines)
+        self._sink_failures.pop(sink, None)
 
     def concluded(self, verdicts: int, findings: int) -> None:
         """Count a cycle."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -171,6 +171,7 @@ class Verdict:
     ``link`` and ``direction`` are null for ``host`` and ``service``; for ``class`` the links that
     the network cannot tell apart are in ``candidates``. For ``congestion`` the direction points out
     of the full egress interface, which ``subject`` names. ``lane`` 0 is the module as a whole.
+    ``pairs_hurt`` is the number of slow pairs where ``pairs`` names only some, else null.
     """
 
     id: str
@@ -190,6 +191,12 @@ class Verdict:
     alternatives: tuple[Candidate, ...] = ()
     missing: tuple[str, ...] = ()
     subject: Subject = Subject()
+    pairs_hurt: int | None = None
+
+    @property
+    def hurt(self) -> int:
+        """How many pairs it slows down: ``pairs`` may name only some of them."""
+        return len(self.pairs) if self.pairs_hurt is None else self.pairs_hurt
 
     def to_json(self) -> dict[str, Any]:
         """Return the stable JSON form: plain dicts and lists, times as ISO 8601 in UTC."""
@@ -203,13 +210,41 @@ class Verdict:
         return read
 
 
+RANKS: Mapping[Severity, int] = {"notice": 0, "warning": 1, "err": 2, "crit": 3}
+"""Severities by weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What an incident remembers of its own past, so that few lines are made of it.
+
+    ``flaps`` counts how often the fault came back before it was cleared, ``healthy_since`` is when it
+    was last found well, ``blind`` the cycles in a row without a measurement (``blind_since`` when they
+    began, ``blind_told`` whether a line said so). ``updates`` and ``updated_at`` are of the updates
+    sent. ``told`` is whether any line was made, ``hushed`` whether a change was kept silent.
+    ``repair`` is the last cleaning whose failure was told.
+    """
+
+    flaps: int = 0
+    healthy_since: datetime | None = None
+    blind: int = 0
+    blind_since: datetime | None = None
+    blind_told: bool = False
+    updates: int = 0
+    updated_at: datetime | None = None
+    told: bool = False
+    hushed: bool = False
+    repair: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Incident:
     """A verdict or finding with a life: opened once, updated rarely, cleared with proof.
 
     ``key`` names the fault itself (link, direction, kind of trouble), so that the next cycle's
     verdict about the same fault finds its incident. ``bad`` and ``good`` count cycles in a row;
-    ``seq`` is the number of the last event sent about it (0: none yet).
+    ``seq`` is the number of the last event sent about it (0: none yet). ``verdict`` names the worst
+    pairs only.
     """
 
     id: str
@@ -223,6 +258,7 @@ class Incident:
     bad: int = 0
     good: int = 0
     seq: int = 0
+    course: Course = Course()
 
     def to_json(self) -> dict[str, Any]:
         """Return the incident as plain JSON values."""
@@ -240,7 +276,9 @@ class Incident:
 class IncidentEvent:
     """What happened to an incident, numbered within it: the thing that alerts are made of.
 
-    ``reason`` says in a few words why an update was sent, or what proves a clear.
+    ``reason`` says in a few words why an update was sent, or what proves a clear. ``verdict`` names
+    the worst pairs only. ``quiet`` says why no line is to be made of it (a silence, a maintenance
+    window); empty: one is.
     """
 
     incident: str
@@ -251,6 +289,7 @@ class IncidentEvent:
     verdict: Verdict
     opened_at: datetime
     reason: str = ""
+    quiet: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return the event as plain JSON values."""

@@ -18,7 +18,7 @@ from typing import Protocol
 import pandas as pd
 
 from correlator import frames
-from correlator.alerts.outbox import drain
+from correlator.alerts.outbox import Delivery, Terms
 from correlator.engine import pairs
 from correlator.engine.cycle import Cycle, run_cycle
 from correlator.engine.cycle import Params as EngineParams
@@ -71,6 +71,8 @@ class Params:
     """The engine's own settings."""
     cables: pd.DataFrame = field(default_factory=lambda: frames.empty("cables"))
     """The configured cables; they come before any that are stored."""
+    maintenance: pd.DataFrame = field(default_factory=lambda: frames.empty("annotations"))
+    """The configured maintenance windows, as annotations; they stand beside those that are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,11 @@ def read_tables(store: Readable, now: datetime, params: Params) -> dict[str, pd.
     tables = {name: store.read(name, now - params.window, until) for name in RECENT}
     tables |= {name: store.newest(name, until) for name in CURRENT}
     tables |= {name: store.read(name, now - params.past, until) for name in HOURLY}
-    return tables | {"cables": params.cables} if len(params.cables) else tables
+    if len(params.cables):
+        tables["cables"] = params.cables
+    if len(params.maintenance):
+        tables["annotations"] = pd.concat([tables["annotations"], params.maintenance], ignore_index=True)
+    return tables
 
 
 class Pipeline:
@@ -116,14 +122,17 @@ class Pipeline:
         *,
         pollers: Mapping[str, Sequence[Poller]] | None = None,
         sinks: Sequence[Sink] = (),
+        terms: Mapping[str, Terms] | None = None,
         params: Params | None = None,
         figures: Figures | None = None,
     ) -> None:
         self.store = store
         self.state = state
         self.pollers = pollers or {}
-        self.sinks = sinks
         self.params = params or Params()
+        self.sinks = sinks
+        usual = Terms(at_once=self.params.events_at_once)
+        self.deliveries = [Delivery(state, sink, (terms or {}).get(sink.name, usual)) for sink in sinks]
         self.figures = figures or Figures()
         self._inventory: dict[str, pd.DataFrame] = {}
 
@@ -177,17 +186,35 @@ class Pipeline:
         log.info("%s", Line("cycle", verdicts=len(cycle.verdicts), findings=len(cycle.findings)))
         return cycle, tables
 
-    def deliver(self) -> int:
-        """Hand waiting events to every sink and to the store's copy; return how many were handed over.
+    def deliver(self, now: datetime) -> int:
+        """Hand waiting events to every sink and to the store's copy; return how many lines went.
 
         A sink that cannot be reached keeps its queue; the others do not wait for it.
         """
-        sent = sum(self._drain(sink) for sink in self.sinks)
+        sent = sum(self.hand_over(delivery, now) for delivery in self.deliveries)
+        self.copy_events()
+        return sent
+
+    def hand_over(self, delivery: Delivery, now: datetime) -> int:
+        """Hand waiting events to one sink; return how many lines went, 0 where it cannot be reached."""
+        try:
+            sent = delivery.hand_over(now)
+        except SinkError as error:
+            if self.figures.sink_failed(delivery.name):
+                log.warning("%s", Line("alert", sink=delivery.name, error=str(error)))
+            return 0
+        except StoreError as error:
+            self.store_failed(error)
+            return 0
+        self.figures.sink_took(delivery.name, sent)
+        return sent
+
+    def copy_events(self) -> None:
+        """Copy incident events into the store; where it cannot write, they wait."""
         try:
             self._copy_events()
         except StoreError as error:
             self.store_failed(error)
-        return sent
 
     def sum_up(self, now: datetime) -> int:
         """Sum up the finished hours that are not yet; return how many hours were done.
@@ -282,16 +309,6 @@ class Pipeline:
             self.figures.stored(len(table))
 
     # -- telling ----------------------------------------------------------------------------------
-
-    def _drain(self, sink: Sink) -> int:
-        try:
-            sent = drain(self.state, sink, self.params.events_at_once)
-        except SinkError as error:
-            self.figures.alerts_failed.labels(sink.name).inc()
-            log.warning("%s", Line("alert", sink=sink.name, error=str(error)))
-            return 0
-        self.figures.alerts_sent.labels(sink.name).inc(sent)
-        return sent
 
     def _copy_events(self) -> None:
         """Copy events into the store, each exactly once.

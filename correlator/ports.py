@@ -93,6 +93,12 @@ class State(Protocol):
     def delivered(self, sink: str, position: int) -> None:
         """Note that ``sink`` has delivered everything up to and including ``position``."""
 
+    def waiting(self, sink: str) -> int:
+        """Return how many events ``sink`` has not delivered yet."""
+
+    def dropped(self, sink: str) -> int:
+        """Return how many events were dropped, since ever, before ``sink`` could deliver them."""
+
     def cursor(self, name: str) -> dict[str, str]:
         """Return the remembered values under ``name``; empty where there are none."""
 
@@ -110,6 +116,9 @@ class Sink(Protocol):
 
         Raises SinkError where not even the first could be.
         """
+
+    def remark(self, at: datetime, what: str, count: int, text: str) -> None:
+        """Send a line about the alerts themselves: ``held_back`` or ``dropped``. Raises SinkError."""
 
     def close(self) -> None:
         """Let go of sockets and files."""

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -39,6 +40,8 @@ class Params:
     """Part of a period by which a run may be late, so that services do not ask in step."""
     first_cycle: timedelta = timedelta(seconds=5)
     """From the start to the first cycle: the first polls come before it."""
+    delivery: timedelta = timedelta(seconds=5)
+    """Between looks for alerts that wait: their delay, and with ``Terms.at_once`` the rate of a drain."""
     upkeep: timedelta = timedelta(minutes=10)
     """Between looks for finished hours to sum up."""
     maintenance: timedelta = timedelta(hours=1)
@@ -59,6 +62,9 @@ class Service:
         self.params = params or Params()
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"coalesce": True, "max_instances": 1})
         self._running: set[asyncio.Future[None]] = set()
+        self._delivering: dict[str, asyncio.Future[int]] = {}
+        # threads of their own: receivers that hang must not take those that polls and cycles wait for
+        self._senders = ThreadPoolExecutor(max(1, len(chain.deliveries)), "alerts")
         self._stopping = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -82,6 +88,7 @@ class Service:
                 self._every(group, timedelta(seconds=seconds), self._polls(group), now)
         cycle = timedelta(seconds=periods.cycle_s)
         self._every("cycle", cycle, self._cycle, now + min(cycle, self.params.first_cycle))
+        self._every("delivery", self.params.delivery, self._deliver, now + self.params.delivery)
         self._every("sum_up", self.params.upkeep, self._sum_up, now + cycle)
         self._every("maintenance", self.params.maintenance, self._maintain, now + self.params.maintenance)
         self._each_day("report", self._report)
@@ -121,7 +128,24 @@ class Service:
 
     async def _cycle(self) -> None:
         await asyncio.to_thread(self.chain.conclude, self.clock.now())
-        await asyncio.to_thread(self.chain.deliver)
+
+    async def _deliver(self) -> None:
+        """Start a delivery to each sink whose last one is done: a slow receiver delays nobody but itself."""
+        for delivery in self.chain.deliveries:
+            running = self._delivering.get(delivery.name)
+            if running is None or running.done():
+                self._delivering[delivery.name] = asyncio.get_running_loop().run_in_executor(
+                    self._senders, self.chain.hand_over, delivery, self.clock.now()
+                )
+                self._delivering[delivery.name].add_done_callback(self._delivered)
+        await asyncio.to_thread(self.chain.copy_events)
+
+    def _delivered(self, done: asyncio.Future[int]) -> None:
+        """Show an error that nobody foresaw; those of the receiver and the state are told already."""
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self.chain.figures.bugs.inc()
+            log.error("%s", Line("bug", doing="deliver alerts", error=repr(error)), exc_info=error)
 
     async def _sum_up(self) -> None:
         await asyncio.to_thread(self.chain.sum_up, self.clock.now())
@@ -182,6 +206,7 @@ class Service:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        await asyncio.to_thread(self._senders.shutdown)  # within the receivers' time-outs
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)  # the scheduler ends itself on the loop's next turn
 

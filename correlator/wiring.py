@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import difflib
 import fcntl
 import ssl
+import typing
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import pandas as pd
+from pydantic import TypeAdapter, ValidationError
 
 from correlator import frames, pipeline
-from correlator.alerts.syslog import SyslogParams, SyslogSink
-from correlator.config import Config, ConfigError, Host, Switch, Syslog
+from correlator.alerts.outbox import Terms
+from correlator.alerts.sinks import SINKS
+from correlator.config import Config, ConfigError, Host, Receiver, Switch
 from correlator.pipeline import COPY, CURRENT, HOSTS, HOURLY, INSTANT, RECENT, Pipeline
 from correlator.pollers.hosts import HostPoller, HostTarget
 from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
-from correlator.ports import CorrelatorError, Poller, Store
+from correlator.ports import CorrelatorError, Poller, Sink, Store
 from correlator.profiles.profile import load as load_profiles
 from correlator.reports.daily import render
 from correlator.reports.period import period
@@ -69,6 +74,7 @@ def params(config: Config) -> pipeline.Params:
         at_once=config.periods.at_once,
         engine=config.engine_params(),
         cables=cables(config),
+        maintenance=maintenance(config),
     )
 
 
@@ -97,27 +103,87 @@ async def opened(config: Config) -> AsyncIterator[Pipeline]:
 
     Raises ConfigError where a secret cannot be had, StoreError where the state cannot be opened.
     """
-    sinks = [SyslogSink(syslog_params(receiver)) for receiver in config.alerts.syslog]
-    state = open_state(config, (COPY, *(sink.name for sink in sinks)))
+    outward = sinks(config)
+    state = open_state(config, (COPY, *(sink.name for sink in outward)))
     async with contextlib.AsyncExitStack() as stack:
-        for sink in sinks:
+        for sink in outward:
             stack.callback(sink.close)
         clients = Clients(config)
         stack.push_async_callback(clients.close)
         pollers = _pollers(config, clients)
-        yield Pipeline(open_store(config), state, pollers=pollers, sinks=sinks, params=params(config))
+        yield Pipeline(
+            open_store(config),
+            state,
+            pollers=pollers,
+            sinks=outward,
+            terms=terms(config),
+            params=params(config),
+        )
 
 
-def syslog_params(receiver: Syslog) -> SyslogParams:
-    """Return the sink's settings for one configured receiver."""
-    return SyslogParams(
-        name=receiver.name,
-        host=receiver.address,
-        port=receiver.port,
-        transport=receiver.transport,
-        framing=receiver.framing,
-        facility=receiver.facility,
+def sinks(config: Config) -> list[Sink]:
+    """Return a sink for each configured receiver; nothing is connected yet.
+
+    Raises ConfigError for a kind of sink that does not exist, and for settings that it cannot use.
+    """
+    return [
+        _sink(config, kind, index, name, receiver)
+        for kind, index, name, receiver in config.alerts.receivers()
+    ]
+
+
+def _sink(config: Config, kind: str, index: int, name: str, receiver: Receiver) -> Sink:
+    if kind not in SINKS:
+        known = ", ".join(SINKS)
+        raise ConfigError(
+            f"{config.where('alerts', kind)}: there is no such kind of receiver; known: {known}"
+        )
+    key = ("alerts", kind, index)
+    made: Sink
+    kinds = typing.get_type_hints(SINKS[kind].params_type)
+    given = {**(receiver.__pydantic_extra__ or {}), "name": name}
+    for setting in given:
+        if setting not in kinds:
+            close = difflib.get_close_matches(setting, kinds, n=1)
+            remedy = f"did you mean {close[0]}?" if close else f"known here: {', '.join(kinds)}"
+            raise ConfigError(f"{config.where(*key, setting)}: unknown key; {remedy}")
+    try:
+        params = TypeAdapter(SINKS[kind].params_type).validate_python(given)
+        paths = {n: config.path(v) for n in kinds if isinstance(v := getattr(params, n), Path)}
+        made = SINKS[kind](dataclasses.replace(params, **paths))
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[0]
+        text = wrong["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"{config.where(*key, *wrong['loc'])}: {text[0].lower()}{text[1:]}") from None
+    except ValueError as error:
+        raise ConfigError(f"{config.where(*key)}: {error}") from None
+    return made
+
+
+def terms(config: Config) -> dict[str, Terms]:
+    """Return what each receiver wants to hear, by its name."""
+    return {
+        name: Terms(receiver.min_severity, receiver.per_minute, receiver.at_once)
+        for _, _, name, receiver in config.alerts.receivers()
+    }
+
+
+def maintenance(config: Config) -> pd.DataFrame:
+    """Return the configured maintenance windows as annotations, which begin to hold at their ``at``."""
+    windows = config.maintenance
+    return frames.frame(
+        "annotations",
+        [
+            {"at": w.since, "subject": w.subject, "kind": "maintenance", "by": "configuration"}
+            | {"until": w.until, "why": w.why or None}
+            for w in windows
+        ],
     )
+
+
+def remarks(store: Store, config: Config, now: datetime) -> pd.DataFrame:
+    """Return what people have said by now, and the configured maintenance windows. Raises StoreError."""
+    return pd.concat([store.newest("annotations", now + INSTANT), maintenance(config)], ignore_index=True)
 
 
 class Clients:
@@ -211,5 +277,6 @@ def report_tables(store: Store, config: Config, since: datetime, until: datetime
     tables = {name: store.read(name, since, until) for name in (*RECENT, *CONCLUSIONS)}
     tables |= {name: store.newest(name, until) for name in CURRENT}
     tables |= {name: store.read(name, since - REPORTED_PAST, until) for name in HOURLY}
+    tables["annotations"] = remarks(store, config, until)
     configured = cables(config)
     return tables | {"cables": configured} if len(configured) else tables

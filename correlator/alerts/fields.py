@@ -1,10 +1,17 @@
-"""An incident event as named fields: what a collector searches for (docs/alerts.md lists them)."""
+"""An incident event as named fields: what a collector searches for (docs/alerts.md lists them).
+
+Where the Elastic Common Schema has a name for a thing, the field has that name; the others are our
+own, and none is a name that the schema gives to an object.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 from correlator.model import IncidentEvent, Verdict, utc
+
+MICROSECOND = timedelta(microseconds=1)
 
 
 def fields(event: IncidentEvent) -> dict[str, str]:
@@ -20,18 +27,18 @@ def _all(event: IncidentEvent) -> Iterator[tuple[str, str]]:
     verdict = event.verdict
     yield "incident", event.incident
     yield "seq", str(event.seq)
-    yield "event", event.event
-    yield "severity", event.severity
+    yield "event.action", event.event
+    yield "log.level", event.severity
     yield "kind", verdict.kind
     yield "root_cause", verdict.root_cause
     yield "probability", f"{verdict.probability:.3f}"
     yield from _where(verdict)
-    yield "pairs", str(len(verdict.pairs))
+    yield "pairs", str(verdict.hurt)
     yield from _worst_pair(verdict)
-    yield "onset", utc(verdict.onset).isoformat() if verdict.onset else ""
+    yield "event.start", utc(verdict.onset).isoformat() if verdict.onset else ""
     yield "opened_at", utc(event.opened_at).isoformat()
-    yield "duration_s", str(int((event.at - event.opened_at).total_seconds()))
-    yield "reason", event.reason
+    yield "event.duration", str((event.at - event.opened_at) // MICROSECOND * 1000)
+    yield "event.reason", event.reason
 
 
 def _where(verdict: Verdict) -> Iterator[tuple[str, str]]:
@@ -45,13 +52,13 @@ def _where(verdict: Verdict) -> Iterator[tuple[str, str]]:
         end = verdict.link.receiver(verdict.direction)
         device, interface = end.device, end.if_name
     yield "action", first.do if first else ""
-    yield "device", device or ""
-    yield "interface", interface or ""
+    yield "observer.name", device or ""
+    yield "observer.ingress.interface.name", interface or ""
     yield "lane", "" if verdict.lane is None else str(verdict.lane)
     yield from _link(verdict)
-    yield "host", subject.host or ""
-    yield "service", subject.service or ""
-    yield "container", subject.container or ""
+    yield "host.name", subject.host or ""
+    yield "service.name", subject.service or ""
+    yield "container.id", subject.container or ""
 
 
 def _link(verdict: Verdict) -> Iterator[tuple[str, str]]:

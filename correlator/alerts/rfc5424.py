@@ -37,16 +37,7 @@ class Origin:
 def message(event: IncidentEvent, origin: Origin) -> bytes:
     """Return the message without framing: at most ``MAX_BYTES`` of printable ASCII, no line end, no BOM."""
     severity = SEVERITIES["notice" if event.event == "cleared" else event.severity]
-    header = " ".join(
-        (
-            f"<{origin.facility * 8 + severity}>1",
-            _timestamp(event.at),
-            _header_field(origin.hostname, 255),
-            _header_field(origin.app_name, 48),
-            _header_field(origin.process_id, 128),
-            f"INCIDENT_{event.event.upper()}",
-        )
-    )
+    header = _header(origin, severity, event.at, f"INCIDENT_{event.event.upper()}")
     sd_id = f"correlator@{origin.enterprise_number}"
     known = fields(event)
     text = line(event)
@@ -56,6 +47,28 @@ def message(event: IncidentEvent, origin: Origin) -> bytes:
         if room >= min(len(text), MESSAGE_ROOM):
             break
     return f"{header} {structured} {cut(text, room)}".encode("ascii")
+
+
+def remark(origin: Origin, at: datetime, what: str, count: int, text: str) -> bytes:
+    """Return a message about the alerts themselves, without framing: such as ``ALERTS_HELD_BACK``."""
+    header = _header(origin, SEVERITIES["warning"], at, f"ALERTS_{what.upper()}")
+    element = _element(
+        f"correlator@{origin.enterprise_number}", {"event.action": what, "count": str(count)}, 64
+    )
+    return f"{header} {element} {printable(text, MESSAGE_ROOM)}".encode("ascii")
+
+
+def _header(origin: Origin, severity: int, at: datetime, message_id: str) -> str:
+    return " ".join(
+        (
+            f"<{origin.facility * 8 + severity}>1",
+            _timestamp(at),
+            _header_field(origin.hostname, 255),
+            _header_field(origin.app_name, 48),
+            _header_field(origin.process_id, 128),
+            message_id,
+        )
+    )
 
 
 def _timestamp(at: datetime) -> str:
@@ -75,5 +88,5 @@ def _element(sd_id: str, values: Mapping[str, str], limit: int) -> str:
 
 def _value(text: str, limit: int) -> str:
     """Return a PARAM-VALUE: printable, cut, then ``"``, ``\\`` and ``]`` escaped (section 6.3.3)."""
-    escaped = {'"': '\\"', "\\": "\\\\", "]": "\\]"}
-    return "".join(escaped.get(sign, sign) for sign in printable(text, limit))
+    shown = printable(text, limit).replace("\\", "\\\\")  # the backslash first: the others bring new ones
+    return shown.replace('"', '\\"').replace("]", "\\]")

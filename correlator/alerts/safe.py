@@ -17,6 +17,8 @@ def printable(text: str, limit: int = NAME) -> str:
     Everything else (controls, line ends, marks that reorder or hide text, letters beyond ASCII) becomes
     ``\\uXXXX`` or ``\\UXXXXXXXX``, a backslash ``\\\\``, so that what was not cut can be read back exactly.
     """
+    if text.isascii() and text.isprintable() and "\\" not in text:
+        return cut(text, limit)
     return cut("".join(map(_escaped, text[: limit + 1])), limit)
 
 

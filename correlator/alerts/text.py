@@ -13,6 +13,8 @@ LIMIT = 400
 """Characters of a line: what still reads as one on a wide screen, and leaves room for the fields."""
 DETAIL = 100
 """Characters of a piece that the engine wrote (evidence, a reason, what is missing)."""
+PROOF = 200
+"""Characters of what proves a clear."""
 STEPS = 3
 """Steps of a work order that the line names; the report has them all."""
 
@@ -45,10 +47,14 @@ def line(event: IncidentEvent) -> str:
     return cut(f"{told}{_orders(verdict)}: " + "; ".join(filter(None, parts)), LIMIT)
 
 
+def headline(verdict: Verdict) -> str:
+    """Return the cause and where it is, or whom it is about, printable: "dirty_connector on a -> b"."""
+    subject = "" if verdict.link else _subject(verdict.subject)
+    return _fault(verdict) + (f" at {subject}" if subject else "")
+
+
 def _cleared(event: IncidentEvent) -> str:
-    subject = "" if event.verdict.link else _subject(event.verdict.subject)
-    was = f"was {_fault(event.verdict)}" + (f" at {subject}" if subject else "")
-    told = "; ".join(filter(None, (_detail(event.reason), was)))
+    told = "; ".join(filter(None, (printable(event.reason, PROOF), f"was {headline(event.verdict)}")))
     return f"cleared after {_duration(event.at - event.opened_at)}: {told}"
 
 
@@ -72,6 +78,8 @@ def _orders(verdict: Verdict) -> str:
     steps = [action for action in verdict.actions if action.do != "none"][:STEPS]
     if steps:
         return "; then ".join(_order(list(same)) for _, same in groupby(steps, lambda action: action.do))
+    if verdict.kind == "unknown" and not verdict.pairs and verdict.actions and verdict.actions[0].text:
+        return _detail(verdict.actions[0].text)  # a silent device, a map that contradicts itself
     if verdict.kind == "class":
         return f"look at {len(verdict.candidates)} links that the network cannot tell apart"
     if verdict.kind == "unknown":
@@ -132,10 +140,10 @@ def _sufferers(verdict: Verdict) -> str:
         return "no container pair is slow"
     worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0)
     ratio = f" {worst.slower_by:.1f}x" if worst.slower_by else ""
-    if len(verdict.pairs) == 1:
+    if verdict.hurt == 1:
         return f"{_pair(worst)} slow{ratio}"
     up_to = f" up to{ratio}" if ratio else ""
-    return f"{len(verdict.pairs)} container pairs slow{up_to} (worst {_pair(worst)})"
+    return f"{verdict.hurt} container pairs slow{up_to} (worst {_pair(worst)})"
 
 
 def _pair(pair: PairImpact) -> str:

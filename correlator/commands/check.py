@@ -50,7 +50,7 @@ def check(config: ConfigFile = None, as_json: Json = False) -> None:
     """Validate the configuration, try every target once, and say what is missing and how to fix it."""
     settings = configuration(config)
     with progress.status(f"asking {len(settings.switches)} switches and {len(settings.hosts)} hosts"):
-        found = [*_folders(settings), *asyncio.run(_targets(settings))]
+        found = [*_folders(settings), *_receivers(settings), *asyncio.run(_targets(settings))]
     if as_json:
         print_json({"ok": all(one.ok for one in found), "checked": [one.to_json() for one in found]})
     else:
@@ -69,6 +69,15 @@ def _folders(config: Config) -> Iterator[Examined]:
     for key, path in places.items():
         trouble = _unwritable(path)
         yield Examined(key, "folder", not trouble, {}, (f"{path}: {trouble}",) if trouble else ())
+
+
+def _receivers(config: Config) -> Iterator[Examined]:
+    """Yield the receivers of alerts: whether their settings can be used. No line is sent."""
+    from correlator.wiring import sinks
+
+    for sink in sinks(config):
+        sink.close()
+        yield Examined(sink.name, "receiver", True, {}, ())
 
 
 def _unwritable(path: Path) -> str:

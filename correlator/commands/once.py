@@ -26,5 +26,5 @@ async def _once(config: Config) -> Conclusions:
             now = SystemClock().now()
             await asyncio.gather(*(chain.poll(group, now) for group in (*SWITCH_GROUPS, HOSTS)))
             cycle, _ = await asyncio.to_thread(chain.conclude, now)
-            await asyncio.to_thread(chain.deliver)
+            await asyncio.to_thread(chain.deliver, now)
     return Conclusions(cycle.verdicts, cycle.findings)

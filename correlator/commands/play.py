@@ -103,7 +103,7 @@ async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Verdi
 
 def _conclude(chain: Pipeline, now: datetime) -> None:
     chain.conclude(now)
-    chain.deliver()
+    chain.deliver(now)
 
 
 def _remember(chain: Pipeline, fabric: Fabric) -> None:

@@ -48,7 +48,6 @@ def _named_twice(config: Config) -> Iterator[str]:
     named: tuple[tuple[Key, Iterable[Any]], ...] = (
         (("switches",), config.switches),
         (("hosts",), config.hosts),
-        (("alerts", "syslog"), config.alerts.syslog),
     )
     for key, entries in named:
         seen: dict[str, int] = {}
@@ -57,6 +56,11 @@ def _named_twice(config: Config) -> Iterator[str]:
                 first = config.where(*key, seen[entry.name])
                 here = config.where(*key, index, "name")
                 yield f"{here}: {entry.name!r} is named before, at {first}; rename one"
+    receivers: dict[str, str] = {}
+    for kind, index, name, _ in config.alerts.receivers():
+        here = config.where("alerts", kind, index, "name")
+        if receivers.setdefault(name, here) != here:
+            yield f"{here}: {name!r} is named before, at {receivers[name]}; give each receiver its own name"
 
 
 def _two_secrets(config: Config) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -31,6 +32,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Seconds = Annotated[float, Field(ge=1, le=86_400)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
+Moment = AwareDatetime  # without an offset a time could mean anything
 
 
 class Snmp(Section):
@@ -116,23 +118,47 @@ class StateSection(Section):
     path: Path = Field(Path("/var/lib/correlator/state.sqlite"), description="SQLite file")
 
 
-class Syslog(Section):
-    """One receiver of alerts (RFC 5424)."""
+class Receiver(Section):
+    """One receiver of alerts. Keys beyond these are the sink's own; the wiring checks them."""
 
-    name: Name = Field("syslog", description="name of the receiver; each its own")
-    address: Address = Field(description="address or host name of the receiver")
-    port: Port = Field(514, description="its port")
-    transport: Literal["udp", "tcp"] = Field("udp", description="udp or tcp")
-    framing: Literal["octet", "lf"] = Field(
-        "lf", description="over tcp: lf, one line each, or octet, counted"
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: Name | None = Field(None, description="name of the receiver; each its own")
+    min_severity: Literal["crit", "err", "warning", "notice"] = Field(
+        "notice", description="incidents that never were as severe make no line here"
     )
-    facility: Annotated[int, Field(ge=0, le=23)] = Field(21, description="syslog facility; 21 is local5")
+    per_minute: int = Field(6000, ge=1, le=1_000_000, description="lines a minute at most; the rest waits")
+    at_once: int = Field(1000, ge=1, le=10_000, description="alerts handed over at a time")
 
 
 class Alerts(Section):
-    """Where alerts go; nowhere unless configured."""
+    """Where alerts go, receivers by the kind of sink; nowhere unless configured."""
 
-    syslog: tuple[Syslog, ...] = Field((), description="syslog receivers")
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, tuple[Receiver, ...]]
+
+    syslog: tuple[Receiver, ...] = Field((), description="syslog receivers")
+
+    def receivers(self) -> Iterator[tuple[str, int, str, Receiver]]:
+        """Yield every receiver as kind, position among its kind, name and settings."""
+        for kind, some in {"syslog": self.syslog, **self.__pydantic_extra__}.items():
+            for index, one in enumerate(some):
+                yield kind, index, one.name or kind, one
+
+
+class Maintenance(Section):
+    """A window of time in which a thing makes no alerts."""
+
+    subject: str = Field(min_length=1, description="link, interface, device, host, service, site or rack")
+    since: Moment = Field(description='when it begins, such as "2026-12-01T22:00+01:00"')
+    until: Moment = Field(description='when it ends, such as "2026-12-02T04:00+01:00"')
+    why: str = Field("", description="the reason, for the report")
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Maintenance:
+        if self.until <= self.since:
+            raise ValueError("until is not after since")
+        return self
 
 
 class Report(Section):

@@ -15,6 +15,7 @@ from correlator.config.sections import (
     Alerts,
     Cable,
     Host,
+    Maintenance,
     Metrics,
     Periods,
     Report,
@@ -44,6 +45,7 @@ class Config(Section):
     store: StoreSection = Field(default_factory=StoreSection, description="where tables are kept")
     state: StateSection = Field(default_factory=StateSection, description="where small state is kept")
     alerts: Alerts = Field(default_factory=Alerts, description="where alerts go")
+    maintenance: tuple[Maintenance, ...] = Field((), description="windows of time without alerts")
     report: Report = Field(default_factory=Report, description="the daily report")
     metrics: Metrics | None = Field(None, description="where the service's own figures are served")
     engine: dict[str, Any] = Field(default_factory=dict, description="dotted engine settings")

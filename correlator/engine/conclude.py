@@ -6,7 +6,7 @@ A suspect that explains slow pairs is a verdict, one that does not is a finding.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -93,10 +93,13 @@ def _link_verdict(
     charge = diagnose.Charge(
         suspect.number, suspect.mode, suspect.rate, suspect.probability, suspect.terms, suspect.alternatives
     )
+    count = impacts.hurt(view.container_pairs, shares)
     if suspect.probability >= params.localize.named:
-        return [diagnose.link_verdict(view.scene, charge, hurt, onset, params.diagnose)]
+        verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.diagnose)
+        return [replace(verdict, pairs_hurt=count)]
     if 1 < len(candidates) <= params.localize.most_class:
-        return [diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)]
+        verdict = diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)
+        return [replace(verdict, pairs_hurt=count)]
     return []
 
 

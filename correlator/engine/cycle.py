@@ -13,8 +13,10 @@ import pandas as pd
 
 from correlator.engine import conclude, incidents, localize
 from correlator.engine.proof import Proof
+from correlator.engine.remarks import Remarks
 from correlator.engine.settings import Params
-from correlator.engine.view import accepted, look
+from correlator.engine.trouble import Trouble
+from correlator.engine.view import View, accepted, look
 from correlator.model import Incident, IncidentEvent, Verdict, utc
 
 __all__ = ["Cycle", "Params", "run_cycle"]
@@ -62,7 +64,12 @@ def run_cycle(
     verdicts += conclude.unknown_verdicts(view, blamed, verdicts, params)
     findings = conclude.findings(view, verdicts, params)
     changed, events, named = incidents.follow(
-        open_incidents, [*verdicts, *findings], Proof(view).healthy, now, params.incidents
+        open_incidents,
+        [*verdicts, *findings],
+        Proof(view).healthy,
+        now,
+        params.incidents,
+        _around(view, params),
     )
     return Cycle(
         now=now,
@@ -75,4 +82,18 @@ def run_cycle(
         links=view.fabric.links,
         health=view.health,
         light=view.light,
+    )
+
+
+def _around(view: View, params: Params) -> incidents.Around:
+    """Return what incidents ask about a verdict."""
+    proof = Proof(view)
+    remarks = Remarks(view.tables["annotations"], view.tables["devices"], view.now)
+    trouble = Trouble(view.tables["polls"], view.tables["counters"], view.now, params.settles)
+    return incidents.Around(
+        proof=proof.words,
+        unseen=proof.unseen,
+        quiet=remarks.quiet,
+        troubled=trouble.of,
+        cleaned=remarks.cleaned,
     )

@@ -97,3 +97,8 @@ def pair_impacts(
 
 def _number(value: float) -> float | None:
     return round(float(value), 4) if np.isfinite(value) else None
+
+
+def hurt(pairs: pd.DataFrame, shares: pd.Series[float]) -> int:
+    """Return how many container pairs the groups in ``shares`` have: ``pair_impacts`` names some of them."""
+    return int(pairs["group"].isin(shares.index).sum())

@@ -28,6 +28,7 @@ class Params:
     least_share: float = 0.3  # of a slow pair's excess, that a link must account for to be its verdict
     sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
     sure_ratio: float = 1.5  # likewise of its times
+    settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
     rates: rates.Params = field(default_factory=rates.Params)
     health: health.Params = field(default_factory=health.Params)
     optics: optics.Params = field(default_factory=optics.Params)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -13,6 +14,14 @@ from correlator.reports.sentences import subject_name
 from correlator.reports.tables import during, moment, newest, table, text
 from correlator.reports.watched import ends_without_light
 from correlator.reports.words import many
+
+SAID = {
+    "ack": "acknowledged",
+    "silence": "silenced",
+    "maintenance": "maintenance",
+    "cleaned": "cleaned",
+}
+"""Kinds of annotations that people make, in words."""
 
 LEAST_EXPOSURE = 30
 """Exposures below which a pair has no usual yet."""
@@ -37,6 +46,7 @@ def blind(
         "verdict_missing": _missing(seen),
         "unreadable": (BlindSpot(id_, "its document is not that of a verdict") for id_ in unreadable),
         "preloaded": _preloaded(tables, period),
+        "said": _said(tables, period),
     }
     listed = {kind: list(spots) for kind, spots in found.items()}
     return tuple(
@@ -163,6 +173,20 @@ def _incomplete(samples: pd.DataFrame) -> Iterator[BlindSpot]:
     reasons = partial.fillna({"why_incomplete": "no reason given"}).value_counts(sort=False)
     for host, why, rows in reasons.sort_index().reset_index().itertuples(index=False, name=None):
         yield BlindSpot(str(host), f"{many(int(rows), 'sample')} incomplete: {why}")
+
+
+def _said(tables: Tables, period: Period) -> Iterator[BlindSpot]:
+    """Yield what people said: alerts that were kept silent, incidents in hand, links that were cleaned."""
+    notes = newest(tables, "annotations", period)
+    held = notes["until"].isna() | (notes["until"] >= pd.Timestamp(period.since))
+    notes = notes[notes["kind"].isin(SAID) & held].sort_values(["subject", "kind"], kind="stable")
+    rows: Any = notes.itertuples(index=False)
+    for row in rows:
+        by = text(row.by) or "somebody"
+        until = "" if pd.isna(row.until) else f", {row.at:%Y-%m-%d %H:%MZ} to {row.until:%Y-%m-%d %H:%MZ}"
+        when = until or f", {row.at:%Y-%m-%d %H:%MZ}"
+        why = f": {row.why}" if text(row.why) else ""
+        yield BlindSpot(str(row.subject), f"{SAID[row.kind]} by {by}{when}{why}")
 
 
 def _preloaded(tables: Tables, period: Period) -> Iterator[BlindSpot]:

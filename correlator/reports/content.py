@@ -34,6 +34,7 @@ BlindKind = Literal[
     "verdict_missing",
     "unreadable",
     "preloaded",
+    "said",
 ]
 
 

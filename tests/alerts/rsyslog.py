@@ -1,24 +1,25 @@
-"""A real rsyslogd of our own: UDP and TCP on loopback, what it understood as JSON lines in a file."""
+"""A real rsyslogd of our own: every way in, on loopback; what it understood is JSON lines in a file."""
 
 import contextlib
 import json
 import shutil
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from daemons import free_port, listens, running, wait_for
 
-WAIT_S = 20.0
+DEPLOYED = Path(__file__).parents[2] / "deploy" / "rsyslog" / "correlator.conf"
 CONFIGURATION = """
-global(workDirectory="{folder}" net.enableDNS="off" maxMessageSize="8k")
+global(workDirectory="{folder}" net.enableDNS="off" maxMessageSize="8k"
+       defaultNetstreamDriverCAFile="{ca}" defaultNetstreamDriverCertFile="{server}"
+       defaultNetstreamDriverKeyFile="{server_key}")
 module(load="imudp")
 module(load="imtcp")
 module(load="imptcp")
-module(load="mmpstrucdata")
+module(load="imuxsock" sysSock.use="off")
 template(name="understood" type="list" option.jsonf="on") {{
   property(outname="pri" name="pri" format="jsonf")
   property(outname="severity" name="syslogseverity" format="jsonf")
@@ -34,75 +35,66 @@ template(name="understood" type="list" option.jsonf="on") {{
 ruleset(name="keep") {{
   action(type="mmpstrucdata")
   action(type="omfile" file="{folder}/received" template="understood")
+  call correlator
 }}
 input(type="imudp" address="127.0.0.1" port="{udp}" ruleset="keep")
+input(type="imtcp" address="127.0.0.1" port="{tls}" ruleset="keep" streamDriver.name="gtls"
+      streamDriver.mode="1" streamDriver.authMode="x509/name" permittedPeer=["localhost"])
 input(type="imtcp" address="127.0.0.1" port="{tcp}" ruleset="keep")
 input(type="imptcp" address="127.0.0.1" port="{ptcp}" ruleset="keep")
+input(type="imuxsock" socket="{folder}/log.sock" ruleset="keep" useSpecialParser="off" parseHostname="on"
+      rateLimit.interval="0" ignoreTimestamp="off")
 """
 
 
 @dataclass(frozen=True)
 class Rsyslog:
-    """A running receiver: its ports, and what it has understood so far."""
+    """A running receiver: its ports and socket, and what it has understood so far."""
 
     folder: Path
     udp: int
     tcp: int
     ptcp: int
+    tls: int
+
+    @property
+    def local(self) -> Path:
+        """The log socket."""
+        return self.folder / "log.sock"
 
     def received(self, count: int) -> list[dict]:
         """Return the first ``count`` messages, waiting for them; AssertionError where they do not come."""
-        path = self.folder / "received"
+        return self._lines("received", count)
+
+    def deployed(self, count: int) -> list[dict]:
+        """Return what the shipped configuration made of the first ``count`` messages."""
+        return self._lines("correlator.json", count)
+
+    def _lines(self, name: str, count: int) -> list[dict]:
+        path = self.folder / name
         wait_for(lambda: path.exists() and path.read_bytes().count(b"\n") >= count, f"{count} messages")
         lines = path.read_text("utf-8", "surrogateescape").splitlines()
-        assert len(lines) == count, lines
+        assert len(lines) == count, lines[-3:]
         return [json.loads(line) for line in lines]
 
 
-def wait_for(condition, what: str) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {WAIT_S} s for {what}"
-        time.sleep(0.02)
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextlib.contextmanager
-def rsyslogd(folder: Path) -> Iterator[Rsyslog]:
+def rsyslogd(folder: Path, pems: dict[str, Path]) -> Iterator[Rsyslog]:
     """Run rsyslogd in the foreground with files in ``folder``; skips the test where it is missing."""
-    program = shutil.which("rsyslogd") or shutil.which("rsyslogd", path="/usr/sbin:/sbin")
+    program = shutil.which("rsyslogd", path="/usr/sbin:/sbin:/usr/local/sbin")
     if program is None:
         pytest.skip("rsyslogd is missing (Debian package rsyslog)")
-    ports = {
-        "udp": free_port(socket.SOCK_DGRAM),
-        "tcp": free_port(socket.SOCK_STREAM),
-        "ptcp": free_port(socket.SOCK_STREAM),
-    }
+    if not list(Path("/usr/lib").glob("*/rsyslog/lmnsd_gtls.so")):
+        pytest.skip("rsyslog's TLS is missing (Debian package rsyslog-gnutls)")
+    ports = {"udp": free_port(socket.SOCK_DGRAM)}
+    ports |= {name: free_port(socket.SOCK_STREAM) for name in ("tcp", "ptcp", "tls")}
+    shipped = DEPLOYED.read_text().replace("/var/log/", f"{folder}/")
     configuration = folder / "rsyslog.conf"
-    configuration.write_text(CONFIGURATION.format(folder=folder, **ports))
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "-n", "-f", str(configuration), "-i", str(folder / "pid")], stdout=log, stderr=log
-        )
-    try:
-        wait_for(lambda: process.poll() is None and all(map(listens, ports.items())), "rsyslogd to listen")
+    configuration.write_text(shipped + CONFIGURATION.format(folder=folder, **ports, **pems))
+    command = [program, "-n", "-f", str(configuration), "-i", str(folder / "pid")]
+
+    def ready() -> bool:
+        return all(map(listens, ports.items())) and (folder / "log.sock").exists()
+
+    with running(command, folder / "log", ready):
         yield Rsyslog(folder, **ports)
-    finally:
-        process.terminate()
-        try:
-            process.wait(WAIT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def listens(port: tuple[str, int]) -> bool:
-    """Return whether the kernel lists the port as bound (a connection would be a message of its own)."""
-    kind, number = port
-    table = Path("/proc/net/udp" if kind == "udp" else "/proc/net/tcp").read_text()
-    return f"0100007F:{number:04X} 00000000:0000" in table

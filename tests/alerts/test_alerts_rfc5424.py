@@ -43,7 +43,7 @@ def test_the_fields_say_which_link_which_end_and_what_to_do():
     assert values["direction"] == "b_to_a"
     assert (values["sender_device"], values["sender_interface"]) == ("spine1", "Ethernet2")
     assert (values["receiver_device"], values["receiver_interface"]) == ("leaf2", "Ethernet49")
-    assert (values["device"], values["interface"]) == ("leaf2", "Ethernet49")
+    assert (values["observer.name"], values["observer.ingress.interface.name"]) == ("leaf2", "Ethernet49")
     assert (values["action"], values["root_cause"]) == ("inspect_and_clean", "dirty_connector")
     assert (values["pairs"], values["slower_by"], values["probability"]) == ("14", "5.20", "0.980")
 
@@ -54,7 +54,15 @@ def test_what_is_not_known_has_no_field():
     )
     values = fields(event(bare))
     assert values["pairs"] == "0"
-    assert not {"link", "direction", "device", "lane", "slower_by", "onset", "reason"} & set(values)
+    assert not {
+        "link",
+        "direction",
+        "observer.name",
+        "lane",
+        "slower_by",
+        "event.start",
+        "event.reason",
+    } & set(values)
 
 
 def test_the_sd_id_carries_the_configured_enterprise_number():

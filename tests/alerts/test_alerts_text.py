@@ -128,3 +128,11 @@ def test_hostile_names_neither_break_the_line_nor_stretch_it(name, what):
     assert said.isascii()
     assert said.isprintable()
     assert len(said) <= LIMIT
+
+
+def test_a_device_that_is_silent_is_said_to_be():
+    silent = Action(1, "none", text="leaf2 has not answered three polls in a row")
+    verdict = dataclasses.replace(
+        DIRTY, **{**NO_LINK, "kind": "unknown", "pairs": (), "actions": (silent,), "root_cause": "unknown"}
+    )
+    assert line(event(verdict)).startswith("leaf2 has not answered three polls in a row: ")

@@ -248,3 +248,18 @@ def test_a_setting_that_the_engine_does_not_have_is_named_with_the_nearest(write
 def test_a_setting_of_the_wrong_type_is_refused(write):
     said = refusal(write("engine:\n  incidents.bad_to_open: often\n"))
     assert said.startswith("c.yaml:2: engine.incidents.bad_to_open: input should be a valid integer")
+
+
+def test_receivers_need_names_of_their_own_whatever_their_kind(write):
+    text = "alerts:\n  syslog:\n  - {name: a, address: x}\n  json_lines:\n  - {name: a, path: y}\n"
+    assert "c.yaml:5: alerts.json_lines[0].name: 'a' is named before" in refusal(write(text))
+
+
+def test_a_maintenance_window_ends_after_it_begins(write):
+    window = "maintenance:\n- {subject: a, since: 2026-12-02T00:00Z, until: 2026-12-01T00:00Z}\n"
+    assert "until is not after since" in refusal(write(window))
+
+
+def test_a_maintenance_window_without_a_zone_is_refused(write):
+    window = "maintenance:\n- {subject: a, since: 2026-12-01T00:00, until: 2026-12-02T00:00Z}\n"
+    assert "maintenance[0].since" in refusal(write(window))

@@ -117,7 +117,7 @@ def test_a_surer_other_cause_is_an_update_and_a_shakier_one_is_not() -> None:
     life.cycle(DIRTY)
     assert life.cycle(replace(DIRTY, root_cause="bad_transceiver", probability=0.6)) == []
     told = life.cycle(replace(DIRTY, root_cause="damaged_fiber", probability=0.99))
-    assert told == [("updated", "cause dirty_connector → damaged_fiber")]
+    assert told == [("updated", "cause dirty_connector -> damaged_fiber")]
     assert [event.seq for event in life.events] == [1, 2]
 
 
@@ -126,7 +126,7 @@ def test_a_finding_that_begins_to_hurt_is_the_same_incident_raised() -> None:
     finding = replace(DIRTY, severity="warning", pairs=())
     life.cycle(finding)
     life.cycle(finding)
-    assert life.cycle(DIRTY) == [("updated", "severity warning → err")]
+    assert life.cycle(DIRTY) == [("updated", "severity warning -> err")]
     assert life.cycle(finding) == []
     assert len(life.known) == 1
 
@@ -147,7 +147,7 @@ def test_a_class_that_is_narrowed_down_stays_one_incident() -> None:
     life = Life()
     life.cycle(blurred)
     life.cycle(blurred)
-    assert life.cycle(DIRTY) == [("updated", "class → link")]
+    assert life.cycle(DIRTY) == [("updated", "class -> link")]
     assert len(life.known) == 1
     assert life.cycle(DIRTY) == []
 

@@ -183,7 +183,7 @@ def test_events_reach_the_sink_and_the_store_once(chain, store, state):
     incident, event = opened()
     state.commit([incident], [event])
     chained = chain(sinks=[sink])
-    assert [chained.deliver(), chained.deliver()] == [1, 0]
+    assert [chained.deliver(NOW), chained.deliver(NOW)] == [1, 0]
     assert sink.events == [event]
     rows = stored(store, "incident_events")
     assert list(rows["seq"]) == [1]
@@ -195,10 +195,10 @@ def test_a_sink_that_is_away_keeps_its_queue_and_the_others_do_not_wait(chain, s
     incident, event = opened()
     state.commit([incident], [event])
     chained = chain(sinks=[away])
-    assert chained.deliver() == 0
+    assert chained.deliver(NOW) == 0
     assert len(stored(store, "incident_events")) == 1
     away.away = False
-    assert chained.deliver() == 1
+    assert chained.deliver(NOW) == 1
 
 
 def test_events_copied_before_a_crash_are_not_copied_again(chain, store, state, monkeypatch):
@@ -207,9 +207,9 @@ def test_events_copied_before_a_crash_are_not_copied_again(chain, store, state, 
     chained = chain()
     with monkeypatch.context() as patch:
         patch.setattr(state, "delivered", lambda *_: (_ for _ in ()).throw(StoreError("killed")))
-        chained.deliver()
+        chained.deliver(NOW)
     state.commit([second[0]], [second[1]])
-    chained.deliver()
+    chained.deliver(NOW)
     assert sorted(stored(store, "incident_events")["incident"]) == ["i1", "i2"]
     assert state.outgoing(COPY, 10) == []
 
@@ -220,9 +220,9 @@ def test_a_full_disk_holds_back_the_copy_of_events_but_no_alert(chain, store, st
     state.commit([incident], [event])
     chained = chain(sinks=[sink])
     store.full = True
-    assert chained.deliver() == 1
+    assert chained.deliver(NOW) == 1
     store.full = False
-    chained.deliver()
+    chained.deliver(NOW)
     assert len(stored(store, "incident_events")) == 1
 
 

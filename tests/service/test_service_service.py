@@ -7,7 +7,7 @@ import threading
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from parts_of_a_chain import NOW, Poller, polls, reading
+from parts_of_a_chain import NOW, Poller, opened, polls, reading
 
 from correlator.config import Config, Periods, Report, StateSection, StoreSection
 from correlator.ports import StoreError
@@ -195,3 +195,39 @@ def test_signals_set_the_event_that_ends_the_service(number):
             return stop.is_set()
 
     assert asyncio.run(story())
+
+
+class Hanging:
+    """A sink whose receiver takes nothing until it may."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.calls = 0
+        self.may = threading.Event()
+
+    def send(self, events) -> int:
+        self.calls += 1
+        assert self.may.wait(LONG_ENOUGH_S)
+        return len(events)
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def test_receivers_that_hang_delay_neither_cycles_nor_one_another(chain, config, state, quiet):
+    hanging = Hanging("syslog")
+    state.commit(*([one] for one in opened()))
+    service = Service(chain(sinks=[hanging]), config)
+    told = quiet(service.chain)
+
+    async def deliver_again_and_again():
+        for _ in range(3):
+            await service._deliver()
+            await service._cycle()
+        assert told.is_set()
+        hanging.may.set()
+        await asyncio.gather(*service._delivering.values())
+
+    asyncio.run(deliver_again_and_again())
+    assert hanging.calls == 1
+    assert state.waiting("syslog") == 0

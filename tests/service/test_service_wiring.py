@@ -111,3 +111,58 @@ def test_a_report_that_cannot_be_written_says_so_in_one_sentence(config, tmp_pat
     settings = config()
     with pytest.raises(CorrelatorError, match="make the report directory writable"):
         wiring.write_report(wiring.open_store(settings), settings, date(2026, 11, 1), NOW)
+
+
+def refused(config, **alerts) -> str:
+    with pytest.raises(ConfigError) as caught:
+        wiring.sinks(config(alerts=alerts))
+    return str(caught.value)
+
+
+def test_receivers_of_every_kind_become_sinks_with_their_terms(config, tmp_path):
+    settings = config(
+        alerts={
+            "syslog": [{"transport": "tls", "address": "logs.example.net", "min_severity": "err"}],
+            "json_lines": [{"name": "file", "path": str(tmp_path / "a.json"), "per_minute": 60}],
+        }
+    )
+    assert [sink.name for sink in wiring.sinks(settings)] == ["syslog", "file"]
+    terms = wiring.terms(settings)
+    assert (terms["syslog"].min_severity, terms["syslog"].per_minute) == ("err", 6000)
+    assert (terms["file"].min_severity, terms["file"].per_minute) == ("notice", 60)
+
+
+@pytest.mark.parametrize(
+    ("receiver", "said"),
+    [
+        ({"address": "x", "adress": "y"}, "alerts.syslog[0].adress: unknown key; did you mean address?"),
+        ({"address": "x", "facility": 24}, "facility is not in 0 to 23"),
+        ({"address": "x", "transport": "smoke"}, "alerts.syslog[0].transport: input should be 'udp'"),
+        ({"transport": "tcp"}, "alerts.syslog[0].address: field required"),
+        ({"address": "x", "cert_file": "c.pem"}, "certificates are for transport tls"),
+        ({"address": "log", "transport": "local"}, "address is not a path"),
+        (
+            {"address": "x", "transport": "tls", "ca_file": "/no.pem"},
+            "No such file or directory; give",
+        ),
+        ({"address": "x", "transport": "tls", "cert_file": "/no.pem"}, "give it and its key in PEM"),
+    ],
+)
+def test_what_a_receiver_cannot_use_is_said_with_its_key(config, receiver, said):
+    assert said in refused(config, syslog=[receiver])
+
+
+def test_a_kind_of_receiver_that_does_not_exist_is_refused(config):
+    assert "there is no such kind of receiver; known: json_lines, syslog" in refused(config, pager=[{"x": 1}])
+
+
+def test_maintenance_windows_are_annotations_that_begin_when_they_begin(config):
+    window = {
+        "subject": "ams1",
+        "since": "2026-12-01T22:00+01:00",
+        "until": "2026-12-02T04:00+01:00",
+        "why": "w",
+    }
+    (row,) = wiring.params(config(maintenance=[window])).maintenance.to_dict("records")
+    assert (row["subject"], row["kind"], row["by"]) == ("ams1", "maintenance", "configuration")
+    assert (row["at"].hour, row["until"].hour) == (21, 3)

@@ -1,0 +1,162 @@
+"""Nothing is lost: not by kill -9, not while the receiver is away, not by a slow one."""
+
+import json
+import multiprocessing
+import os
+import random
+import re
+import resource
+import signal
+import socket
+import threading
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from alert_events import DIRTY, ONSET, event, link, pairs
+from certificates import certificates
+from daemons import wait_for
+from rsyslog import rsyslogd
+
+from correlator.alerts.outbox import Delivery, Terms
+from correlator.alerts.syslog import SyslogParams, SyslogSink
+from correlator.engine.incidents import follow
+from correlator.model import Incident, IncidentEvent
+from correlator.ports import SinkError
+from correlator.store.state import SqliteState
+
+SECOND = timedelta(seconds=1)
+SEQ = re.compile(
+    rb'<171>1 \S+ \S+ correlator \d+ INCIDENT_OPENED \[correlator@32473 incident="\S+" seq="(\d+)" .*p=0.98$'
+)
+FLAPS, KILLS = 200, 50
+QUIET_MINUTES = 70
+HURT = replace(DIRTY, link=link("leaf9"), pairs=pairs(10_000))
+
+
+def step(state: SqliteState, number: int) -> None:
+    """Run one cycle: the link is bad in every even second of the flaps, well ever after."""
+    flapping = number < 2 * FLAPS
+    now = ONSET + (number if flapping else 2 * FLAPS + 60 * (number - 2 * FLAPS)) * SECOND
+    seen = [HURT] if flapping and number % 2 == 0 else []
+    known = [one for one in state.incidents() if one.key.startswith("link")]
+    changed, events, _ = follow(known, seen, lambda _: True, now)
+    beside = Incident(f"beside-{number}", f"beside {number}", "cleared", DIRTY, now, now)
+    said = IncidentEvent(beside.id, 1, now, "opened", "err", DIRTY, now)
+    state.commit([*changed, beside], [*events, said])
+    state.set_cursor("step", {"number": str(number + 1)})
+
+
+def serve(path, params: SyslogParams) -> None:
+    """Go on from where the last process was killed, until the flaps and the quiet time are over."""
+    state = SqliteState(path, ["syslog"])
+    delivery = Delivery(state, SyslogSink(params), Terms(per_minute=10**6))
+    number = int(state.cursor("step").get("number", "0"))
+    while number < 2 * FLAPS + QUIET_MINUTES:
+        step(state, number)
+        number += 1
+        if number % 5 == 0:
+            delivery.hand_over(ONSET)
+    while state.waiting("syslog"):
+        delivery.hand_over(ONSET)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+@pytest.mark.parametrize("transport", ["tcp", "tls"])
+def test_a_flapping_link_and_kill_9_fifty_times_lose_nothing_and_double_nothing(tmp_path, transport):
+    dice, fork = random.Random(7), multiprocessing.get_context("fork")
+    pems = certificates(tmp_path)
+    with rsyslogd(tmp_path, pems) as daemon:
+        files = {"ca_file": pems["ca"], "cert_file": pems["client"], "key_file": pems["client_key"]}
+        settings = files if transport == "tls" else {}
+        params = SyslogParams("127.0.0.1", getattr(daemon, transport), transport, **settings)
+        killed = 0
+        for attempt in range(KILLS + 1):
+            service = fork.Process(target=serve, args=(tmp_path / "state.sqlite", params))
+            service.start()
+            service.join(dice.uniform(0.05, 0.4) if attempt < KILLS else None)
+            if service.exitcode is None:
+                os.kill(service.pid, signal.SIGKILL)
+                service.join()
+                killed += 1
+        assert service.exitcode == 0
+        last = 2 * FLAPS + QUIET_MINUTES - 1
+        received = _received(daemon, f"beside-{last}")
+    assert killed > KILLS // 2
+    once = dict.fromkeys((one["incident"], int(one["seq"]), one["event.action"]) for one in received)
+    beside = [incident for incident, _, _ in once if incident.startswith("beside")]
+    assert beside == [f"beside-{number}" for number in range(last + 1)]
+    life = [(seq, what) for incident, seq, what in once if not incident.startswith("beside")]
+    assert [seq for seq, _ in life] == list(range(1, len(life) + 1))
+    assert (life[0][1], life[-1][1]) == ("opened", "cleared")
+    assert [what for _, what in life].count("updated") == len(life) - 2 <= 6
+
+
+def _received(daemon, last: str) -> list[dict]:
+    path = daemon.folder / "received"
+    wait_for(lambda: path.exists() and f"{last}" in path.read_text(), last)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [json.loads(line["elements"])["correlator@32473"] for line in lines]
+
+
+class Collector:
+    """A receiver on TCP that keeps the seq of every line; ``reads`` is how many bytes it takes at a time."""
+
+    def __init__(self, address=("127.0.0.1", 0), reads: int = 65_536) -> None:
+        self.listener = socket.create_server(address)
+        self.seqs: list[int] = []
+        self._reads = reads
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        peer, _ = self.listener.accept()
+        rest = b""
+        while data := peer.recv(self._reads):
+            *lines, rest = (rest + data).split(b"\n")
+            self.seqs += [int(SEQ.match(line)[1]) for line in lines]
+
+    def close(self) -> None:
+        self._thread.join(20)
+        self.listener.close()
+
+
+@pytest.mark.slow
+def test_60000_messages_while_the_receiver_is_away_come_in_order_afterwards_and_memory_is_flat(tmp_path):
+    count, at_a_time = 60_000, 1000
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        address = probe.getsockname()
+    state = SqliteState(tmp_path / "state.sqlite", ["syslog"])
+    sink = SyslogSink(SyslogParams(*address, transport="tcp"))
+    delivery = Delivery(state, sink, Terms(per_minute=10**6))
+    small = replace(DIRTY, pairs=pairs(1))
+    memory = []
+    for first in range(1, count, at_a_time):  # ten seconds at 100 a second
+        numbers = range(first, first + at_a_time)
+        state.commit([], [event(small, seq=n, at=ONSET + n * SECOND / 100) for n in numbers])
+        with pytest.raises(SinkError):
+            delivery.hand_over(ONSET)
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    assert state.waiting("syslog") == count
+    collector = Collector(address)
+    while state.waiting("syslog"):
+        delivery.hand_over(ONSET)
+        memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    sink.close()
+    collector.close()
+    assert collector.seqs == list(range(1, count + 1))
+    assert memory[-1] - memory[5] < 48 * 1024  # KiB: the collector's list, fragments of the heap
+
+
+def test_a_slow_receiver_gets_every_line_in_order_and_no_call_takes_longer_than_its_time(tmp_path):
+    state = SqliteState(tmp_path / "state.sqlite", ["syslog"])
+    state.commit([], [event(seq=n) for n in range(1, 401)])
+    collector = Collector(reads=256)
+    sink = SyslogSink(SyslogParams(*collector.listener.getsockname(), transport="tcp", timeout_s=0.2))
+    delivery = Delivery(state, sink)
+    while state.waiting("syslog"):
+        assert delivery.hand_over(ONSET) >= 1
+    sink.close()
+    collector.close()
+    assert collector.seqs == list(range(1, 401))
