@@ -32,7 +32,7 @@ class Params:
     """When a difference is one."""
 
     false_discovery: float = 1e-3  # Benjamini–Hochberg, over all tests of a cycle
-    along_p: float = 1e-6  # of the losses of all pairs on a sick link together
+    along_p: float = 1e-4  # of the losses of all pairs on a sick link together: few links are sick
     own_p: float = 0.05  # of a pair that is judged together with others
     least_excess_rate: float = 1e-4  # retransmissions a segment more than usual
     least_retransmissions: float = 3.0
