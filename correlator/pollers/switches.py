@@ -17,7 +17,7 @@ from correlator.ports import Batch
 from correlator.profiles.profile import FALLBACK, Profile, Profiles, choose, load
 from correlator.snmp.control import SnmpClient
 from correlator.snmp.errors import SnmpError
-from correlator.snmp.target import Community, Target
+from correlator.snmp.target import Community, Oid, Target
 
 Group = Literal["topology", "counters", "optics"]
 GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
@@ -69,7 +69,7 @@ class SwitchPoller:
         self.requests: Mapping[str, int] = {}
         self._client, self._target, self._group, self._period_s = client, target, group, period_s
         self._profiles = load() if profiles is None else profiles
-        self._profile: tuple[datetime, Profile] | None = None
+        self._profile: tuple[datetime, Profile, Oid] | None = None
         self._counters, self._optics = CounterReader(), OpticsReader()
 
     async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
@@ -121,7 +121,7 @@ class SwitchPoller:
         if self._profile is None or now - self._profile[0] >= IDENTIFY_AFTER:
             await self._identify(device, now)
         else:
-            device.profile = self._profile[1]
+            _, device.profile, device.sys_object_id = self._profile
 
     async def _identify(self, device: Device, now: datetime) -> Row:
         system = await device.scalars("system")
@@ -130,8 +130,8 @@ class SwitchPoller:
         )
         if self._profile is not None and self._profile[1] != chosen:
             self._counters, self._optics = CounterReader(), OpticsReader()
-        self._profile = now, chosen
-        device.profile = chosen
+        device.profile, device.sys_object_id = chosen, _numbers(text(system.get("sysObjectID")))
+        self._profile = now, chosen, device.sys_object_id
         return system
 
     def _device(self, system: Row, profile: Profile, boot_id: str) -> dict[str, Any]:
@@ -149,6 +149,10 @@ class SwitchPoller:
             "profile": profile.name,
             "forwarding": self._target.forwarding,
         }
+
+
+def _numbers(dotted: str | None) -> Oid:
+    return tuple(int(part) for part in (dotted or "").split(".") if part.isdecimal())
 
 
 def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, str]:
