@@ -12,7 +12,7 @@ from correlator.pollers.light import Reading as Light
 from correlator.pollers.names import Names
 from correlator.pollers.text import number, text
 from correlator.profiles.profile import Cells, IndexPattern, Port, Quantity, Reading, Table
-from correlator.snmp.target import Index, Oid, Value
+from correlator.snmp.target import Index, Oid, Value, dotted
 
 MILLI = 3  # amperes become milliamperes
 MAX_LANES = 64
@@ -74,10 +74,11 @@ class KnownCells:
 
 
 def _columns(source: Cells) -> dict[str, Oid]:
-    columns = {str(n): reading.oid for n, reading in enumerate(source.readings)}
+    """Return the columns to read, named by their OIDs: two readings may share one."""
+    columns = {dotted(reading.oid): reading.oid for reading in source.readings}
     exponents = {
-        f"{n}{EXPONENT}": reading.exponent_oid
-        for n, reading in enumerate(source.readings)
+        dotted(reading.oid) + EXPONENT: reading.exponent_oid
+        for reading in source.readings
         if reading.exponent_oid
     }
     return columns | exponents
@@ -93,8 +94,9 @@ async def learn(device: Device, name: str, source: Cells, entities: Entities, na
     modules = await _modules(device, name, source)
     cells: dict[tuple[str, Index], Cell] = {}
     for index, row in sorted(found.items()):
-        for n, reading in enumerate(source.readings):
-            parts = _parts(index, reading.index or source.index) if str(n) in row else None
+        for reading in source.readings:
+            column = dotted(reading.oid)
+            parts = _parts(index, reading.index or source.index) if column in row else None
             place = ports.place(parts["port"]) if parts else None
             if parts is None or place is None:
                 continue
@@ -102,7 +104,7 @@ async def learn(device: Device, name: str, source: Cells, entities: Entities, na
             judged = Judged({})
             if reading.quantity in POWERS:
                 judged = limits.judged(reading.quantity, parts["port"], parts.get("lane"))
-            cells[str(n), index] = Cell(
+            cells[column, index] = Cell(
                 place, parts["port"], lane, reading, judged, *modules.get(parts["port"], (None, None))
             )
     return KnownCells(source, cells, tuple(sorted({c.place[1] for c in cells.values() if c.place[0] is None})))

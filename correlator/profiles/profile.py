@@ -89,6 +89,7 @@ class Table(_Part):
 
     columns: dict[ObjectName, Oid] = Field({}, description="column objects without index")
     scalars: dict[ObjectName, Oid] = Field({}, description="scalar objects, with their .0")
+    index: tuple[str, ...] = Field((), description="parts of the index, where dialects differ in them")
     max_rows: int = Field(20_000, ge=1, le=1_000_000, description="more rows than these are not read")
 
 
