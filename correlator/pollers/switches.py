@@ -17,7 +17,7 @@ from correlator.ports import Batch
 from correlator.profiles.profile import FALLBACK, Profile, Profiles, choose, load
 from correlator.snmp.control import SnmpClient
 from correlator.snmp.errors import SnmpError
-from correlator.snmp.target import Community, Oid, Target
+from correlator.snmp.target import Community, Credentials, Oid, Target
 
 Group = Literal["topology", "counters", "optics"]
 GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
@@ -33,7 +33,7 @@ class SwitchTarget:
     name: str
     address: str
     port: int = 161
-    credentials: Community = field(default_factory=Community)
+    credentials: Credentials = field(default_factory=Community)
     site: str | None = None
     rack: str | None = None
     forwarding: Literal["cut_through", "store_and_forward"] | None = None
