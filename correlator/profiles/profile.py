@@ -10,6 +10,7 @@ import functools
 import re
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -25,6 +26,7 @@ from pydantic import (
 )
 
 FALLBACK = "standard"
+MAX_BYTES = 256 * 1024  # of one profile; the longest that ships has 5 KB
 
 Quantity = Literal["rx_power", "tx_power", "bias", "temperature", "voltage", "pre_fec_ber"]
 Level = Literal["low_alarm", "low_warn", "high_warn", "high_alarm"]
@@ -242,9 +244,19 @@ class Profile(_Part):
 Profiles = Mapping[str, Profile]
 
 
-def load() -> Profiles:
-    """Return the profiles that come with the house, by name. Raises ProfileError."""
-    return _shipped()
+def load(folder: Path | None = None) -> Profiles:
+    """Return the profiles that come with the house, by name, and those of a folder, which win.
+
+    A profile of the folder may extend a shipped one, or replace it by bearing its name. Between
+    equals in ``choose`` those of the folder win. Raises ProfileError.
+    """
+    if folder is None:
+        return _shipped()
+    try:
+        own = {str(file): _yaml(str(file), _text(file)) for file in sorted(folder.iterdir()) if _is_yaml(file.name)}
+    except OSError as error:
+        raise ProfileError(f"{error.filename}: {error.strerror}; give a folder that can be read") from None
+    return parse(_documents() | own)
 
 
 def choose(profiles: Profiles, sys_object_id: str, sys_descr: str) -> Profile:
@@ -255,25 +267,41 @@ def choose(profiles: Profiles, sys_object_id: str, sys_descr: str) -> Profile:
     best, best_rank = profiles[FALLBACK], (-1, 0)
     for profile in profiles.values():
         rank = _rank(profile.match, sys_object_id, sys_descr)
-        if rank is not None and rank > best_rank:
+        if rank is not None and rank >= best_rank:
             best, best_rank = profile, rank
     return best
 
 
 def parse(documents: Mapping[str, Any]) -> dict[str, Profile]:
     """Return profiles from YAML documents by file name, ``extends`` resolved. Raises ProfileError."""
-    by_name: dict[str, tuple[str, dict[str, Any]]] = {}
+    by_name: dict[str, tuple[str, dict[str, Any]]] = {}  # what stands later wins
     for file, document in documents.items():
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
             raise ProfileError(f"{file}: a profile is a mapping with a name")
+        by_name.pop(document["name"], None)
         by_name[document["name"]] = file, document
     return {name: _profile(name, by_name) for name in by_name}
 
 
 @functools.cache
 def _shipped() -> dict[str, Profile]:
+    return parse(_documents())
+
+
+def _documents() -> dict[str, Any]:
     files = sorted(resources.files(__package__).iterdir(), key=lambda file: file.name)
-    return parse({file.name: _yaml(file.name, file.read_text()) for file in files if _is_yaml(file.name)})
+    return {file.name: _yaml(file.name, file.read_text()) for file in files if _is_yaml(file.name)}
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        octets = opened.read(MAX_BYTES + 1)
+    if len(octets) > MAX_BYTES:
+        raise ProfileError(f"{file}: larger than any profile; {MAX_BYTES} bytes at most")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise ProfileError(f"{file}: is not UTF-8 text") from None
 
 
 def _is_yaml(name: str) -> bool:
