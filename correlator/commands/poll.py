@@ -37,7 +37,8 @@ CommunityName = Annotated[
     ),
 ]
 UserName = Annotated[
-    str | None, typer.Option("--user", envvar="CORRELATOR_SNMP_USER", help="SNMPv3 user, instead of a community.")
+    str | None,
+    typer.Option("--user", envvar="CORRELATOR_SNMP_USER", help="SNMPv3 user, instead of a community."),
 ]
 Auth = Annotated[
     str | None,
@@ -56,7 +57,9 @@ Priv = Annotated[
     ),
 ]
 Version = Annotated[str, typer.Option("--snmp-version", help="1 or 2c; 3 is chosen by --user.")]
-Folder = Annotated[Path | None, typer.Option("--profiles", help="A folder with profiles of your own, which win.")]
+Folder = Annotated[
+    Path | None, typer.Option("--profiles", help="A folder with profiles of your own, which win.")
+]
 Stats = Annotated[bool, typer.Option("--stats", help="Also say how many requests each table took.")]
 
 
@@ -121,8 +124,10 @@ def credentials(
     try:
         return User(user, auth, priv=priv, **secrets)
     except CredentialsError as error:
-        raise OptionError(f"{error}; passwords are read from CORRELATOR_SNMP_AUTH_PASSWORD and "
-                          "CORRELATOR_SNMP_PRIV_PASSWORD") from None
+        raise OptionError(
+            f"{error}; passwords are read from CORRELATOR_SNMP_AUTH_PASSWORD and "
+            "CORRELATOR_SNMP_PRIV_PASSWORD"
+        ) from None
 
 
 async def poll_once(

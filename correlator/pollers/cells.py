@@ -107,7 +107,9 @@ async def learn(device: Device, name: str, source: Cells, entities: Entities, na
             cells[column, index] = Cell(
                 place, parts["port"], lane, reading, judged, *modules.get(parts["port"], (None, None))
             )
-    return KnownCells(source, cells, tuple(sorted({c.place[1] for c in cells.values() if c.place[0] is None})))
+    return KnownCells(
+        source, cells, tuple(sorted({c.place[1] for c in cells.values() if c.place[0] is None}))
+    )
 
 
 def _lane(raw: int | None, source: Cells) -> int | None:

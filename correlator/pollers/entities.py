@@ -47,9 +47,7 @@ class Entities:
         row = self.rows.get((entity,), {})
         return " ".join(filter(None, (text(row.get("entPhysicalName")), text(row.get("entPhysicalDescr")))))
 
-    def port(
-        self, entity: int, names: Names, pattern: Pattern[str] | None
-    ) -> tuple[int | None, int | None]:
+    def port(self, entity: int, names: Names, pattern: Pattern[str] | None) -> tuple[int | None, int | None]:
         """Return ifIndex of the port that holds an entity, and the lane where its name tells it.
 
         Climbing from the entity, the first that is mapped to an interface, that holds a child that is

@@ -95,9 +95,7 @@ def _local(port: int, row: Row | None, names: Names) -> dict[str, Any]:
     return names.place(found) if found is not None else {"if_index": None, "if_name": given}
 
 
-def _addresses(
-    addresses: TableRows, pattern: Sequence[str]
-) -> dict[tuple[int | None, int | None, int], str]:
+def _addresses(addresses: TableRows, pattern: Sequence[str]) -> dict[tuple[int | None, int | None, int], str]:
     """Return management address by the neighbour's place, IPv4 before IPv6."""
     found: dict[tuple[int | None, int | None, int], tuple[int, str]] = {}
     for index in addresses:

@@ -56,9 +56,7 @@ class KnownSensors:
         return [_reading(s, answers[i], self.source) for i, s in self.sensors.items() if i in answers]
 
 
-async def learn(
-    device: Device, name: str, source: Sensors, entities: Entities, names: Names
-) -> KnownSensors:
+async def learn(device: Device, name: str, source: Sensors, entities: Entities, names: Names) -> KnownSensors:
     """Return the sensors of a source that speak of a port."""
     found = await device.read(name, _columns(source, "type", "scale", "precision"), Table())
     limits = await _limits(device, name, source) if found else {}
@@ -80,7 +78,11 @@ async def _limits(device: Device, name: str, source: Sensors) -> dict[Index, dic
     if thresholds is None or not source.verified:
         return {}
     if isinstance(thresholds, ThresholdRows):
-        columns = {"severity": thresholds.severity, "relation": thresholds.relation, "value": thresholds.value}
+        columns = {
+            "severity": thresholds.severity,
+            "relation": thresholds.relation,
+            "value": thresholds.value,
+        }
         return _from_rows(await device.read(f"{name} thresholds", columns, Table()), thresholds)
     columns = {str(level): oid for level, oid in thresholds.columns.items()}
     found = await device.read(f"{name} thresholds", columns, Table())

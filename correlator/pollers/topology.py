@@ -43,7 +43,7 @@ async def read(device: Device) -> dict[str, Rows]:
         "interfaces": interfaces(
             found, await device.table("aggregates"), await device.table("stack"), bridge_ports
         ),
-        "neighbors": await _neighbors(device, names),
+        "neighbors": await neighbors(device, names),
         "stations": await _stations(device, bridge_ports, names),
         "arp": await _arp(device, names),
     }
@@ -98,7 +98,7 @@ def arp(found: TableRows, names: Names) -> Rows:
     return rows
 
 
-async def _neighbors(device: Device, names: Names) -> Rows:
+async def neighbors(device: Device, names: Names) -> Rows:
     """Return what LLDP tells, by its second MIB where the first is not there, and what CDP tells."""
     pattern = device.profile.tables["lldp_remotes"].index
     told = lldp.neighbors(

@@ -253,7 +253,11 @@ def load(folder: Path | None = None) -> Profiles:
     if folder is None:
         return _shipped()
     try:
-        own = {str(file): _yaml(str(file), _text(file)) for file in sorted(folder.iterdir()) if _is_yaml(file.name)}
+        own = {
+            str(file): _yaml(str(file), _text(file))
+            for file in sorted(folder.iterdir())
+            if _is_yaml(file.name)
+        }
     except OSError as error:
         raise ProfileError(f"{error.filename}: {error.strerror}; give a folder that can be read") from None
     return parse(_documents() | own)

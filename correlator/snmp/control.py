@@ -382,9 +382,7 @@ class _Engine:
             else:
                 name = f"community-{len(self._users)}"
                 config.add_v1_system(self._engine, name, credentials.name, transportTag=b"")
-                config.add_target_parameters(
-                    self._engine, name, name, "noAuthNoPriv", _messages(credentials)
-                )
+                config.add_target_parameters(self._engine, name, name, "noAuthNoPriv", _messages(credentials))
             self._users[credentials] = self._text(name)
         return self._users[credentials]
 
