@@ -52,8 +52,8 @@ Priv = Annotated[
     str | None,
     typer.Option(
         envvar="CORRELATOR_SNMP_PRIV",
-        help="How it is encrypted: des, aes128, aes192, aes256, aes192c or aes256c. The password comes from the "
-        "environment: CORRELATOR_SNMP_PRIV_PASSWORD.",
+        help="How it is encrypted: des, aes128, aes192, aes256, aes192c or aes256c. The password comes from "
+        "the environment: CORRELATOR_SNMP_PRIV_PASSWORD.",
     ),
 ]
 Version = Annotated[str, typer.Option("--snmp-version", help="1 or 2c; 3 is chosen by --user.")]

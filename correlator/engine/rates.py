@@ -98,7 +98,8 @@ def _fresh(ordered: pd.DataFrame) -> pd.DataFrame:
         still &= _equal(before, after, column)
     alike = pd.Series(still).groupby([after["device"], after["at"]]).transform("all").to_numpy(dtype=bool)
     stale = pd.MultiIndex.from_frame(after.loc[alike, [*PLACE, "at"]])
-    return ordered[~pd.MultiIndex.from_frame(ordered[[*PLACE, "at"]]).isin(stale)]
+    fresh = ~np.asarray(pd.MultiIndex.from_frame(ordered[[*PLACE, "at"]]).isin(stale), dtype=bool)
+    return ordered[fresh]
 
 
 def _neighbours(ordered: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -156,6 +157,8 @@ def _add_movements(moved: pd.DataFrame, before: pd.DataFrame, after: pd.DataFram
         if column in BY_OCTETS_WIDTH:  # fast enough to wrap twice unseen; errors never come near that
             absent = absent | (limit >= np.exp2(width.astype(np.float64)))
         first, last = _raw(before[column]), _raw(after[column])
+        if column in SYMBOLS:  # no counter of 32 bits shows more than it has
+            width = np.where((first | last) >= FOUR_BYTES, np.uint64(64), width)
         delta = wrapped_delta(first, last, width)
         if column in PACKETS:
             delta = _narrow(first, last, delta)

@@ -47,7 +47,6 @@ class OpticsReader:
         if self.inventory is not None and now - self.inventory.at < LEARN_AFTER:
             found = await _readings(device, self.inventory)
             if found is not None:
-                device.remarks += self.inventory.remarks
                 return rows(found)
         learned = await learn(device, now)
         self.inventory = None if device.failed else learned  # half an inventory would hide the rest

@@ -95,6 +95,19 @@ class Table(_Part):
     max_rows: int = Field(20_000, ge=1, le=1_000_000, description="more rows than these are not read")
 
 
+class Further(_Part):
+    """Counters of interfaces in a table whose index is not the ifIndex alone.
+
+    The part ``port`` of the index is the ifIndex, or ``data_source`` is a column that points to it
+    (RFC 2819). With ``unless`` it is read only where no interface has that object.
+    """
+
+    index: tuple[int | Literal["port", "any"], ...]
+    columns: dict[ObjectName, Oid]
+    data_source: Oid | None = None
+    unless: ObjectName | None = None
+
+
 class Counter(_Part):
     """One way to have a counter: objects that are added up, all of one width."""
 
@@ -238,6 +251,7 @@ class Profile(_Part):
     counters: dict[str, tuple[Counter, ...]] = Field(
         description="for each column of table counters the ways to have it, best first"
     )
+    further_counters: dict[str, Further] = Field({}, description="more objects for counters, by name")
     optics: dict[str, Source] = Field({}, description="sources of light readings, by name")
 
 

@@ -193,6 +193,11 @@ def test_packets_of_32_bits_beside_octets_of_64_wrap_and_cost_no_error() -> None
     assert (moved["in_packets"].tolist(), moved["in_errors"].tolist()) == ([20], [2])
 
 
+def test_codewords_beyond_32_bits_keep_their_width() -> None:
+    table = counters({"fec_corrected": 2**40}, {"fec_corrected": 2**40 + 2**33})
+    assert rates(table, interfaces())["fec_corrected"].tolist() == [2**33]
+
+
 EVENTS = st.sampled_from(["fine", "fine", "fine", "missed", "stale", "boot", "clear", "renumber"])
 
 

@@ -141,7 +141,10 @@ DIALECTS: dict[str, tuple[str, Light]] = {
     # text in mW: 0.251189 mW = -6.000 dBm
     "tp-link": (
         "tp-link",
-        {("ten-gigabitEthernet 1/0/49", 1): (-3.010, -6.0), ("ten-gigabitEthernet 1/0/50", 1): (DARK, -3.010)},
+        {
+            ("ten-gigabitEthernet 1/0/49", 1): (-3.010, -6.0),
+            ("ten-gigabitEthernet 1/0/50", 1): (DARK, -3.010),
+        },
     ),
     "d-link-dgs1250": ("d-link-dgs1250", {("eth1/0/25", 1): (-3.010, None), ("eth1/0/26", 1): (DARK, None)}),
     "hirschmann": ("hirschmann", {("1/1", 1): (-7.2, -5.1), ("2/1", 1): (-12.5, -5.6)}),
@@ -190,7 +193,9 @@ async def polled(name: str) -> tuple[pd.DataFrame, str]:
 
 def told(row: Any) -> tuple[float | str | None, float | None]:
     """Return a row's received and sent power as the expectations write them."""
-    received = DARK if row["no_light"] is True else None if pd.isna(row["rx_power_dbm"]) else row["rx_power_dbm"]
+    received = (
+        DARK if row["no_light"] is True else None if pd.isna(row["rx_power_dbm"]) else row["rx_power_dbm"]
+    )
     return received, None if pd.isna(row["tx_power_dbm"]) else row["tx_power_dbm"]
 
 
@@ -207,7 +212,9 @@ async def test_a_dialect_is_read_as_worked_out_by_hand(name: str) -> None:
     powers = {place: power for place, power in rows.items() if power != (None, None)}
     assert set(powers) == set(expected)
     for place, (received, sent) in expected.items():
-        assert powers[place][0] == (received if received in (None, DARK) else pytest.approx(received, abs=0.001))
+        assert powers[place][0] == (
+            received if received in (None, DARK) else pytest.approx(received, abs=0.001)
+        )
         assert powers[place][1] == (None if sent is None else pytest.approx(sent, abs=0.001))
 
 

@@ -85,9 +85,9 @@ def matching(rows: list[Row], wanted: Row) -> Row | None:
     power = f"{wanted['direction']}_power_dbm"
     for row in rows:
         same = row["if_index"] == wanted["ifIndex"]
-        if same and wanted_lane(wanted) in (None, row["lane"]) and row[power] is not None:
-            if abs(row[power] - wanted["dBm"]) <= TOLERANCE_DB:
-                return row
+        lit_here = same and wanted_lane(wanted) in (None, row["lane"]) and row[power] is not None
+        if lit_here and abs(row[power] - wanted["dBm"]) <= TOLERANCE_DB:
+            return row
     return None
 
 
