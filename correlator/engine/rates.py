@@ -118,7 +118,7 @@ def _same_life(before: pd.DataFrame, after: pd.DataFrame, params: Params) -> Fla
     grown = np.mod(_signed(after["uptime_cs"]) - _signed(before["uptime_cs"]), UPTIME_WRAPS_CS) / 100.0
     untold = (after["uptime_cs"].isna() | before["uptime_cs"].isna()).to_numpy(dtype=bool)
     stray = np.abs(grown - elapsed) - params.uptime_drift * elapsed
-    running = untold | (stray <= params.uptime_slack_s)
+    running: Flags = untold | np.less_equal(stray, params.uptime_slack_s)
     return (
         (elapsed > 0)
         & running
