@@ -13,7 +13,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from correlator.commands import check, demo, discover, explain, incidents, once, poll, remarks, replay, report, run
+from correlator.commands import (
+    check,
+    demo,
+    discover,
+    explain,
+    incidents,
+    once,
+    poll,
+    remarks,
+    replay,
+    report,
+    run,
+)
 from correlator.ports import CorrelatorError
 
 app = typer.Typer(
