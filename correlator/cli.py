@@ -13,7 +13,19 @@ from typing import Annotated, Literal
 
 import typer
 
-from correlator.commands import check, demo, explain, incidents, once, poll, remarks, replay, report, run
+from correlator.commands import (
+    check,
+    demo,
+    discover,
+    explain,
+    incidents,
+    once,
+    poll,
+    remarks,
+    replay,
+    report,
+    run,
+)
 from correlator.ports import CorrelatorError
 
 app = typer.Typer(
@@ -24,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they would print local variables, and secrets among them
 )
 app.command()(demo.demo)
+app.command()(discover.discover)
 app.command()(poll.poll)
 app.command()(check.check)
 app.command()(run.run)

@@ -24,11 +24,11 @@ from correlator.pipeline import COPY, CURRENT, HOSTS, HOURLY, INSTANT, RECENT, P
 from correlator.pollers.hosts import HostPoller, HostTarget
 from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
 from correlator.ports import CorrelatorError, Poller, Sink, Store
+from correlator.profiles.profile import ProfileError, Profiles
 from correlator.profiles.profile import load as load_profiles
 from correlator.reports.daily import render
 from correlator.reports.period import period
 from correlator.snmp.control import SnmpClient
-from correlator.snmp.target import Community
 from correlator.store.delta import DeltaStore
 from correlator.store.delta import Params as StoreParams
 from correlator.store.state import SqliteState
@@ -192,7 +192,7 @@ class Clients:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._snmp = SnmpClient()
-        self._profiles = load_profiles()
+        self._profiles = _profiles(config)
         self._http: dict[Path | None, httpx.AsyncClient] = {}
 
     def switch(self, switch: Switch) -> dict[str, SwitchPoller]:
@@ -202,7 +202,7 @@ class Clients:
             name=switch.name,
             address=switch.address,
             port=switch.port,
-            credentials=Community(self._config.community(switch)),
+            credentials=self._config.credentials(switch),
             site=switch.site,
             rack=switch.rack,
             forwarding=switch.forwarding,
@@ -237,6 +237,15 @@ class Clients:
         await self._snmp.close()
         for client in self._http.values():
             await client.aclose()
+
+
+def _profiles(config: Config) -> Profiles:
+    """Return the shipped profiles and the user's own, which win. Raises ConfigError."""
+    folder = config.snmp.profiles
+    try:
+        return load_profiles(config.path(folder) if folder else None)
+    except ProfileError as error:
+        raise ConfigError(f"{config.where('snmp', 'profiles')}: {error}") from None
 
 
 def _pollers(config: Config, clients: Clients) -> dict[str, list[Poller]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,8 @@ from correlator.ports import CorrelatorError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from correlator.snmp.target import Credentials
 
 Rows = list[dict[str, Any]]
 
@@ -32,7 +36,37 @@ CommunityName = Annotated[
         help="The SNMP community, public unless given; better in the environment than in a command line.",
     ),
 ]
+UserName = Annotated[
+    str | None,
+    typer.Option("--user", envvar="CORRELATOR_SNMP_USER", help="SNMPv3 user, instead of a community."),
+]
+Auth = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CORRELATOR_SNMP_AUTH",
+        help="How the user signs: md5, sha1, sha224, sha256, sha384 or sha512. The password comes from the "
+        "environment: CORRELATOR_SNMP_AUTH_PASSWORD.",
+    ),
+]
+Priv = Annotated[
+    str | None,
+    typer.Option(
+        envvar="CORRELATOR_SNMP_PRIV",
+        help="How it is encrypted: des, aes128, aes192, aes256, aes192c or aes256c. The password comes from "
+        "the environment: CORRELATOR_SNMP_PRIV_PASSWORD.",
+    ),
+]
+Version = Annotated[str, typer.Option("--snmp-version", help="1 or 2c; 3 is chosen by --user.")]
+Folder = Annotated[
+    Path | None, typer.Option("--profiles", help="A folder with profiles of your own, which win.")
+]
 Stats = Annotated[bool, typer.Option("--stats", help="Also say how many requests each table took.")]
+
+
+class OptionError(CorrelatorError):
+    """Options do not fit together."""
+
+    exit_code = 2
 
 
 class AddressError(CorrelatorError):
@@ -42,14 +76,23 @@ class AddressError(CorrelatorError):
 
 
 def poll(
-    address: Address, community: CommunityName = "public", as_json: Json = False, stats: Stats = False
+    address: Address,
+    community: CommunityName = "public",
+    as_json: Json = False,
+    stats: Stats = False,
+    user: UserName = None,
+    auth: Auth = None,
+    priv: Priv = None,
+    version: Version = "2c",
+    profiles: Folder = None,
 ) -> None:
     """Ask one switch for everything, once, and print it."""
     import asyncio
 
     host, port = split(address)
+    how = credentials(community, user, auth, priv, version)
     with progress.status(f"asking {address}"):
-        answer = asyncio.run(poll_once(host, port, community, stats))
+        answer = asyncio.run(poll_once(host, port, how, stats, profiles))
     problems = answer.pop("problems")
     for problem in problems:
         progress.print(f"{address}: {problem}", markup=False)
@@ -63,7 +106,33 @@ def poll(
         raise typer.Exit(1)
 
 
-async def poll_once(host: str, port: int, community: str, stats: bool = False) -> dict[str, Any]:
+def credentials(
+    community: str, user: str | None, auth: str | None, priv: str | None, version: str
+) -> Credentials:
+    """Return the credentials that options and environment give. Raises OptionError."""
+    from correlator.snmp.target import Community, CredentialsError, User
+
+    if user is None:
+        if version not in ("1", "2c"):
+            raise OptionError(f"--snmp-version {version}: give 1 or 2c, or --user for version 3")
+        return Community(community, "1" if version == "1" else "2c")
+    secrets = {
+        f"{what}_password": os.environ.get(f"CORRELATOR_SNMP_{what.upper()}_PASSWORD", "")
+        for what, chosen in (("auth", auth), ("priv", priv))
+        if chosen
+    }
+    try:
+        return User(user, auth, priv=priv, **secrets)
+    except CredentialsError as error:
+        raise OptionError(
+            f"{error}; passwords are read from CORRELATOR_SNMP_AUTH_PASSWORD and "
+            "CORRELATOR_SNMP_PRIV_PASSWORD"
+        ) from None
+
+
+async def poll_once(
+    host: str, port: int, how: Credentials | str, stats: bool = False, folder: Path | None = None
+) -> dict[str, Any]:
     """Return the rows of each table that a switch gives, as plain JSON values, by table.
 
     Besides: ``problems``, a list of sentences, and with ``stats`` the requests by table. The device is
@@ -72,16 +141,22 @@ async def poll_once(host: str, port: int, community: str, stats: bool = False) -
     from datetime import UTC, datetime
 
     from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
+    from correlator.profiles.profile import ProfileError, load
     from correlator.snmp.control import SnmpClient
     from correlator.snmp.target import Community
 
-    target = SwitchTarget(host, host, port, Community(community), timeout_s=TIMEOUT_S)
+    how = Community(how) if isinstance(how, str) else how
+    target = SwitchTarget(host, host, port, how, timeout_s=TIMEOUT_S)
+    try:
+        profiles = load(folder)
+    except ProfileError as error:
+        raise OptionError(str(error)) from None
     tables: dict[str, pd.DataFrame] = {}
     requests: dict[str, int] = {}
     problems: list[str] = []
     async with SnmpClient() as client:
         for group in GROUPS:
-            poller = SwitchPoller(client, target, group)
+            poller = SwitchPoller(client, target, group, profiles)
             (batch,) = await poller.poll(datetime.now(UTC), {})
             told = _told(batch.tables["polls"])
             if told and "devices" not in {**tables, **batch.tables}:

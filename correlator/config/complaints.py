@@ -16,6 +16,12 @@ from correlator.config.whole import Config
 MAX_ERRORS_SHOWN = 20
 NO_LITERALS = {
     "community": "a secret does not stand in the configuration: give community_env or community_file",
+    "auth_password": (
+        "a secret does not stand in the configuration: give auth_password_env or auth_password_file"
+    ),
+    "priv_password": (
+        "a secret does not stand in the configuration: give priv_password_env or priv_password_file"
+    ),
     "token": "a secret does not stand in the configuration: give token_env or token_file",
 }
 

@@ -65,12 +65,14 @@ def _named_twice(config: Config) -> Iterator[str]:
 
 def _two_secrets(config: Config) -> Iterator[str]:
     """Yield an error wherever both ways to a secret are given."""
-    places: list[tuple[Key, Any, str]] = [
-        (("snmp",), config.snmp, "community"),
-        (("agents",), config.agents, "token"),
+    snmp = ("community", "auth_password", "priv_password")
+    places: list[tuple[Key, Any, tuple[str, ...]]] = [
+        (("snmp",), config.snmp, snmp),
+        (("agents",), config.agents, ("token",)),
     ]
-    places += [(("switches", i), switch, "community") for i, switch in enumerate(config.switches)]
-    places += [(("hosts", i), host, "token") for i, host in enumerate(config.hosts)]
-    for key, place, what in places:
-        if getattr(place, f"{what}_env") is not None and getattr(place, f"{what}_file") is not None:
-            yield f"{config.where(*key, f'{what}_env')}: {what}_file is given as well; keep one of them"
+    places += [(("switches", i), switch, snmp) for i, switch in enumerate(config.switches)]
+    places += [(("hosts", i), host, ("token",)) for i, host in enumerate(config.hosts)]
+    for key, place, secrets in places:
+        for what in secrets:
+            if getattr(place, f"{what}_env") is not None and getattr(place, f"{what}_file") is not None:
+                yield f"{config.where(*key, f'{what}_env')}: {what}_file is given as well; keep one of them"

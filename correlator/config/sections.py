@@ -35,24 +35,44 @@ Zone = Annotated[str, AfterValidator(_known_zone)]
 Moment = AwareDatetime  # without an offset a time could mean anything
 
 
-class Snmp(Section):
-    """How switches are asked, where a switch does not say otherwise."""
+class Access(Section):
+    """How an SNMP agent lets us in: by community, or as a user of version 3."""
 
     community_env: Variable | None = Field(None, description="environment variable with the community")
     community_file: Path | None = Field(None, description="file with the community")
+    version: Literal["1", "2c"] | None = Field(
+        None, description="1 for devices that have nothing else; 2c unless given"
+    )
+    user: str | None = Field(
+        None, min_length=1, max_length=32, description="SNMPv3 user, asked instead of a community"
+    )
+    auth: Literal["md5", "sha1", "sha224", "sha256", "sha384", "sha512"] | None = Field(
+        None, description="how the user's requests are signed: md5, sha1, sha224, sha256, sha384, sha512"
+    )
+    auth_password_env: Variable | None = Field(None, description="environment variable with its password")
+    auth_password_file: Path | None = Field(None, description="file with its password")
+    priv: Literal["des", "aes128", "aes192", "aes256", "aes192c", "aes256c"] | None = Field(
+        None, description="how they are encrypted: des, aes128, aes192, aes256; aes192c, aes256c for Cisco"
+    )
+    priv_password_env: Variable | None = Field(None, description="environment variable with its password")
+    priv_password_file: Path | None = Field(None, description="file with its password")
+
+
+class Snmp(Access):
+    """How switches are asked, where a switch does not say otherwise."""
+
+    profiles: Path | None = Field(None, description="folder with profiles of your own (YAML), which win")
     timeout_s: float = Field(2.0, gt=0, le=60, description="seconds to wait for an answer")
     retries: int = Field(2, ge=0, le=10, description="how often a request is sent again")
     requests_per_second: int = Field(50, ge=1, le=10_000, description="requests to one switch at most")
 
 
-class Switch(Section):
-    """A switch to poll. Without a community of its own or of ``snmp`` it is asked as ``public``."""
+class Switch(Access):
+    """A switch to poll. Without credentials of its own or of ``snmp`` it is asked as ``public``."""
 
     name: Name = Field(description="name of the switch, as verdicts and alerts call it")
     address: Address = Field(description="address or host name to poll, such as 192.0.2.1")
     port: Port = Field(161, description="UDP port of its SNMP agent")
-    community_env: Variable | None = Field(None, description="environment variable with the community")
-    community_file: Path | None = Field(None, description="file with the community")
     site: str | None = Field(None, description="where it stands")
     rack: str | None = Field(None, description="rack that it stands in")
     forwarding: Literal["cut_through", "store_and_forward"] | None = Field(

@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from correlator.config.document import ConfigError, Key, Source, dotted
 from correlator.config.engine import SettingError, changed
 from correlator.config.sections import (
+    Access,
     Agents,
     Alerts,
     Cable,
@@ -25,6 +26,7 @@ from correlator.config.sections import (
     StoreSection,
     Switch,
 )
+from correlator.snmp.target import Community, Credentials, CredentialsError, User
 
 if TYPE_CHECKING:
     from correlator.engine.cycle import Params as EngineParams
@@ -70,6 +72,35 @@ class Config(Section):
         """Return the SNMP community of a switch. Raises ConfigError where it cannot be had."""
         key = ("switches", self.switches.index(switch))
         return self._secret("community", switch, key, self.snmp, "snmp") or "public"
+
+    def credentials(self, switch: Switch) -> Credentials:
+        """Return how a switch is asked: its own user or community, else those of ``snmp``.
+
+        Raises ConfigError where a secret cannot be had or the user's settings do not fit together.
+        """
+        own: tuple[Access, Key] = switch, ("switches", self.switches.index(switch))
+        general: tuple[Access, Key] = self.snmp, ("snmp",)
+        community = switch.community_env or switch.community_file or switch.version
+        for access, key in (own, general) if switch.user or not community else ():
+            if access.user is not None:
+                return self._user(access, key)
+        return Community(self.community(switch), switch.version or self.snmp.version or "2c")
+
+    def _user(self, access: Access, key: Key) -> User:
+        passwords = {}
+        for what in ("auth", "priv"):
+            if getattr(access, what) is not None:
+                secret = self._secret(f"{what}_password", access, key, access, str(key[0]))
+                if secret is None:
+                    raise ConfigError(
+                        f"{self.where(*key, what)}: its password is missing; give {what}_password_env "
+                        f"or {what}_password_file"
+                    )
+                passwords[f"{what}_password"] = secret
+        try:
+            return User(str(access.user), access.auth, priv=access.priv, **passwords)
+        except CredentialsError as error:
+            raise ConfigError(f"{self.where(*key, 'user')}: {error}") from None
 
     def token(self, host: Host) -> str:
         """Return the token for a host's agent. Raises ConfigError where there is none."""

@@ -23,10 +23,13 @@ BY_OCTETS_WIDTH = ("in_octets", "out_octets", "in_packets", "out_packets")
 FRAMES = ("in_errors", "out_errors", "in_discards", "out_discards", "fcs_errors", "alignment_errors")
 SYMBOLS = ("symbol_errors", "fec_corrected", "fec_uncorrected")
 COUNTED = BY_OCTETS_WIDTH + FRAMES + SYMBOLS
+PACKETS = ("in_packets", "out_packets")
 COLUMNS = (*PLACE, "if_index", "since", "until", "seconds", "speed_bps", *COUNTED)
 
 ONE = np.uint64(1)
 ALL_ONES = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+FOUR_BYTES = np.uint64(2**32)
+UPTIME_WRAPS_CS = 2.0**32  # TimeTicks, RFC 2578: 497 days
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Params:
     smallest_frame_bits: float = 672.0  # 64 octets with preamble and gap (IEEE 802.3)
     lateness_s: float = 10.0  # agents answer from caches that are seconds old
     margin: float = 1.1  # clocks and rounded speeds
-    uptime_slack_s: float = 60.0  # how far sysUpTime may lag behind the wall clock in an interval
+    uptime_slack_s: float = 60.0  # how far sysUpTime may stray from the wall clock in an interval
+    uptime_drift: float = 0.1  # and by how much it may run fast or slow
 
 
 def wrapped_delta(before: U64, after: U64, width_bits: U64) -> U64:
@@ -60,7 +64,7 @@ def rates(counters: pd.DataFrame, interfaces: pd.DataFrame, params: Params | Non
     interface's speed forbids (a cleared counter).
     """
     params = params or Params()
-    ordered = _ordered(counters)
+    ordered = _fresh(_ordered(counters))
     before, after = _neighbours(ordered)
     same = _same_life(before, after, params)
     before, after = before[same].reset_index(drop=True), after[same].reset_index(drop=True)
@@ -79,6 +83,25 @@ def _ordered(counters: pd.DataFrame) -> pd.DataFrame:
     return ordered.drop_duplicates([*PLACE, "at"], keep="last")
 
 
+def _fresh(ordered: pd.DataFrame) -> pd.DataFrame:
+    """Return the readings without those that an agent told from a stale cache.
+
+    Where not one counter of a whole device has moved, the reading is an older one once more: it would
+    show a standstill, and all that really moved as a spike in the next interval. A reading left out
+    is like a missed poll: its movement is in the interval that spans it.
+    """
+    before, after = _neighbours(ordered)
+    if not len(after):
+        return ordered
+    still = np.ones(len(after), dtype=bool)
+    for column in COUNTED:
+        still &= _equal(before, after, column)
+    alike = pd.Series(still).groupby([after["device"], after["at"]]).transform("all").to_numpy(dtype=bool)
+    stale = pd.MultiIndex.from_frame(after.loc[alike, [*PLACE, "at"]])
+    fresh = ~np.asarray(pd.MultiIndex.from_frame(ordered[[*PLACE, "at"]]).isin(stale), dtype=bool)
+    return ordered[fresh]
+
+
 def _neighbours(ordered: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     place = ordered.groupby(PLACE, sort=False).ngroup().to_numpy()
     second = np.flatnonzero(place[1:] == place[:-1]) + 1
@@ -88,13 +111,14 @@ def _neighbours(ordered: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _same_life(before: pd.DataFrame, after: pd.DataFrame, params: Params) -> Flags:
     """Return where nothing restarted between two readings.
 
-    A boot within a long gap can leave sysUpTime larger than before, so it must also have grown
-    by about the time that passed.
+    sysUpTime must have grown by about the time that passed, as its 32 bits count it: it wraps after
+    497 days, and a boot within a long gap can leave it larger than before.
     """
     elapsed = (after["at"] - before["at"]).dt.total_seconds().to_numpy()
-    grown = (_signed(after["uptime_cs"]) - _signed(before["uptime_cs"])) / 100.0
+    grown = np.mod(_signed(after["uptime_cs"]) - _signed(before["uptime_cs"]), UPTIME_WRAPS_CS) / 100.0
     untold = (after["uptime_cs"].isna() | before["uptime_cs"].isna()).to_numpy(dtype=bool)
-    running = untold | ((grown >= 0) & (grown >= 0.9 * elapsed - params.uptime_slack_s))
+    stray = np.abs(grown - elapsed) - params.uptime_drift * elapsed
+    running: Flags = untold | np.less_equal(stray, params.uptime_slack_s)
     return (
         (elapsed > 0)
         & running
@@ -133,11 +157,26 @@ def _add_movements(moved: pd.DataFrame, before: pd.DataFrame, after: pd.DataFram
         if column in BY_OCTETS_WIDTH:  # fast enough to wrap twice unseen; errors never come near that
             absent = absent | (limit >= np.exp2(width.astype(np.float64)))
         first, last = _raw(before[column]), _raw(after[column])
+        if column in SYMBOLS:  # no counter of 32 bits shows more than it has
+            width = np.where((first | last) >= FOUR_BYTES, np.uint64(64), width)
         delta = wrapped_delta(first, last, width)
+        if column in PACKETS:
+            delta = _narrow(first, last, delta)
+            width = np.where(delta != wrapped_delta(first, last, width), np.uint64(32), width)
         cleared = (last < first) & (delta >= ONE << (width - ONE))
         possible &= absent | ((delta.astype(np.float64) <= limit) & ~cleared)
         moved[column] = pd.arrays.IntegerArray(np.where(absent, np.uint64(0), delta), absent)
     return possible
+
+
+def _narrow(first: U64, last: U64, delta: U64) -> U64:
+    """Return movements of packets as 32 bits have them where the counter steps back below 2^32.
+
+    Some devices count octets in 64 bits and packets in 32; a cleared 64-bit counter that looks the
+    same is told by its octets.
+    """
+    stepped_back = (last < first) & (first < FOUR_BYTES) & (delta > FOUR_BYTES)
+    return np.where(stepped_back, (last - first) & (FOUR_BYTES - ONE), delta)
 
 
 def _raw(values: pd.Series[Any]) -> U64:

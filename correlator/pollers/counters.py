@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from correlator.pollers.device import Device, Row, TableRows
+from correlator.pollers.further import FurtherReader
 from correlator.pollers.names import if_name
 from correlator.pollers.text import number, unsigned
 from correlator.profiles.profile import Counter
@@ -15,6 +16,7 @@ from correlator.snmp.target import Index
 Ways = Mapping[str, tuple[Counter, ...]]
 
 TRAFFIC = ("in_octets", "out_octets", "in_packets", "out_packets")
+CODEWORDS = ("fec_corrected", "fec_uncorrected")  # too fast for 32 bits: as wide as the device has them
 WALK_ANEW_AFTER = 60  # readings: finds new interfaces where ifTableLastChange is not kept
 OBJECTS_TO_NAME = ("ifName", "ifDescr", "ifCounterDiscontinuityTime")
 
@@ -39,6 +41,7 @@ class CounterReader:
     """Reads a device's counters: walks at first, then fetches the rows that it knows."""
 
     plan: Plan | None = None
+    further: FurtherReader = field(default_factory=FurtherReader)
 
     async def read(self, device: Device) -> list[dict[str, Any]]:
         """Return rows of table counters without ``at`` and ``device``.
@@ -50,9 +53,11 @@ class CounterReader:
             self.plan.uses += 1
             found = await device.table("counters", self.plan.columns, self.plan.names)
             if _still_holds(self.plan, found):
+                await self.further.add(device, found)
                 return rows(found, device.profile.counters)
         found = await device.table("counters")
         self.plan = None if "counters" in device.failed else _plan(found, device.profile.counters)
+        await self.further.learn(device, found)
         return rows(found, device.profile.counters)
 
 
@@ -68,9 +73,11 @@ def rows(found: TableRows, ways: Ways) -> list[dict[str, Any]]:
 def _row(if_index: int, row: Row, ways: Ways) -> dict[str, Any]:
     chosen = {column: _choose(row, alternatives) for column, alternatives in ways.items()}
     traffic_bits = _bits(chosen[c] for c in ("in_octets", "out_octets"))
-    error_bits = _bits(way for column, way in chosen.items() if column not in TRAFFIC)
+    error_bits = _bits(way for column, way in chosen.items() if column not in (*TRAFFIC, *CODEWORDS))
     values = {
-        column: _value(row, way, traffic_bits if column in TRAFFIC else error_bits)
+        column: _value(
+            row, way, traffic_bits if column in TRAFFIC else 64 if column in CODEWORDS else error_bits
+        )
         for column, way in chosen.items()
     }
     return {

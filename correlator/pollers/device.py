@@ -33,6 +33,7 @@ class Device:
         self.requests: Counter[str] = Counter()
         self.remarks: list[str] = []
         self.failed: set[str] = set()
+        self.sys_object_id: Oid = ()
         self._client, self._target = client, target
         self._silences = 0
 
@@ -67,6 +68,7 @@ class Device:
         """Return columns given by their OIDs, as ``table`` does; ``name`` is for counts and remarks."""
         before = self.tally.requests
         scalars = list(table.scalars.values())
+        columns = {object_name: self._whole(oid) for object_name, oid in columns.items()}
         asked = self._target, list(columns.values())
         try:
             if indexes is None:
@@ -86,6 +88,10 @@ class Device:
         return {
             index: {names[oid]: value for oid, value in cells.items()} for index, cells in result.rows.items()
         }
+
+    def _whole(self, oid: Oid) -> Oid:
+        """Return an OID of a profile in full; a negative first number takes up so many of sysObjectID."""
+        return oid if oid[0] >= 0 else self.sys_object_id[: -oid[0]] + oid[1:]
 
     def _failed(self, name: str, error: SnmpError) -> None:
         log.info("%s: table %s not read: %s", self._target, name, error)

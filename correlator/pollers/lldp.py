@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from correlator.pollers.device import Row, TableRows
@@ -12,24 +14,62 @@ IPV4, IPV6 = 1, 2  # AddressFamilyNumbers
 TELLING = (1, 3, 5)  # LldpPortIdSubtype alias, MAC, name: what is not found by these is not guessed
 
 
+STANDARD_INDEX = ("mark", "port", "remote")
+FAMILY_AND_LENGTH = 2  # parts of an address's index before its octets
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What an index says: which local port (a number of LLDP's own, or an ifIndex) and which peer."""
+
+    mark: int
+    port: int | None
+    if_index: int | None
+    remote: int
+
+    @classmethod
+    def of(cls, index: Sequence[int], pattern: Sequence[str]) -> Key:
+        """Return the parts of an index; of one that is shorter than its MIB says, the last only."""
+        if len(index) < len(pattern):
+            return cls(0, None, None, index[-1])
+        parts = dict(zip(pattern, index, strict=False))
+        return cls(parts.get("mark", 0), parts.get("port"), parts.get("if_index"), parts["remote"])
+
+    @property
+    def place(self) -> tuple[int | None, int | None, int]:
+        """The key without its time mark, which agents leave out, or move at will."""
+        return self.port, self.if_index, self.remote
+
+
 def neighbors(
-    remotes: TableRows, ports: TableRows, addresses: TableRows, names: Names
+    remotes: TableRows,
+    ports: TableRows,
+    addresses: TableRows,
+    names: Names,
+    pattern: Sequence[str] = STANDARD_INDEX,
 ) -> list[dict[str, Any]]:
     """Return the rows of table neighbors.
 
     Rows of an older time mark are passed over when the same neighbour has a newer one. A local port
     that cannot be found keeps the name that the device gives it and has no ifIndex.
     """
-    newest: dict[tuple[int, int], int] = {}
-    for time_mark, port, remote in (index for index in remotes if len(index) == 3):
-        newest[port, remote] = max(time_mark, newest.get((port, remote), 0))
-    known = _addresses(addresses)
+    newest: dict[tuple[Any, ...], tuple[Key, Row]] = {}
+    for index, row in sorted(remotes.items()):
+        key = Key.of(index, pattern)
+        peer = row.get("lldpRemChassisId"), row.get("lldpRemPortId")
+        if (*key.place, *peer) not in newest or newest[*key.place, *peer][0].mark <= key.mark:
+            newest[*key.place, *peer] = key, row
+    known = _addresses(addresses, pattern)
     return [
-        _neighbor(remotes[time_mark, port, remote])
-        | _local(port, ports.get((port,)), names)
-        | {"remote_address": known.get((port, remote))}
-        for (port, remote), time_mark in sorted(newest.items())
+        _neighbor(row) | _where(key, ports, names) | {"remote_address": known.get(key.place)}
+        for key, row in newest.values()
     ]
+
+
+def _where(key: Key, ports: TableRows, names: Names) -> dict[str, Any]:
+    if key.port is None:
+        return names.place(key.if_index if key.if_index in names.by_index else None)
+    return _local(key.port, ports.get((key.port,)), names)
 
 
 def _neighbor(row: Row) -> dict[str, Any]:
@@ -55,15 +95,16 @@ def _local(port: int, row: Row | None, names: Names) -> dict[str, Any]:
     return names.place(found) if found is not None else {"if_index": None, "if_name": given}
 
 
-def _addresses(addresses: TableRows) -> dict[tuple[int, int], str]:
-    """Return management address by local port and remote index, IPv4 before IPv6."""
-    found: dict[tuple[int, int], tuple[int, str]] = {}
+def _addresses(addresses: TableRows, pattern: Sequence[str]) -> dict[tuple[int | None, int | None, int], str]:
+    """Return management address by the neighbour's place, IPv4 before IPv6."""
+    found: dict[tuple[int | None, int | None, int], tuple[int, str]] = {}
     for index in addresses:
-        if len(index) < 5 or index[3] not in (IPV4, IPV6):
+        rest = index[len(pattern) :]
+        if len(rest) < FAMILY_AND_LENGTH or rest[0] not in (IPV4, IPV6):
             continue
-        octets = index[5:] if len(index) - 5 == index[4] else index[4:]  # some leave the length out
+        octets = rest[2:] if len(rest) - 2 == rest[1] else rest[1:]  # some leave the length out
         written = address(octets)
-        place = index[1], index[2]
-        if written is not None and index[3] <= found.get(place, (IPV6, ""))[0]:
-            found[place] = index[3], written
+        place = Key.of(index, pattern).place
+        if written is not None and rest[0] <= found.get(place, (IPV6, ""))[0]:
+            found[place] = rest[0], written
     return {place: written for place, (_, written) in found.items()}

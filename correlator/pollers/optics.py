@@ -7,42 +7,33 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from correlator.pollers import cells, sensors
 from correlator.pollers.counters import restarted
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
-from correlator.pollers.light import LEVELS, POWERS, QUANTITIES, Place, Reading, Unit, levels, power, rows
+from correlator.pollers.light import Reading, rows
 from correlator.pollers.names import Names
 from correlator.pollers.text import number
-from correlator.profiles.profile import Level, Quantity, Sensors, Table
-from correlator.snmp.target import Index, Oid
+from correlator.profiles.profile import Cells, Table
 
 LEARN_AFTER = timedelta(hours=1)  # many agents never say that a module was changed
-OK = 1  # EntitySensorStatus
-MAX_LANES = 64
-MILLI = 3  # amperes become milliamperes
+SAID_AT_MOST = 8  # ports that one remark names
 
-
-@dataclass(frozen=True, slots=True)
-class Sensor:
-    """A sensor that speaks of a port: where, what, in which unit, with which levels."""
-
-    place: Place
-    quantity: Quantity
-    lane: int | None
-    unit: Unit
-    levels: Mapping[Level, float]
-    module_type: str | None
-    module_serial: str | None
+Known = sensors.KnownSensors | cells.KnownCells
 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The sensors of a device by source and index, and when and in which state they were learned."""
+    """The sensors of a device by source, and when and in which state they were learned.
+
+    ``remarks`` tell which of its ports are no interfaces and whose levels were refused, and why.
+    """
 
     at: datetime
     uptime_cs: int | None
     last_change: int | None
-    sensors: Mapping[str, Mapping[Index, Sensor]]
+    known: Mapping[str, Known]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -59,126 +50,72 @@ class OpticsReader:
                 return rows(found)
         learned = await learn(device, now)
         self.inventory = None if device.failed else learned  # half an inventory would hide the rest
-        return rows(await _readings(device, learned) or [])
+        found = await _readings(device, learned)
+        device.remarks += learned.remarks
+        return rows(found or [])
 
 
 async def learn(device: Device, now: datetime) -> Inventory:
     """Return the sensors that speak of a port."""
-    found = await device.table("entities")
-    names = Names.of(await device.table("names")) if found else Names()
+    sources = device.profile.optics
+    wanted = any(_needs_entities(source) for source in sources.values())
+    found = await device.table("entities") if wanted else {}
+    names = Names.of(await device.table("names")) if found or not wanted or len(sources) > 1 else Names()
     entities = Entities.of(found, await device.table("aliases") if found else {})
     some = next(iter(found.values()), {})
+    known: dict[str, Known] = {}
+    for name, source in sources.items():
+        if isinstance(source, Cells):
+            known[name] = await cells.learn(device, name, source, entities, names)
+        elif found or source.number:
+            known[name] = await sensors.learn(device, name, source, entities, names)
     return Inventory(
-        now,
-        number(some.get("sysUpTime")),
-        number(some.get("entLastChangeTime")),
-        {
-            name: await _sensors(device, name, source, entities, names)
-            for name, source in device.profile.optics.items()
-            if found
-        },
+        now, number(some.get("sysUpTime")), number(some.get("entLastChangeTime")), known, _remarks(known)
     )
 
 
-async def _sensors(
-    device: Device, name: str, source: Sensors, entities: Entities, names: Names
-) -> dict[Index, Sensor]:
-    found = await device.read(name, _columns(source, "type", "scale", "precision"), Table())
-    placed: dict[Index, Sensor] = {}
-    limits = await _limits(device, name, source) if found else {}
-    for index, row in sorted(found.items()):
-        sensor = _sensor(index, row, source, entities, names, limits.get(index, {}))
-        if sensor is not None:
-            placed[index] = sensor
-    return placed
+def _needs_entities(source: Any) -> bool:
+    return not isinstance(source, Cells) or source.port.by == "entity"
 
 
-def _columns(source: Sensors, *kinds: str) -> dict[str, Oid]:
-    return {str(kind): oid for kind, oid in source.columns.items() if kind in kinds}
+def _remarks(known: Mapping[str, Known]) -> tuple[str, ...]:
+    """Return sentences about ports without interface and about refused levels."""
+    unplaced = sorted({name for source in known.values() for name in source.unplaced})
+    reasons: dict[str, list[str]] = {}
+    for source in known.values():
+        for place, why in source.refused:
+            names = reasons.setdefault(why, [])
+            if place[1] not in names:
+                names.append(place[1])
+    remarks = [f"no interface is called {_some(unplaced)}: its light has no ifIndex"] if unplaced else []
+    remarks += [f"levels of {_some(names)} not used: {why}" for why, names in sorted(reasons.items())]
+    return tuple(remarks)
 
 
-async def _limits(device: Device, name: str, source: Sensors) -> TableRows:
-    if source.thresholds is None:
-        return {}
-    return await device.read(
-        f"{name} thresholds", {str(level): oid for level, oid in source.thresholds.columns.items()}, Table()
-    )
-
-
-def _sensor(
-    index: Index, row: Row, source: Sensors, entities: Entities, names: Names, limits: Row
-) -> Sensor | None:
-    unit = Unit.of(*(number(row.get(kind)) for kind in ("type", "scale", "precision")))
-    entity = index[0]
-    words = entities.words(entity)
-    quantity = _quantity(unit, words, source)
-    if unit is None or quantity is None:
-        return None
-    if_index = entities.port(entity, names, source.port)
-    if_name = names.name(if_index)
-    if if_name is None:
-        return None
-    raw = {level: number(limits.get(level)) for level in LEVELS}
-    return Sensor(
-        (if_index, if_name),
-        quantity,
-        _lane(source, words),
-        unit,
-        levels(raw, unit, source.thresholds.none if source.thresholds else ()) if quantity in POWERS else {},
-        *entities.module(entity),
-    )
-
-
-def _lane(source: Sensors, words: str) -> int | None:
-    """Return the lane's number that the words tell; None where they tell none that a module can have."""
-    match = source.lane.search(words) if source.lane else None
-    lane = int(match.group(1)) if match else MAX_LANES
-    return lane if lane < MAX_LANES else None
-
-
-def _quantity(unit: Unit | None, words: str, source: Sensors) -> Quantity | None:
-    """Return what a sensor measures, by its unit and words; None where that is not told."""
-    for quantity in QUANTITIES.get(unit.name, ()) if unit else ():
-        if quantity in source.words and source.words[quantity].search(words):
-            return quantity
-    return None
+def _some(names: list[str]) -> str:
+    more = len(names) - SAID_AT_MOST
+    return ", ".join(names[:SAID_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
 async def _readings(device: Device, inventory: Inventory) -> list[Reading] | None:
     """Return what the sensors say now; None where the inventory holds no longer."""
     found: list[Reading] = []
-    for name, sensors in inventory.sensors.items():
-        source = device.profile.optics[name]
-        columns = _columns(source, "value", "status")
-        table = Table(scalars=device.profile.tables["entities"].scalars)
-        answers = await device.read(name, columns, table, sensors)
-        if any(_changed(inventory, row) for row in answers.values()) or set(answers) != set(sensors):
-            return None
-        found += [_reading(sensor, answers[index], source) for index, sensor in sensors.items()]
+    for name, known in inventory.known.items():
+        answers: TableRows = {}
+        for columns, indexes in known.questions:
+            table = Table(scalars=device.profile.tables["entities"].scalars)
+            said = await device.read(name, columns, table, indexes)
+            if any(_changed(inventory, row) for row in said.values()) or set(said) != set(indexes):
+                return None
+            for index, row in said.items():
+                answers.setdefault(index, {}).update(row)
+        found += known.readings(answers)
     return found
 
 
 def _changed(inventory: Inventory, row: Row) -> bool:
+    if inventory.last_change is None and inventory.uptime_cs is None:
+        return False  # nothing was walked that told them
     return number(row.get("entLastChangeTime")) != inventory.last_change or restarted(
         inventory.uptime_cs, number(row.get("sysUpTime"))
-    )
-
-
-def _reading(sensor: Sensor, row: Row, source: Sensors) -> Reading:
-    raw = number(row.get("value"))
-    value, dark = None, False
-    if raw is not None and number(row.get("status")) in (None, OK) and raw not in source.no_reading:
-        if sensor.quantity in POWERS:
-            value, dark = power(raw, sensor.unit, source.no_light_dbm)
-        else:
-            value = sensor.unit.value(raw, MILLI if sensor.quantity == "bias" else 0)
-    return Reading(
-        sensor.place,
-        sensor.quantity,
-        sensor.lane,
-        value,
-        dark,
-        sensor.levels,
-        sensor.module_type,
-        sensor.module_serial,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from correlator.pollers import topology
@@ -16,13 +16,16 @@ from correlator.pollers.text import text, unsigned
 from correlator.ports import Batch
 from correlator.profiles.profile import FALLBACK, Profile, Profiles, choose, load
 from correlator.snmp.control import SnmpClient
-from correlator.snmp.errors import SnmpError
-from correlator.snmp.target import Community, Target
+from correlator.snmp.errors import NoAnswerError, SnmpError
+from correlator.snmp.target import Community, Credentials, Oid, Target
 
 Group = Literal["topology", "counters", "optics"]
 GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
 
 BOOT_TOLERANCE_S = 30.0  # between sysUpTime and our clock, within one period
+SILENCES_BORNE = 3  # polls without any answer before a device is asked more seldom
+LONGEST_REST = timedelta(minutes=10)
+DEFAULT_PERIOD_S = 60.0
 IDENTIFY_AFTER = timedelta(hours=1)  # a device may have been replaced by another
 
 
@@ -33,7 +36,7 @@ class SwitchTarget:
     name: str
     address: str
     port: int = 161
-    credentials: Community = field(default_factory=Community)
+    credentials: Credentials = field(default_factory=Community)
     site: str | None = None
     rack: str | None = None
     forwarding: Literal["cut_through", "store_and_forward"] | None = None
@@ -69,30 +72,49 @@ class SwitchPoller:
         self.requests: Mapping[str, int] = {}
         self._client, self._target, self._group, self._period_s = client, target, group, period_s
         self._profiles = load() if profiles is None else profiles
-        self._profile: tuple[datetime, Profile] | None = None
+        self._profile: tuple[datetime, Profile, Oid] | None = None
         self._counters, self._optics = CounterReader(), OpticsReader()
+        self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
 
     async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
         """Return one batch: the group's tables and the row of polls. Never raises for the device."""
         attempt = Attempt(self._target.name, "switch", now, gap_from=gap_from(cursor, now, self._period_s))
         device = Device(self._client, self._target.agent, self._profiles[FALLBACK])
         remembered: dict[str, str] = {}
+        if now < self._rest_until:
+            attempt.failed = (
+                f"{self._target.name} is silent; it is asked again at {self._rest_until:%H:%M:%S} UTC"
+            )
+            return [self._batch(attempt, cursor)]
         try:
             remembered = await self._read(device, attempt, cursor)
+            self._silences = 0
         except SnmpError as error:
             attempt.failed = str(error)
             self._profile = None  # what answers next may be another device
+            self._rest(error, now)
         attempt.remarks += device.remarks
         attempt.requests, attempt.retries = device.tally.requests, device.tally.retries
         self.requests = dict(device.requests)
-        return [
-            Batch(
-                attempt.tables(),
-                f"{self._target.name}/{self._group}",
-                int(now.timestamp() * 1000),
-                attempt.cursor(cursor) | remembered,
-            )
-        ]
+        return [self._batch(attempt, cursor, remembered)]
+
+    def _batch(
+        self, attempt: Attempt, cursor: Mapping[str, str], remembered: Mapping[str, str] | None = None
+    ) -> Batch:
+        return Batch(
+            attempt.tables(),
+            f"{self._target.name}/{self._group}",
+            int(attempt.at.timestamp() * 1000),
+            attempt.cursor(cursor) | dict(remembered or {}),
+        )
+
+    def _rest(self, error: SnmpError, now: datetime) -> None:
+        """Ask a device that stays silent more and more seldom, at most every ten minutes."""
+        self._silences = self._silences + 1 if isinstance(error, NoAnswerError) else 0
+        if self._silences >= SILENCES_BORNE:
+            periods = 2 ** min(self._silences - SILENCES_BORNE + 1, 10)
+            rest = timedelta(seconds=(self._period_s or DEFAULT_PERIOD_S) * (periods - 0.5))
+            self._rest_until = now + min(rest, LONGEST_REST)
 
     async def _read(self, device: Device, attempt: Attempt, cursor: Mapping[str, str]) -> dict[str, str]:
         """Read the group's tables into the attempt; return what to remember besides."""
@@ -121,7 +143,7 @@ class SwitchPoller:
         if self._profile is None or now - self._profile[0] >= IDENTIFY_AFTER:
             await self._identify(device, now)
         else:
-            device.profile = self._profile[1]
+            _, device.profile, device.sys_object_id = self._profile
 
     async def _identify(self, device: Device, now: datetime) -> Row:
         system = await device.scalars("system")
@@ -130,8 +152,8 @@ class SwitchPoller:
         )
         if self._profile is not None and self._profile[1] != chosen:
             self._counters, self._optics = CounterReader(), OpticsReader()
-        self._profile = now, chosen
-        device.profile = chosen
+        device.profile, device.sys_object_id = chosen, _numbers(text(system.get("sysObjectID")))
+        self._profile = now, chosen, device.sys_object_id
         return system
 
     def _device(self, system: Row, profile: Profile, boot_id: str) -> dict[str, Any]:
@@ -149,6 +171,10 @@ class SwitchPoller:
             "profile": profile.name,
             "forwarding": self._target.forwarding,
         }
+
+
+def _numbers(dotted: str | None) -> Oid:
+    return tuple(int(part) for part in (dotted or "").split(".") if part.isdecimal())
 
 
 def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ CHASSIS_MAC, CHASSIS_ADDRESS = 4, 5
 PORT_MAC, PORT_ADDRESS = 3, 4
 
 _MAC_TEXT = re.compile(
-    r"^(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$|^[0-9a-f]{4}([.-])[0-9a-f]{4}\2[0-9a-f]{4}$",
+    r"^(?:[0-9a-f]{2}([: -]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$|^[0-9a-f]{4}([.-])[0-9a-f]{4}\2[0-9a-f]{4}$",
     re.IGNORECASE,
 )
 
@@ -89,7 +89,7 @@ def mac_of_text(written: str | None) -> str | None:
     """Return a MAC address that is written out, in the house's form; None where it is none."""
     if written is None or not _MAC_TEXT.match(written):
         return None
-    return mac(bytes.fromhex(re.sub(r"[:.-]", "", written)))
+    return mac(bytes.fromhex(re.sub(r"[:. -]", "", written)))
 
 
 def _is_text(value: bytes) -> bool:

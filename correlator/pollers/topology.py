@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import Any
 
-from correlator.pollers import lldp
+from correlator.pollers import cdp, lldp
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.names import Names, if_name
 from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text, unsigned
@@ -20,8 +21,10 @@ ADMIN = {1: "up", 2: "down", 3: "testing"}
 OPER = ADMIN | {4: "unknown", 5: "dormant", 6: "not_present", 7: "lower_layer_down"}  # RFC 2863
 STP = {2: "blocking", 3: "blocking", 4: "blocking", 5: "forwarding"}  # RFC 4188: only 5 forwards
 SPEED_NOT_SAID = 2**32 - 1  # ifSpeed of what is faster than it can say
-LAG, STACK_ACTIVE = 161, 1  # IANAifType ieee8023adLag; RowStatus active
-STATION_INVALID, STATION_SELF = 2, 4  # dot1dTpFdbStatus
+ETHERNET, VIRTUAL, LAG = 6, 53, 161  # IANAifType; 161 is ieee8023adLag
+STACK_ACTIVE = 1  # RowStatus
+LAG_NAME = re.compile(r"(?i)^(po|port-?channel|lag|ae|bond|trk|trunk|eth-trunk|bundle-ether|agg)[ -]?\d+$")
+STATION_INVALID = 2  # dot1dTpFdbStatus
 INET_OCTETS = {1: 4, 2: 16, 3: 4, 4: 16}  # by InetAddressType: ipv4, ipv6, and both with a zone
 
 
@@ -40,12 +43,7 @@ async def read(device: Device) -> dict[str, Rows]:
         "interfaces": interfaces(
             found, await device.table("aggregates"), await device.table("stack"), bridge_ports
         ),
-        "neighbors": lldp.neighbors(
-            await device.table("lldp_remotes"),
-            await device.table("lldp_ports"),
-            await device.table("lldp_addresses"),
-            names,
-        ),
+        "neighbors": await neighbors(device, names),
         "stations": await _stations(device, bridge_ports, names),
         "arp": await _arp(device, names),
     }
@@ -71,13 +69,17 @@ def interfaces(found: TableRows, aggregates: TableRows, stack: TableRows, bridge
 
 
 def stations(found: TableRows, bridge_ports: TableRows, names: Names) -> Rows:
-    """Return the rows of table stations; the index is a MAC address, perhaps behind an FDB id."""
+    """Return the rows of table stations; the index is a MAC address, perhaps behind an FDB id.
+
+    A station that the device knows, but behind no port (its own address, or one seen elsewhere), has
+    no interface.
+    """
     rows = []
     for index, row in found.items():
         station, vlan = mac(index[-MAC_LENGTH:]), index[:-MAC_LENGTH]
         port = number(row.get("dot1qTpFdbPort", row.get("dot1dTpFdbPort")))
         status = number(row.get("dot1qTpFdbStatus", row.get("dot1dTpFdbStatus")))
-        if station is None or not port or status in (STATION_INVALID, STATION_SELF):
+        if station is None or port is None or status == STATION_INVALID:
             continue
         if_index = number(bridge_ports.get((port,), {}).get("dot1dBasePortIfIndex"))
         rows.append({"mac": station, "vlan": vlan[0] if vlan else None, **names.place(if_index)})
@@ -96,9 +98,33 @@ def arp(found: TableRows, names: Names) -> Rows:
     return rows
 
 
+async def neighbors(device: Device, names: Names) -> Rows:
+    """Return what LLDP tells, by its second MIB where the first is not there, and what CDP tells."""
+    pattern = device.profile.tables["lldp_remotes"].index
+    told = lldp.neighbors(
+        await device.table("lldp_remotes"),
+        await device.table("lldp_ports"),
+        await device.table("lldp_addresses"),
+        names,
+        pattern,
+    )
+    if not told:
+        told = lldp.neighbors(
+            await device.table("lldp_v2_remotes"),
+            {},
+            await device.table("lldp_v2_addresses"),
+            names,
+            device.profile.tables["lldp_v2_remotes"].index,
+        )
+    return told + cdp.neighbors(await device.table("cdp"), names)
+
+
 async def _stations(device: Device, bridge_ports: TableRows, names: Names) -> Rows:
-    found = await device.table("vlan_stations") or await device.table("stations")
-    return stations(found, bridge_ports, names)
+    """Return the stations of both tables; what the one with VLANs has told is not told again."""
+    rows = stations(await device.table("vlan_stations"), bridge_ports, names)
+    known = {(row["mac"], row["if_index"]) for row in rows}
+    further = stations(await device.table("stations"), bridge_ports, names)
+    return rows + [row for row in further if (row["mac"], row["if_index"]) not in known]
 
 
 async def _arp(device: Device, names: Names) -> Rows:
@@ -141,15 +167,25 @@ def _aggregates(aggregates: TableRows) -> dict[int, int]:
 
 
 def _stacked(stack: TableRows, found: TableRows) -> dict[int, int]:
-    """Return aggregate's ifIndex by member's, from which interface runs above which."""
+    """Return aggregate's ifIndex by member's, from which interface runs above which.
+
+    An aggregate is of its type, or is called like one: IOS and others call it virtual.
+    """
     return {
         index[1]: index[0]
         for index, row in stack.items()
         if len(index) == 2
         and index[1]
         and row.get("ifStackStatus") == STACK_ACTIVE
-        and found.get((index[0],), {}).get("ifType") == LAG
+        and _is_lag(found.get((index[0],), {}))
+        and found.get((index[1],), {}).get("ifType") in (ETHERNET, None)
     }
+
+
+def _is_lag(row: Row) -> bool:
+    if row.get("ifType") == LAG:
+        return True
+    return row.get("ifType") in (VIRTUAL, None) and bool(LAG_NAME.match(if_name(row) or ""))
 
 
 def _inet_address(index: Sequence[int]) -> str | None:

@@ -10,14 +10,25 @@ import functools
 import re
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    field_validator,
+)
 
 FALLBACK = "standard"
+MAX_BYTES = 256 * 1024  # of one profile; the longest that ships has 5 KB
 
-Quantity = Literal["rx_power", "tx_power", "bias", "temperature", "voltage"]
+Quantity = Literal["rx_power", "tx_power", "bias", "temperature", "voltage", "pre_fec_ber"]
 Level = Literal["low_alarm", "low_warn", "high_warn", "high_alarm"]
 
 
@@ -26,6 +37,9 @@ class ProfileError(ValueError):
 
 
 def _oid(value: object) -> object:
+    model = re.fullmatch(r"model\((\d{1,2})\)((?:\.\d+)+)", value) if isinstance(value, str) else None
+    if model:
+        return (-int(model.group(1)), *map(int, model.group(2)[1:].split(".")))
     if isinstance(value, str) and re.fullmatch(r"\.?\d+(\.\d+)+", value):
         return tuple(int(part) for part in value.removeprefix(".").split("."))
     if isinstance(value, tuple):
@@ -40,7 +54,21 @@ def _pattern(value: object) -> object:
         raise ValueError(f"is no regular expression ({error})") from None
 
 
+def _unit(value: object) -> object:
+    if isinstance(value, str) and UNIT.match(value):
+        return value
+    raise ValueError(f"is no unit such as 0.01 dBm, uW or mA: {value!r}")
+
+
+def _kind(value: Any) -> str:
+    return str(value.get("kind", "sensors") if isinstance(value, dict) else value.kind)
+
+
+UNIT = re.compile(r"^(?:(1|10+|0\.0*1) )?(dBm|[mun]?W|[mu]?A|[mu]?V|C|ratio|float32)$")
+Unit = Annotated[str, BeforeValidator(_unit)]
 Oid = Annotated[tuple[int, ...], BeforeValidator(_oid)]
+"""An OID. ``model(9).1.2`` begins with the first nine numbers of the device's sysObjectID, and is held as
+(-9, 1, 2)."""
 Pattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 ObjectName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9]*$")]
 
@@ -63,7 +91,21 @@ class Table(_Part):
 
     columns: dict[ObjectName, Oid] = Field({}, description="column objects without index")
     scalars: dict[ObjectName, Oid] = Field({}, description="scalar objects, with their .0")
+    index: tuple[str, ...] = Field((), description="parts of the index, where dialects differ in them")
     max_rows: int = Field(20_000, ge=1, le=1_000_000, description="more rows than these are not read")
+
+
+class Further(_Part):
+    """Counters of interfaces in a table whose index is not the ifIndex alone.
+
+    The part ``port`` of the index is the ifIndex, or ``data_source`` is a column that points to it
+    (RFC 2819). With ``unless`` it is read only where no interface has that object.
+    """
+
+    index: tuple[int | Literal["port", "any"], ...]
+    columns: dict[ObjectName, Oid]
+    data_source: Oid | None = None
+    unless: ObjectName | None = None
 
 
 class Counter(_Part):
@@ -80,6 +122,19 @@ class Thresholds(_Part):
     none: tuple[int, ...] = Field((), description="raw values that say: no such level")
 
 
+class ThresholdRows(_Part):
+    """The same as rows behind the sensor's index: how grave, which side, which value."""
+
+    severity: Oid
+    relation: Oid
+    value: Oid
+    warn: int = Field(description="severity of a warning")
+    alarm: int = Field(description="severity of an alarm; graver rows are not kept by all systems")
+    below: tuple[int, ...] = Field(description="relations that set a low level")
+    above: tuple[int, ...] = Field(description="relations that set a high level")
+    none: tuple[int, ...] = Field((), description="raw values that say: no such level")
+
+
 class Sensors(_Part):
     """Light and the like as sensors of physical entities (RFC 3433 and its cousins).
 
@@ -92,9 +147,16 @@ class Sensors(_Part):
     words: dict[Quantity, Pattern] = Field(description="expression in name or description, by quantity")
     lane: Pattern | None = Field(None, description="expression whose group 1 is the lane's number")
     port: Pattern | None = Field(None, description="expression whose group 1 is the port's name")
+    number: Pattern | None = Field(
+        None, description="expression over the entity's number; groups port (ifIndex), kind, lane"
+    )
+    kinds: dict[int, Quantity] = Field({}, description="what the number's group kind stands for")
+    first_lane: Literal[0, 1] = Field(1, description="what the device calls the first lane")
+    exponent: int = Field(0, ge=-9, le=9, description="correction of a scale that is declared wrongly")
     no_reading: tuple[int, ...] = Field((), description="raw values that say: no reading")
     no_light_dbm: float = Field(-40.0, description="a received power at or below this is darkness, dBm")
-    thresholds: Thresholds | None = None
+    thresholds: Thresholds | ThresholdRows | None = None
+    verified: bool = Field(True, description="seen on a device; if not, its levels are not used")
 
     @field_validator("columns")
     @classmethod
@@ -103,6 +165,81 @@ class Sensors(_Part):
         if missing:
             raise ValueError(f"lacks {', '.join(sorted(missing))}")
         return columns
+
+
+IndexPart = int | Literal["port", "lane", "slot", "any"]
+IndexPattern = tuple[IndexPart, ...]
+
+
+class Port(_Part):
+    """How an index part ``port`` leads to an interface.
+
+    ``if_index``: it is the ifIndex, ``add`` added. ``entity``: it is an entPhysicalIndex, looked for as
+    for sensors. ``name``: ``column`` holds the name (group 1 of ``pattern`` in it). ``prefix``: the
+    name is a prefix, chosen by the value in ``column``, and the number with ``adds`` added. ``slot``: the
+    name is slot/port, both from the index. A name that is no interface's is told as it is, without
+    ifIndex.
+    """
+
+    by: Literal["if_index", "entity", "name", "prefix", "slot"] = "if_index"
+    add: int = 0
+    column: Oid | None = None
+    pattern: Pattern | None = None
+    prefixes: dict[int, str] = {}
+    adds: dict[int, int] = {}
+
+
+class Reading(_Part):
+    """One column (or a part of it) that holds one quantity."""
+
+    oid: Oid
+    quantity: Quantity
+    unit: Unit
+    positive_unit: Unit | None = Field(None, description="unit of positive values, where it differs")
+    index: IndexPattern | None = Field(None, description="index, where it is not the source's")
+    lane: int | None = Field(None, ge=1, le=64, description="the lane that the whole column is about")
+    listed: Literal["lanes", "beside"] | None = Field(
+        None,
+        description="text with a value for each lane, comma between them; beside: only where several",
+    )
+    exponent_oid: Oid | None = Field(None, description="column of e, where the value is raw · 10^-e")
+    no_reading: tuple[int, ...] = Field((), description="raw values that say so in this column only")
+
+
+class Limits(_Part):
+    """The levels of one quantity as columns; what the unit is need not be the reading's."""
+
+    columns: dict[Level, Oid]
+    unit: Unit
+    index: IndexPattern | None = Field(None, description="index, where it is not the source's")
+    none: tuple[int, ...] = Field((), description="raw values that say: no such level")
+
+
+class Cells(_Part):
+    """Light and the like as columns of a table, each of one quantity and one unit.
+
+    Numbers may be integers or text; from text the first number is taken. An integer zero in a
+    logarithmic column is a defect or a level, by ``no_reading``.
+    """
+
+    kind: Literal["columns"]
+    index: IndexPattern = Field(("port",), description="parts of the index, in order")
+    port: Port = Port()
+    readings: tuple[Reading, ...] = Field(min_length=1)
+    first_lane: Literal[0, 1] = Field(1, description="what the device calls the first lane")
+    no_reading: tuple[int, ...] = Field((), description="raw values that say: no reading")
+    no_light_dbm: float = Field(-40.0, description="a received power at or below this is darkness, dBm")
+    limits: dict[Quantity, Limits] = {}
+    module_type: Oid | None = Field(None, description="column of the module's type, index: port part only")
+    module_serial: Oid | None = Field(None, description="column of its serial number, likewise")
+    module_index: IndexPattern | None = Field(None, description="index of these, where it is not port")
+    verified: bool = Field(True, description="seen on a device; if not, its levels are not used")
+
+
+Source = Annotated[
+    Annotated[Sensors, Tag("sensors")] | Annotated[Cells, Tag("columns")],
+    Discriminator(lambda value: _kind(value)),
+]
 
 
 class Profile(_Part):
@@ -114,15 +251,30 @@ class Profile(_Part):
     counters: dict[str, tuple[Counter, ...]] = Field(
         description="for each column of table counters the ways to have it, best first"
     )
-    optics: dict[str, Sensors] = Field({}, description="sources of light readings, by name")
+    further_counters: dict[str, Further] = Field({}, description="more objects for counters, by name")
+    optics: dict[str, Source] = Field({}, description="sources of light readings, by name")
 
 
 Profiles = Mapping[str, Profile]
 
 
-def load() -> Profiles:
-    """Return the profiles that come with the house, by name. Raises ProfileError."""
-    return _shipped()
+def load(folder: Path | None = None) -> Profiles:
+    """Return the profiles that come with the house, by name, and those of a folder, which win.
+
+    A profile of the folder may extend a shipped one, or replace it by bearing its name. Between
+    equals in ``choose`` those of the folder win. Raises ProfileError.
+    """
+    if folder is None:
+        return _shipped()
+    try:
+        own = {
+            str(file): _yaml(str(file), _text(file))
+            for file in sorted(folder.iterdir())
+            if _is_yaml(file.name)
+        }
+    except OSError as error:
+        raise ProfileError(f"{error.filename}: {error.strerror}; give a folder that can be read") from None
+    return parse(_documents() | own)
 
 
 def choose(profiles: Profiles, sys_object_id: str, sys_descr: str) -> Profile:
@@ -133,25 +285,41 @@ def choose(profiles: Profiles, sys_object_id: str, sys_descr: str) -> Profile:
     best, best_rank = profiles[FALLBACK], (-1, 0)
     for profile in profiles.values():
         rank = _rank(profile.match, sys_object_id, sys_descr)
-        if rank is not None and rank > best_rank:
+        if rank is not None and rank >= best_rank:
             best, best_rank = profile, rank
     return best
 
 
 def parse(documents: Mapping[str, Any]) -> dict[str, Profile]:
     """Return profiles from YAML documents by file name, ``extends`` resolved. Raises ProfileError."""
-    by_name: dict[str, tuple[str, dict[str, Any]]] = {}
+    by_name: dict[str, tuple[str, dict[str, Any]]] = {}  # what stands later wins
     for file, document in documents.items():
         if not isinstance(document, dict) or not isinstance(document.get("name"), str):
             raise ProfileError(f"{file}: a profile is a mapping with a name")
+        by_name.pop(document["name"], None)
         by_name[document["name"]] = file, document
     return {name: _profile(name, by_name) for name in by_name}
 
 
 @functools.cache
 def _shipped() -> dict[str, Profile]:
+    return parse(_documents())
+
+
+def _documents() -> dict[str, Any]:
     files = sorted(resources.files(__package__).iterdir(), key=lambda file: file.name)
-    return parse({file.name: _yaml(file.name, file.read_text()) for file in files if _is_yaml(file.name)})
+    return {file.name: _yaml(file.name, file.read_text()) for file in files if _is_yaml(file.name)}
+
+
+def _text(file: Path) -> str:
+    with file.open("rb") as opened:
+        octets = opened.read(MAX_BYTES + 1)
+    if len(octets) > MAX_BYTES:
+        raise ProfileError(f"{file}: larger than any profile; {MAX_BYTES} bytes at most")
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        raise ProfileError(f"{file}: is not UTF-8 text") from None
 
 
 def _is_yaml(name: str) -> bool:

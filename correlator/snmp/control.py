@@ -15,26 +15,38 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pysnmp.carrier.asyncio.dgram import udp, udp6
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.error import PySnmpError
-from pysnmp.proto import rfc1902
-from pysnmp.proto.api import v2c
+from pysnmp.proto import errind, rfc1902
+from pysnmp.proto.api import v1, v2c
 
-from correlator.snmp.errors import AddressError, BadAnswerError, NoAnswerError, RefusedError, TooBigError
+from correlator.snmp.errors import (
+    AddressError,
+    BadAnswerError,
+    NoAnswerError,
+    RefusedError,
+    SnmpError,
+    TooBigError,
+    UserError,
+)
 from correlator.snmp.manners import Pace, Size
-from correlator.snmp.target import Community, Index, Oid, Tally, Target, Value
+from correlator.snmp.target import Community, Credentials, Index, Oid, Tally, Target, User, Value
 from correlator.snmp.walk import Bulk, Fetch, Get, Rows, Varbind, Walk
 
 log = logging.getLogger(__name__)
 
-V2C_MESSAGES, V2C_SECURITY, NO_AUTH_NO_PRIV = 1, 2, 1  # RFC 3411: models and level
+V1, V2C, V3 = 0, 1, 3  # message processing models, RFC 3411
+SECURITY_MODEL = {V1: 1, V2C: 2, V3: 3}
+NO_AUTH_NO_PRIV, AUTH_NO_PRIV, AUTH_PRIV = 1, 2, 3  # security levels, RFC 3411
+MEETINGS = 4  # reports of an engine's id and clock that are followed by another try
 TOO_BIG = 1  # error-status, RFC 3416, section 3
-SKIPPABLE = {2: "noSuchName", 5: "genErr"}  # about one object; the others can be had
+NO_SUCH_NAME = 2
+SKIPPABLE = {NO_SUCH_NAME: "noSuchName", 5: "genErr"}  # about one object; the others can be had
 STATUS = {6: "noAccess", 13: "resourceUnavailable", 16: "authorizationError"}
 ENGINE_SLACK_S = 5.0  # the engine forgets a request this long after us: late answers still count
 
@@ -75,7 +87,7 @@ class SnmpClient:
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or Params()
-        self._engine: _Engine | None = None
+        self._engines: dict[Credentials | None, _Engine] = {}
         self._peers: dict[Address, _Peer] = {}
         self._slots = asyncio.Semaphore(self.params.in_flight)
 
@@ -115,9 +127,10 @@ class SnmpClient:
 
     async def close(self) -> None:
         """Close the sockets and end the engine's timer."""
-        engine, self._engine = self._engine, None
-        if engine is not None:
+        engines, self._engines = self._engines, {}
+        for engine in engines.values():
             engine.close()
+        if engines:
             await asyncio.sleep(0)  # lets the loop close the sockets
 
     async def __aenter__(self) -> SnmpClient:
@@ -137,7 +150,9 @@ class SnmpClient:
                     raise TooBigError(target)
                 peer.size.too_big(asked.varbinds)
             elif answer.status in SKIPPABLE:
-                work.refused(asked, answer.error_index, SKIPPABLE[answer.status])  # type: ignore[arg-type]
+                absent = answer.status == NO_SUCH_NAME and _messages(target.credentials) == V1
+                why = "" if absent else SKIPPABLE[answer.status]  # how version 1 says that there is none
+                work.refused(asked, answer.error_index, why)  # type: ignore[arg-type]
             elif answer.status:
                 raise RefusedError(target, STATUS.get(answer.status, f"error status {answer.status}"))
             elif work.take(asked, answer.varbinds):  # type: ignore[arg-type]
@@ -152,12 +167,12 @@ class SnmpClient:
         An answer to an earlier try counts as well: a slow device is not a silent one.
         """
         async with peer.lock, self._slots:
-            engine = self._engine = self._engine or _Engine(self.params)
+            engine = self._engine(target.credentials)
             family, address = await peer.locate(target)
             before, answer = copy.copy(peer.size), asyncio.get_running_loop().create_future()
             with engine.listening(address) as strange:
                 for attempt in range(target.retries + 1):
-                    question = work.request(peer.size.varbinds, peer.size.ceiling)
+                    question = _asked(work.request(peer.size.varbinds, peer.size.ceiling), target)
                     await peer.wait_for_turn()
                     tally.requests += 1
                     tally.retries += attempt > 0
@@ -169,7 +184,17 @@ class SnmpClient:
                         peer.size.silent(question.varbinds)
                 peer.size.absent(before)
                 peer.found = None  # the name may have moved to another address
-                raise NoAnswerError(target, target.retries + 1, target.timeout_s, strange())
+                raise engine.silence(target, address) or NoAnswerError(
+                    target, target.retries + 1, target.timeout_s, strange()
+                )
+
+    def _engine(self, credentials: Credentials) -> _Engine:
+        """Return the engine: one for all communities, one for each user (the same name may have
+        other passwords elsewhere, which one engine would mix up)."""
+        key = credentials if isinstance(credentials, User) else None
+        if key not in self._engines:
+            self._engines[key] = _Engine(self.params)
+        return self._engines[key]
 
     def _peer(self, target: Target) -> _Peer:
         peer = self._peers.setdefault((target.host, target.port), _Peer())
@@ -238,7 +263,8 @@ class _Engine:
         self._params = params
         self._engine = SnmpEngine()
         self._transports: dict[socket.AddressFamily, tuple[tuple[int, ...], _Udp4]] = {}
-        self._users: dict[Community, Any] = {}
+        self._users: dict[Credentials, Any] = {}
+        self._met: set[Address] = set()  # engines that told a user of ours their id and clock
         self._awaited: Counter[Address] = Counter()
         self._strange: Counter[Address] = Counter()
         builder = self._engine.get_mib_builder()
@@ -257,26 +283,53 @@ class _Engine:
         domain, transport = self._transport(family)
         resolution = self._engine.transport_dispatcher.get_timer_resolution()
         keep_s = (target.retries + 1) * target.timeout_s + ENGINE_SLACK_S
-        try:
+        messages = _messages(target.credentials)
+
+        def transmit() -> None:
             self._engine.message_dispatcher.send_pdu(
                 self._engine,
                 domain,
                 transport.ADDRESS_TYPE(address),
-                V2C_MESSAGES,
-                V2C_SECURITY,
+                messages,
+                SECURITY_MODEL[messages],
                 self._user(target.credentials),
-                NO_AUTH_NO_PRIV,
-                None,  # context engine: our own stands for it in v2c
+                _level(target.credentials),
+                None,  # context engine: our own stands for it in v2c, the peer's in v3
                 self._text(""),
-                V2C_MESSAGES,
-                _pdu(question),
+                min(messages, V2C),  # of the PDU
+                _pdu(question, messages),
                 True,
                 keep_s / resolution,
                 _received,
-                (question, answer),
+                asked,
             )
+
+        def again() -> None:
+            self._met.add(address[:2])
+            try:
+                transmit()
+            except (PySnmpError, OSError) as error:
+                log.debug("%s: not sent: %s", target, error)
+
+        asked = _Asked(target, question, answer, again)
+        try:
+            transmit()
         except (PySnmpError, OSError) as error:
             log.debug("%s: not sent: %s", target, error)  # counts as unanswered
+
+    def silence(self, target: Target, address: tuple[Any, ...]) -> SnmpError | None:
+        """Return what the silence of an engine means that has met the user before, else None.
+
+        It knows user and digest then; agents drop what they cannot decrypt.
+        """
+        user = target.credentials
+        if isinstance(user, User) and user.priv and address[:2] in self._met:
+            return UserError(
+                target,
+                user.name,
+                "it answers, but not to what is encrypted; check the privacy protocol and password",
+            )
+        return None
 
     @contextlib.contextmanager
     def listening(self, address: tuple[Any, ...]) -> Iterator[Callable[[], int]]:
@@ -321,16 +374,82 @@ class _Engine:
             self._transports[family] = domain, transport
         return self._transports[family]
 
-    def _user(self, credentials: Community) -> Any:
+    def _user(self, credentials: Credentials) -> Any:
         if credentials not in self._users:
-            name = f"community-{len(self._users)}"
-            config.add_v1_system(self._engine, name, credentials.name, transportTag=b"")
-            config.add_target_parameters(self._engine, name, name, "noAuthNoPriv", V2C_MESSAGES)
+            if isinstance(credentials, User):
+                name = credentials.name
+                config.add_v3_user(self._engine, name, **_keys(credentials))
+            else:
+                name = f"community-{len(self._users)}"
+                config.add_v1_system(self._engine, name, credentials.name, transportTag=b"")
+                config.add_target_parameters(self._engine, name, name, "noAuthNoPriv", _messages(credentials))
             self._users[credentials] = self._text(name)
         return self._users[credentials]
 
 
-def _pdu(question: Question) -> Any:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request on its way, and how to send it once more when the peer has told its id or clock."""
+
+    target: Target
+    question: Question
+    answer: asyncio.Future[Answer]
+    again: Callable[[], None]
+    meetings: list[str] = field(default_factory=list)
+
+
+_AUTH = {
+    "md5": config.USM_AUTH_HMAC96_MD5,
+    "sha1": config.USM_AUTH_HMAC96_SHA,
+    "sha224": config.USM_AUTH_HMAC128_SHA224,
+    "sha256": config.USM_AUTH_HMAC192_SHA256,
+    "sha384": config.USM_AUTH_HMAC256_SHA384,
+    "sha512": config.USM_AUTH_HMAC384_SHA512,
+}
+_PRIV = {
+    "des": config.USM_PRIV_CBC56_DES,
+    "aes128": config.USM_PRIV_CFB128_AES,
+    "aes192": config.USM_PRIV_CFB192_AES_BLUMENTHAL,
+    "aes256": config.USM_PRIV_CFB256_AES_BLUMENTHAL,
+    "aes192c": config.USM_PRIV_CFB192_AES,
+    "aes256c": config.USM_PRIV_CFB256_AES,
+}
+
+
+def _keys(user: User) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    if user.auth:
+        keys |= {"authProtocol": _AUTH[user.auth], "authKey": user.auth_password}
+    if user.priv:
+        keys |= {"privProtocol": _PRIV[user.priv], "privKey": user.priv_password}
+    return keys
+
+
+def _messages(credentials: Credentials) -> int:
+    if isinstance(credentials, User):
+        return V3
+    return V1 if credentials.version == "1" else V2C
+
+
+def _level(credentials: Credentials) -> int:
+    if isinstance(credentials, Community) or not credentials.auth:
+        return NO_AUTH_NO_PRIV
+    return AUTH_PRIV if credentials.priv else AUTH_NO_PRIV
+
+
+def _asked(question: Question, target: Target) -> Question:
+    """Return the question as the target's version can put it: version 1 goes row by row."""
+    if isinstance(question, Bulk) and _messages(target.credentials) == V1:
+        return replace(question, max_repetitions=1)
+    return question
+
+
+def _pdu(question: Question, messages: int) -> Any:
+    if messages == V1:
+        old = v1.GetNextRequestPDU() if isinstance(question, Bulk) else v1.GetRequestPDU()
+        v1.apiPDU.set_defaults(old)
+        v1.apiPDU.set_varbinds(old, [(oid, v1.null) for oid in question.oids])
+        return old
     pdu, api = (
         (v2c.GetBulkRequestPDU(), v2c.apiBulkPDU)
         if isinstance(question, Bulk)
@@ -346,13 +465,41 @@ def _pdu(question: Question) -> Any:
 
 def _received(*arguments: Any) -> None:
     """Take the engine's word about a request: its dispatcher's callback, RFC 3412 section 4.2.2.2."""
-    pdu, failure, (question, answer) = arguments[8], arguments[9], arguments[11]
-    if answer.done() or (failure and pdu is None):
-        return  # the engine's own time-out; ours has passed already
+    pdu, failure, asked = arguments[8], arguments[9], arguments[11]
+    if asked.answer.done():
+        return
+    if failure:
+        _failed(asked, failure["errorIndication"])
+        return
     status = int(v2c.apiPDU.get_error_status(pdu))
     error_index = int(pdu.getComponentByPosition(2))  # pysnmp's getter wants varbinds beside it
     varbinds = [(tuple(oid), _plain(value)) for oid, value in v2c.apiPDU.get_varbinds(pdu)]
-    answer.set_result(Answer(question, status, error_index, varbinds))
+    asked.answer.set_result(Answer(asked.question, status, error_index, varbinds))
+
+
+_MEETING = (errind.unknownEngineID, errind.notInTimeWindow)
+_SHUT_OUT = (
+    (errind.unknownUserName, "it knows no such user; check the name"),
+    (errind.wrongDigest, "the digest is wrong; check the authentication protocol and password"),
+    (errind.authenticationFailure, "the digest is wrong; check the authentication protocol and password"),
+    (errind.decryptionError, "it cannot decrypt; check the privacy protocol and password"),
+    (errind.unsupportedSecurityLevel, "it wants another security level; check auth and priv"),
+)
+
+
+def _failed(asked: _Asked, failure: Any) -> None:
+    """Take a report (RFC 3414, section 3.2): meet the engine, or say why it shuts the user out."""
+    if any(failure is one for one in _MEETING):
+        asked.meetings.append(str(failure))
+        if len(asked.meetings) <= MEETINGS:
+            asyncio.get_running_loop().call_soon(asked.again)
+        return
+    user = asked.target.credentials
+    for one, why in _SHUT_OUT:
+        if failure is one and isinstance(user, User):
+            asked.answer.set_exception(UserError(asked.target, user.name, why))
+            return
+    # else the engine's own time-out; ours has passed already
 
 
 _INTEGERS = {

@@ -31,6 +31,13 @@ class NoAnswerError(SnmpError):
         )
 
 
+class UserError(SnmpError):
+    """The agent does not let this SNMPv3 user in (RFC 3414, section 3.2)."""
+
+    def __init__(self, target: object, user: str, why: str) -> None:
+        super().__init__(f"{target}: user {user}: {why}")
+
+
 class RefusedError(SnmpError):
     """The agent answered with an error status (RFC 3416, section 3)."""
 

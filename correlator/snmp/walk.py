@@ -107,11 +107,17 @@ class Walk:
         return bool(cells)
 
     def refused(self, asked: Bulk, error_index: int, status: str) -> None:
-        """Give up the column that an error status is about; all of the request where it names none."""
+        """Give up the column that an error status is about; all of the request where it names none.
+
+        An empty status is a plain end: there is nothing more.
+        """
         place = error_index - 1 - asked.non_repeaters
         named = asked.columns[place : place + 1] if place >= 0 else ()
         for column in named or asked.columns:
-            self._stop(column, f"{dotted(column)}: {status}")
+            if status:
+                self._stop(column, f"{dotted(column)}: {status}")
+            else:
+                self._places.pop(column, None)
 
     def _wanted(self, columns: int) -> int:
         """Return how many rows are worth asking for: what is expected and one, else ever more."""
@@ -187,4 +193,5 @@ class Fetch:
         oids = named or asked.oids
         self._scalars = tuple(scalar for scalar in self._scalars if scalar not in oids)
         self._waiting = [cell for cell in self._waiting if cell[0] + cell[1] not in oids]
-        self.result.why_incomplete = f"{dotted(oids[0])}: {status}"
+        if status:
+            self.result.why_incomplete = f"{dotted(oids[0])}: {status}"

@@ -41,7 +41,7 @@ def test_a_wrapped_counter_moves_like_an_unwrapped_one(start: int, moved: int, w
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 2**64 - 1), st.lists(st.integers(0, 10**9), min_size=1, max_size=5), st.randoms())
+@given(st.integers(0, 2**64 - 1), st.lists(st.integers(1, 10**9), min_size=1, max_size=5), st.randoms())
 def test_rows_in_any_order_give_the_same_rates(start: int, steps: list[int], random: Any) -> None:
     values = [start]
     for step in steps:
@@ -113,3 +113,134 @@ def test_a_counter_that_the_device_lacks_stays_null() -> None:
 
 def test_no_rows_give_no_rates() -> None:
     assert rates(frames.empty("counters"), frames.empty("interfaces")).empty
+
+
+# -- scenarios: what agents do to their counters --------------------------------------------------
+
+BUSY = 9_000_000_000 // 8 * 60  # octets of a minute at 9 of 10 Gbit/s
+
+
+def test_a_stale_cache_is_no_standstill_and_no_spike() -> None:
+    busy = [{"in_octets": BUSY * n, "in_errors": 7 * n} for n in (1, 2, 2, 4, 5)]
+    moved = rates(counters(*busy), interfaces())
+    assert moved["seconds"].tolist() == [60, 120, 60]
+    assert moved["in_octets"].tolist() == [BUSY, 2 * BUSY, BUSY]
+    assert moved["in_errors"].tolist() == [7, 14, 7]
+
+
+def test_one_idle_interface_is_idle_and_not_stale() -> None:
+    idle = counters({"in_octets": 5}, {"in_octets": 5}, {"in_octets": 5})
+    busy = counters({"in_octets": 1}, {"in_octets": 2}, {"in_octets": 3})
+    busy["if_name"], busy["if_index"] = "Ethernet8", 8
+    moved = rates(pd.concat([idle, busy]), interfaces())
+    assert moved[moved["if_name"] == "Ethernet7"]["in_octets"].tolist() == [0, 0]
+
+
+def test_an_agent_that_restarts_in_the_middle_of_a_poll_costs_the_rows_behind_it() -> None:
+    first = counters({"in_errors": 100}, {"in_errors": 103}, {"in_errors": 0, "uptime_cs": 3000})
+    second = counters(
+        {"in_errors": 50}, {"in_errors": 0, "uptime_cs": 500}, {"in_errors": 4, "uptime_cs": 6500}
+    )
+    second["if_name"], second["if_index"] = "Ethernet8", 8
+    moved = rates(pd.concat([first, second]), interfaces())
+    kept = {(row.if_name, row.in_errors) for row in moved.itertuples()}
+    assert kept == {("Ethernet7", 3), ("Ethernet8", 4)}
+
+
+def test_an_uptime_that_wraps_after_497_days_is_no_restart() -> None:
+    table = counters({"in_errors": 5, "uptime_cs": 2**32 - 1000}, {"in_errors": 9, "uptime_cs": 5000})
+    assert rates(table, interfaces())["in_errors"].tolist() == [4]
+
+
+def test_an_uptime_that_jumps_ahead_is_a_restart_too() -> None:
+    table = counters({"in_errors": 5, "uptime_cs": 4_000_000_000}, {"in_errors": 9, "uptime_cs": 500_000_000})
+    assert rates(table, interfaces()).empty
+
+
+def test_renumbered_interfaces_are_compared_by_name_once_more() -> None:
+    table = counters({"in_errors": 5}, {"in_errors": 3, "if_index": 9}, {"in_errors": 8, "if_index": 9})
+    assert rates(table, interfaces())["in_errors"].tolist() == [5]
+
+
+def test_a_cleared_counter_is_seen_though_no_discontinuity_is_told() -> None:
+    table = counters(
+        {"in_octets": 5 * BUSY, "in_errors": 5},
+        {"in_octets": 100, "in_errors": 0},
+        {"in_octets": 200, "in_errors": 2},
+    )
+    assert rates(table, interfaces())["in_errors"].tolist() == [2]
+
+
+def test_a_missed_poll_loses_nothing() -> None:
+    table = counters(
+        {"in_errors": 5, "in_octets": 1}, {"in_errors": 6, "in_octets": 2}, {"in_errors": 9, "in_octets": 3}
+    )
+    moved = rates(table.iloc[[0, 2]], interfaces())
+    assert (moved["in_errors"].tolist(), moved["seconds"].tolist()) == ([4], [120])
+
+
+def test_rows_of_a_late_message_keep_their_errors() -> None:
+    table = counters({"in_errors": 5}, {"in_errors": 6, "uptime_cs": 1_008_000}, {"in_errors": 9})
+    assert rates(table, interfaces())["in_errors"].tolist() == [1, 3]
+
+
+def test_packets_of_32_bits_beside_octets_of_64_wrap_and_cost_no_error() -> None:
+    table = counters(
+        {"in_octets": 10, "in_packets": 2**32 - 5, "in_errors": 1},
+        {"in_octets": 2000, "in_packets": 15, "in_errors": 3},
+    )
+    moved = rates(table, interfaces())
+    assert (moved["in_packets"].tolist(), moved["in_errors"].tolist()) == ([20], [2])
+
+
+def test_codewords_beyond_32_bits_keep_their_width() -> None:
+    table = counters({"fec_corrected": 2**40}, {"fec_corrected": 2**40 + 2**33})
+    assert rates(table, interfaces())["fec_corrected"].tolist() == [2**33]
+
+
+EVENTS = st.sampled_from(["fine", "fine", "fine", "missed", "stale", "boot", "clear", "renumber"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(EVENTS, st.integers(1, BUSY // 1000), st.integers(0, 500)), min_size=1, max_size=12),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([32, 64]),
+)
+def test_no_sequence_of_resets_and_wraps_gives_an_impossible_rate_or_loses_an_error(
+    story: list[tuple[str, int, int]], start: int, width: int
+) -> None:
+    packets = errors = start
+    uptime, index, readings, whole = 2**32 - 30_000, 7, [], []
+    last: dict[str, Any] | None = None
+    pending = 0  # errors since the last reading that was told
+    comparable = False
+    for minute, (event, moved, wrong) in enumerate(story):
+        uptime += 6000
+        if event in ("boot", "clear"):
+            packets = errors = 0
+            uptime = 100 if event == "boot" else uptime
+            comparable = False
+        if event == "renumber":
+            index, comparable = index + 1, False
+        packets, errors, pending = packets + moved, errors + wrong, pending + wrong
+        if event == "missed":
+            continue
+        now = {"in_packets": packets % 2**width, "in_errors": errors % 2**32, "uptime_cs": uptime % 2**32}
+        stale = event == "stale" and last is not None
+        told = dict(last) if stale and last else now
+        readings.append(told | {"if_index": index, "at": START + timedelta(minutes=minute)})
+        if stale:
+            continue
+        if comparable:
+            whole.append((minute, pending))
+        last, pending, comparable = now, 0, True
+    moved_rows = rates(counters(*readings, width=width), interfaces())
+    limit = 10e9 / 672 * 60 * (len(story) + 1) * 1.1 + 10e9 / 672 * 10
+    assert (moved_rows["in_errors"].astype("float64") <= limit).all()
+    assert (moved_rows["in_packets"].dropna().astype("float64") <= limit).all()
+    kept = {
+        int((until - START).total_seconds() // 60): int(n)
+        for until, n in zip(moved_rows["until"], moved_rows["in_errors"], strict=True)
+    }
+    assert all(kept.get(minute) == count for minute, count in whole)

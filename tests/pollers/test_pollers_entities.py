@@ -28,7 +28,7 @@ def port(
         {(number,): row for number, row in rows.items()},
         {(number, 0): {"entAliasMappingIdentifier": oid} for number, oid in (aliases or {}).items()},
     )
-    return entities.port(100, NAMES, re.compile(words) if words else None)
+    return entities.port(100, NAMES, re.compile(words) if words else None)[0]
 
 
 def test_the_nearest_holder_that_is_mapped_to_an_interface_is_the_port() -> None:
@@ -45,6 +45,19 @@ def test_else_the_words_may_name_the_port() -> None:
     rows = {100: entity(0, descr="DOM RX Power Sensor for Ethernet49/1")}
     assert port(rows) is None
     assert port(rows, words=r"for (\S+)$") == 9
+
+
+def test_a_lane_that_is_no_interface_belongs_to_the_first_of_its_cage() -> None:
+    rows = {(100,): entity(0, descr="DOM RX Power Sensor for ethernet49/3")}
+    entities = Entities.of({index: dict(row) for index, row in rows.items()}, {})
+    assert entities.port(100, NAMES, re.compile(r"for (\S+)$")) == (9, 3)
+
+
+def test_what_is_mapped_within_the_cage_is_the_port() -> None:
+    cage = {**entity(0), "entPhysicalClass": 5}
+    rows = {(100,): entity(30), (30,): cage, (31,): entity(30)}
+    mapped = {(31, 0): {"entAliasMappingIdentifier": "1.3.6.1.2.1.2.2.1.1.5"}}
+    assert Entities.of(rows, mapped).port(100, NAMES, None) == (5, None)
 
 
 def test_a_mapping_to_something_else_is_none() -> None:

@@ -141,7 +141,7 @@ def test_no_reading_says_nothing_about_light() -> None:
 
 def test_a_modules_levels_are_in_dbm() -> None:
     raw = {"low_alarm": 229, "low_warn": 363, "high_warn": 17783, "high_alarm": 22387}
-    found = levels(raw, MILLIWATT_4, ())  # type: ignore[arg-type]
+    found = levels(raw, MILLIWATT_4, ()).levels  # type: ignore[arg-type]
     assert {k: round(v, 1) for k, v in found.items()} == {
         "low_alarm": -16.4,
         "low_warn": -14.4,
@@ -161,4 +161,5 @@ def test_a_modules_levels_are_in_dbm() -> None:
     ],
 )
 def test_levels_that_make_no_sense_are_no_levels(raw: dict[str, int | None]) -> None:
-    assert levels(raw, MILLIWATT_4, (-1000000000,)) == {}  # type: ignore[arg-type]
+    judged = levels(raw, MILLIWATT_4, (-1000000000,))  # type: ignore[arg-type]
+    assert judged.levels == {}

@@ -98,5 +98,19 @@ def test_the_management_address_is_in_the_index() -> None:
     assert [row["remote_address"] for row in rows] == ["192.0.2.9", "192.0.2.1", None]
 
 
-def test_an_index_of_another_shape_is_passed_over() -> None:
-    assert neighbors({(1,): REMOTE, (1, 2, 3, 4): REMOTE}, {}, {}, NAMES) == []
+def test_an_index_that_is_too_short_tells_a_neighbour_but_no_port() -> None:
+    (row,) = neighbors({(1,): REMOTE}, {}, {}, NAMES)
+    assert (row["if_index"], row["if_name"], row["remote_sys_name"]) == (None, None, "spine1")
+
+
+def test_two_neighbours_with_one_number_are_both_told() -> None:
+    other = REMOTE | {"lldpRemChassisId": b"\x00\x1c\x73\x65\x8e\x3b"}
+    found = neighbors({(85, 12, 1): REMOTE, (105, 12, 1): other}, {}, {}, NAMES)
+    assert {row["remote_chassis_id"] for row in found} == {"00:1c:73:65:8e:3a", "00:1c:73:65:8e:3b"}
+
+
+def test_an_index_with_if_index_and_destination_is_understood() -> None:
+    pattern = ("mark", "if_index", "destination", "remote")
+    addresses = {(9, 7, 1, 3, 1, 4, 192, 0, 2, 1): {"lldpRemManAddrIfSubtype": 2}}
+    (row,) = neighbors({(9, 7, 1, 3): REMOTE}, {}, addresses, NAMES, pattern)
+    assert (row["if_index"], row["if_name"], row["remote_address"]) == (7, "Ethernet7", "192.0.2.1")

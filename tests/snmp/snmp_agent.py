@@ -79,7 +79,7 @@ class Agent:
         self.set(self.values)
         loop = asyncio.get_running_loop()
         self._transport, _ = await loop.create_datagram_endpoint(
-            lambda: _Protocol(self), local_addr=(self.host, 0)
+            lambda: _Protocol(self), local_addr=(self.host, self.port)
         )
         self.port = self._transport.get_extra_info("sockname")[1]
         return self
