@@ -80,9 +80,7 @@ def test_who_is_not_slow_is_told_so():
 
 def test_without_a_past_there_is_no_usual_yet():
     none = {"ratio": None, "low": None, "high": None}
-    assert "not slow: there is no usual yet to compare with" in said(
-        slow=False, slower_by=none
-    )
+    assert "not slow: there is no usual yet to compare with" in said(slow=False, slower_by=none)
 
 
 def test_the_link_to_blame_comes_with_its_share_and_what_to_do():
