@@ -13,8 +13,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from correlator.reports import bars, charts, sentences, words
-from correlator.reports.content import Content, Trace
+from correlator.reports import fabric_chart as fabric
+from correlator.reports.content import Content
+from correlator.reports.heat_chart import heat_chart
+from correlator.reports.matrix_chart import matrix_chart
 from correlator.reports.period import ReportError
+from correlator.reports.readings import Trace
+from correlator.reports.trend_chart import said as trend_said
+from correlator.reports.trend_chart import trend_chart
 
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
@@ -84,6 +90,12 @@ def _environment() -> Environment:
         "charts": charts,
         "sentences": sentences,
         "numbers_behind": _numbers_behind,
+        "fabric_chart": fabric.fabric_chart,
+        "fabric_words": fabric.WORDS,
+        "heat_chart": heat_chart,
+        "matrix_chart": matrix_chart,
+        "trend_chart": trend_chart,
+        "trend_said": trend_said,
     }
     environment.filters |= _filters()
     return environment

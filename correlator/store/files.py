@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,15 +56,23 @@ class FileCache:
         self._lock = threading.Lock()
 
     def rows(
-        self, name: str, files: Sequence[DataFile], since: datetime, until: datetime, columns: Sequence[str]
+        self,
+        name: str,
+        files: Sequence[DataFile],
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str],
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> pa.Table:
         """Return the columns of the rows with ``since <= at < until`` of the files, as the house has them.
+
+        ``only`` keeps the rows in which each named column has one of the given values.
 
         Raises FileNotFoundError where a file has been vacuumed away, OSError and ArrowException
         where one cannot be read.
         """
         small = [
-            _within(self._whole(name, file), file, since, until)
+            _holding(_within(self._whole(name, file), file, since, until), only or {})
             for file in files
             if file.size <= self._max_file_bytes
         ]
@@ -72,6 +80,8 @@ class FileCache:
         parts = [table.select(columns) for table in small]
         if large:
             within = (pc.field("at") >= pa.scalar(since, AT)) & (pc.field("at") < pa.scalar(until, AT))
+            for column, values in (only or {}).items():
+                within &= pc.field(column).isin(pa.array(values, pa.string()))
             parts.append(_scan(name, large, columns, within))
         return from_stored(
             name, pa.concat_tables([stored_schema(name).empty_table().select(columns), *parts])
@@ -115,3 +125,9 @@ def _within(table: pa.Table, file: DataFile, since: datetime, until: datetime) -
     return table.filter(
         pc.and_(pc.greater_equal(at, pa.scalar(since, AT)), pc.less(at, pa.scalar(until, AT)))
     )
+
+
+def _holding(table: pa.Table, only: Mapping[str, Collection[str]]) -> pa.Table:
+    for column, values in only.items():
+        table = table.filter(pc.is_in(table.column(column), pa.array(values, pa.string())))
+    return table
