@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 
 import pandas as pd
 
 from correlator.ports import Tables
 from correlator.reports.content import Blind, BlindKind, BlindSpot, Fault, Period
+from correlator.reports.faults import Faults
 from correlator.reports.margins import refused
 from correlator.reports.network import Network
 from correlator.reports.sentences import subject_name
@@ -24,11 +26,11 @@ MOST_SPOTS = 50
 
 
 def blind(
-    tables: Tables, network: Network, seen: Sequence[Fault], unreadable: Sequence[str], period: Period
+    tables: Tables, network: Network, found: Faults, looks: Sequence[datetime], period: Period
 ) -> tuple[Blind, ...]:
     """Return what could not be seen on the day, kind by kind; kinds without any spot are left out."""
     polls = during(table(tables, "polls"), period)
-    found: dict[BlindKind, Iterable[BlindSpot]] = {
+    kinds: dict[BlindKind, Iterable[BlindSpot]] = {
         "day_not_over": _day_not_over(period),
         "nothing_polled": _nothing_polled(polls, period),
         "poll_gap": _poll_gaps(polls, "switch", period),
@@ -36,13 +38,14 @@ def blind(
         "unmapped_host": _unmapped_hosts(tables, period),
         "no_light": _dark(tables, network, period),
         **_of_samples(tables, period),
+        "sampled": _sampled(looks),
         "refused": _refused(tables, period),
         **_quiet(tables, period),
-        "verdict_missing": _missing(seen),
-        "unreadable": (BlindSpot(id_, "its document is not that of a verdict") for id_ in unreadable),
+        "verdict_missing": _missing((*found.verdicts, *found.findings)),
+        "unreadable": (BlindSpot(id_, "its document is not that of a verdict") for id_ in found.unreadable),
         "preloaded": _preloaded(tables, period),
     }
-    listed = {kind: list(spots) for kind, spots in found.items()}
+    listed = {kind: list(spots) for kind, spots in kinds.items()}
     return tuple(
         Blind(kind, len(spots), tuple(spots[:MOST_SPOTS])) for kind, spots in listed.items() if spots
     )
@@ -168,6 +171,12 @@ def _incomplete(samples: pd.DataFrame) -> Iterator[BlindSpot]:
     reasons = partial.fillna({"why_incomplete": "no reason given"}).value_counts(sort=False)
     for host, why, rows in reasons.sort_index().reset_index().itertuples(index=False, name=None):
         yield BlindSpot(str(host), f"{many(int(rows), 'sample')} incomplete: {why}")
+
+
+def _sampled(looks: Sequence[datetime]) -> Iterator[BlindSpot]:
+    if looks:
+        said = f"looked at {many(len(looks), 'minute')} of the day, slow ones also around their onset"
+        yield BlindSpot("container pairs", said, looks[0], looks[-1])
 
 
 def _refused(tables: Tables, period: Period) -> Iterator[BlindSpot]:

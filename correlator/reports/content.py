@@ -41,7 +41,6 @@ BlindKind = Literal[
     "verdict_missing",
     "unreadable",
     "preloaded",
-    "said",
 ]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from datetime import date, datetime
-from importlib.metadata import PackageNotFoundError, version
 
 import pandas as pd
 
@@ -35,11 +34,19 @@ MOST_FINDINGS = 100
 """How much is listed, the worst first: a longer list is read by nobody and weighs megabytes."""
 
 
-def content(tables: Tables, day: date, timezone: str, now: datetime, digest: str | None = None) -> Content:
+def content(
+    tables: Tables,
+    day: date,
+    timezone: str,
+    now: datetime,
+    digest: str | None = None,
+    looks: Sequence[datetime] = (),
+) -> Content:
     """Return all that the report of ``day`` (a calendar day in ``timezone``) says, as numbers.
 
     ``tables`` may lack any table; ``gather.gather`` reads from a store what is wanted. Rows outside
-    are ignored. ``digest`` tells the configuration. Raises ReportError for an unknown time zone.
+    are ignored. ``digest`` tells the configuration, ``looks`` when pairs were looked at (empty: always).
+    Raises ReportError for an unknown time zone.
     """
     when = period(day, timezone, now)
     tables = {**tables, "pair_samples": _resolved(tables, when)}
@@ -49,14 +56,14 @@ def content(tables: Tables, day: date, timezone: str, now: datetime, digest: str
     nearest = margins(tables, net, when)
     wanted = wanted_ends(found.verdicts, found.findings, nearest)
     return Content(
-        version=_version(),
+        version=page.version(),
         period=when,
         watched=watched(tables, net, when),
         harm=_harm(found),
         orders=tuple(_without_pairs(order) for order in orders),
         pairs=slow_pairs(tables, orders, when, MOST_PAIRS),
         findings=found.findings[:MOST_FINDINGS],
-        blind=blind(tables, net, (*found.verdicts, *found.findings), found.unreadable, when),
+        blind=blind(tables, net, found, looks, when),
         repairs=repairs(tables, net, (*found.verdicts, *found.findings), when),
         matrix=matrix(tables, orders, when),
         drawing=drawing(tables, net, when),
@@ -113,10 +120,3 @@ def _without_pairs(order: WorkOrder) -> WorkOrder:
     verdict = dataclasses.replace(order.fault.verdict, pairs=())
     fault: Fault = dataclasses.replace(order.fault, verdict=verdict)
     return dataclasses.replace(order, fault=fault)
-
-
-def _version() -> str:
-    try:
-        return version("correlator")
-    except PackageNotFoundError:
-        return "unknown"

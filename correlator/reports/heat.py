@@ -58,13 +58,13 @@ def heat_map(tables: Tables, network: Network, period: Period) -> HeatMap:
 
 
 def _shown(rows: Sequence[LinkHours]) -> tuple[LinkHours, ...]:
-    told = sum(row.order is not None or row.total.count > 0 or set(row.states) != {"s"} for row in rows)
+    told = sum(row.order is not None or row.total.count > 0 or len(set(row.states)) > 1 for row in rows)
     return tuple(sorted(rows, key=_rank)[: max(LEAST_ROWS, min(told, MOST_ROWS))])
 
 
 def _rank(row: LinkHours) -> tuple[Any, ...]:
-    """Return what sorts the blamed first, then the worst, then those that said least."""
-    silent = row.states.count("m")
+    """Return what sorts the blamed first, then the worst, then those with the longest gaps."""
+    silent = row.states.count("m") % len(row.states)
     return (row.order is None, -(row.total.ratio or 0.0), -silent, row.receiver, row.sender)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
-from correlator.model import Direction, Link, Verdict
+from correlator.model import Direction, End, Link, Verdict
 from correlator.ports import Tables
 from correlator.reports.content import Fault, Period
 from correlator.reports.light import Spell, light_lost
@@ -37,6 +37,14 @@ def repairs(tables: Tables, network: Network, seen: Sequence[Fault], period: Per
     ]
     found = [repair for repair, _ in noted] + cleared
     return tuple(sorted(found, key=lambda repair: repair.at, reverse=True)[:MOST_REPAIRS])
+
+
+def noted_links(tables: Tables, network: Network, period: Period) -> set[End]:
+    """Return the ends of the links on which somebody noted work."""
+    notes = newest(tables, "annotations", period)
+    subjects = notes.loc[notes["kind"].isin(_DEEDS) & (notes["at"] >= period.since), "subject"]
+    links = (_link(str(subject), network) for subject in subjects)
+    return {end for link in links if link for end in (link.a, link.b)}
 
 
 def _cleared(tables: Tables, fault: Fault, period: Period) -> Repair:

@@ -57,7 +57,6 @@ BLIND_SPOTS: dict[BlindKind, str] = {
     "verdict_missing": "Missing behind a verdict",
     "unreadable": "Verdicts that could not be read",
     "preloaded": "History that was preloaded, not measured",
-    "said": "Silenced, acknowledged or cleaned",
 }
 
 SEVERITIES: dict[Severity, str] = {
