@@ -172,7 +172,8 @@ def _orders_in_words(orders: Sequence[WorkOrder], clock: Clock) -> Iterator[str]
         since = f"since {clock.when(verdict.onset)}, " if verdict.onset else ""
         state = f", cleared {clock.when(order.fault.cleared_at)}" if order.fault.cleared_at else ""
         seen = f"last seen {clock.when(order.fault.last_seen)}"
-        yield f"{percent(verdict.probability)} sure, {since}{seen}{state}."
+        sure = "" if verdict.kind == "unknown" else f"{percent(verdict.probability)} sure, "
+        yield sentences.capital(f"{sure}{since}{seen}{state}.")
         yield ""
         for number, step in enumerate(order.steps, start=1):
             place = f" (rack {_marked(step.place.rack)})" if step.place and step.place.rack else ""
@@ -181,7 +182,8 @@ def _orders_in_words(orders: Sequence[WorkOrder], clock: Clock) -> Iterator[str]
         yield ""
         for evidence in verdict.evidence:
             yield f"- {_marked(evidence.text)}"
-        yield from ("", _marked(sentences.gain_sentence(order.gain)))
+        if verdict.kind != "unknown":
+            yield from ("", _marked(sentences.gain_sentence(order.gain)))
         if further := sentences.if_not_helped(order):
             yield from ("", f"If it does not help: {_marked(further)}")
 

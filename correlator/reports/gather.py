@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 
 from correlator import frames
+from correlator.engine import pairs
 from correlator.model import End
 from correlator.ports import Store, Tables
 from correlator.reports.content import Fault, Period
@@ -45,7 +46,11 @@ MOST_SAMPLES = 400_000
 """Pair samples of a day that are all read: about 150 pairs with both their ends."""
 
 MOST_PAIR_HOURS = 1_000_000
-"""Rows of pair_hours that are all read, a week's; beyond, two days are."""
+"""Rows of pair_hours that are all read, a week's; beyond, two days are, some hours summed up at a time."""
+
+SUMMED = timedelta(hours=4)
+METRICS = ("retransmissions", "exchanges", "connections", "response_ms", "service_ms")
+"""What reports read of pairs, the first of them of the day before too."""
 
 LOOKS = 8
 """Minutes of the day that are looked at where there are more samples."""
@@ -142,12 +147,30 @@ def _counters(
 
 
 def _pair_hours(store: Store, when: Period, until: datetime) -> pd.DataFrame:
+    """Return the week's hours of the pairs; where they are too many, the sums of some hours of two days."""
     columns = [name for name in frames.TABLES["pair_hours"].columns if name != "histogram"]
-    near = store.read("pair_hours", when.since - timedelta(days=1), until + HOUR, columns)
-    if len(near) * 4 > MOST_PAIR_HOURS:
-        return near
-    past = store.read("pair_hours", when.since - DAYS_BEFORE, when.since - timedelta(days=1), columns)
-    return pd.concat([past, near], ignore_index=True)
+    rows = len(store.read("pair_hours", when.since, until + HOUR, ["at"]))
+    if rows * 8 <= MOST_PAIR_HOURS:
+        return store.read("pair_hours", when.since - DAYS_BEFORE, until + HOUR, columns)
+    starts = [when.since + SUMMED * number for number in range(-(-(until - when.since) // SUMMED))]
+    parts = [_summed(store, columns, at, at + SUMMED, METRICS) for at in starts]
+    parts += [
+        _summed(store, columns, at - timedelta(days=1), at - timedelta(days=1) + SUMMED, METRICS[:1])
+        for at in starts
+    ]
+    return frames.validate("pair_hours", pd.concat(parts, ignore_index=True))
+
+
+def _summed(
+    store: Store, columns: Sequence[str], since: datetime, until: datetime, metrics: Sequence[str]
+) -> pd.DataFrame:
+    """Return the sums of some hours as if they were the last of them."""
+    # An hour's row is stamped with the hour's end.
+    rows = store.read("pair_hours", since + INSTANT, until + INSTANT, columns, only={"metric": metrics})
+    keys = [*pairs.PAIR, "metric"]
+    sums = rows.groupby(keys, sort=False)[["exposure", "count", "sum"]].sum().reset_index()
+    last = pd.Timestamp(since) if rows.empty else rows["hour"].max()
+    return sums.assign(at=last, hour=last)
 
 
 def _samples(

@@ -9,7 +9,7 @@ from correlator.reports.overview import Matrix, ServiceCell, Waits
 from correlator.reports.words import many, name
 
 LEFT, TOP = 170.0, 96.0
-CELL, ROW = 58.0, 34.0
+CELL, ROW = 76.0, 34.0
 LETTERS: dict[Waits, str] = {"network": "N", "service": "S", "host": "H", "unknown": "?"}
 
 
