@@ -107,10 +107,11 @@ def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[BlindSpot]:
     heard |= set(stations.loc[stations["if_name"].notna(), "mac"])
     cables = newest(tables, "cables", period)
     heard |= set(cables["a_device"]) | set(cables["b_device"])
-    for host, nics in hosts.groupby("host", sort=True):
-        names = {host, *nics["hostname"].dropna(), *nics["mac"].dropna(), *nics["machine_id"].dropna()}
-        if not names & heard and nics[["lldp_chassis_id", "lldp_sys_name"]].isna().all(axis=None):
-            yield BlindSpot(str(host), "no switch port is known for it")
+    told = hosts[["lldp_chassis_id", "lldp_sys_name"]].notna().any(axis=1)
+    for name in ("host", "hostname", "mac", "machine_id"):
+        told |= hosts[name].notna() & hosts[name].isin(heard)
+    for host in sorted(set(hosts["host"].dropna()) - set(hosts.loc[told, "host"])):
+        yield BlindSpot(str(host), "no switch port is known for it")
 
 
 def _dark(tables: Tables, network: Network, period: Period) -> Iterator[BlindSpot]:

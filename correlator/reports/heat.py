@@ -96,9 +96,11 @@ def _counted(tables: Tables, hours: tuple[datetime, ...]) -> Counted:
     summed = summed.drop_duplicates(["device", "if_name", "hour"], keep="last")
     known = {moment(hour) for hour in summed["hour"].unique()}
     rows = pd.concat([summed[_CELL], *_moved(tables, [hour for hour in hours if hour not in known])])
+    at = {pd.Timestamp(hour): hour for hour in hours}
     found: Counted = {}
-    for device, if_name, hour, count, exposure in rows.itertuples(index=False, name=None):
-        found.setdefault(End(device, if_name), {})[moment(hour)] = (float(count), float(exposure))
+    for (device, if_name), cells in rows.groupby(["device", "if_name"], sort=False):
+        counted = zip(cells["hour"], cells["count"], cells["exposure"], strict=True)
+        found[End(str(device), str(if_name))] = {at[hour]: (float(n), float(of)) for hour, n, of in counted}
     return found
 
 

@@ -72,11 +72,9 @@ class FileCache:
         where one cannot be read.
         """
         small = [
-            _holding(_within(self._whole(name, file), file, since, until), only or {})
-            for file in files
-            if file.size <= self._max_file_bytes
+            _within(self._whole(name, file), file, since, until) for file in files if self._keeps(file, only)
         ]
-        large = [file for file in files if file.size > self._max_file_bytes]
+        large = [file for file in files if not self._keeps(file, only)]
         parts = [table.select(columns) for table in small]
         if large:
             within = (pc.field("at") >= pa.scalar(since, AT)) & (pc.field("at") < pa.scalar(until, AT))
@@ -97,6 +95,10 @@ class FileCache:
             self._bytes += size
             while self._bytes > self._max_bytes:
                 self._bytes -= self._tables.popitem(last=False)[1].nbytes
+
+    def _keeps(self, file: DataFile, only: Mapping[str, Collection[str]] | None) -> bool:
+        """Return whether a file is read whole and remembered; not where a few of its rows are wanted."""
+        return not only and file.size <= self._max_file_bytes
 
     def _whole(self, name: str, file: DataFile) -> pa.Table:
         with self._lock:
@@ -125,9 +127,3 @@ def _within(table: pa.Table, file: DataFile, since: datetime, until: datetime) -
     return table.filter(
         pc.and_(pc.greater_equal(at, pa.scalar(since, AT)), pc.less(at, pa.scalar(until, AT)))
     )
-
-
-def _holding(table: pa.Table, only: Mapping[str, Collection[str]]) -> pa.Table:
-    for column, values in only.items():
-        table = table.filter(pc.is_in(table.column(column), pa.array(values, pa.string())))
-    return table
