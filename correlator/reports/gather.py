@@ -52,6 +52,9 @@ SUMMED = timedelta(hours=4)
 METRICS = ("retransmissions", "exchanges", "connections", "response_ms", "service_ms")
 """What reports read of pairs, the first of them of the day before too."""
 
+BOTH = {"role": ("client", "server")}
+"""All samples: rows that are picked are read alone, without the rest of their file."""
+
 LOOKS = 8
 """Minutes of the day that are looked at where there are more samples."""
 
@@ -149,8 +152,8 @@ def _counters(
 def _pair_hours(store: Store, when: Period, until: datetime) -> pd.DataFrame:
     """Return the week's hours of the pairs; where they are too many, the sums of some hours of two days."""
     columns = [name for name in frames.TABLES["pair_hours"].columns if name != "histogram"]
-    rows = len(store.read("pair_hours", when.since, until + HOUR, ["at"]))
-    if rows * 8 <= MOST_PAIR_HOURS:
+    counted = store.read("pair_hours", when.since, until + HOUR, ["at"], only={"metric": METRICS[:1]})
+    if len(counted) * len(METRICS) * 8 <= MOST_PAIR_HOURS:
         return store.read("pair_hours", when.since - DAYS_BEFORE, until + HOUR, columns)
     starts = [when.since + SUMMED * number for number in range(-(-(until - when.since) // SUMMED))]
     parts = [_summed(store, columns, at, at + SUMMED, METRICS) for at in starts]
@@ -180,7 +183,7 @@ def _samples(
     columns = [name for name in frames.TABLES["pair_samples"].columns if name != "response_histogram"]
     span = when.end - when.since
     looks = tuple(when.since + span * (2 * number + 1) / (2 * LOOKS) for number in range(LOOKS))
-    seen = [store.read("pair_samples", at, min(at + MINUTE, until), columns) for at in looks]
+    seen = [store.read("pair_samples", at, min(at + MINUTE, until), columns, only=BOTH) for at in looks]
     if sum(map(len, seen)) / LOOKS * (span / MINUTE) <= MOST_SAMPLES:
         return _whole(store.read("pair_samples", when.since, until, columns)), ()
     containers = {end for fault in verdicts[:MOST_FAULTS] for end in _hurt(fault)}
