@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
@@ -59,9 +59,17 @@ class Store(Protocol):
         """
 
     def read(
-        self, name: str, since: datetime, until: datetime, columns: Sequence[str] | None = None
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str] | None = None,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> pd.DataFrame:
-        """Return the rows with ``since <= at < until``, ordered by ``at``; empty where there are none."""
+        """Return the rows with ``since <= at < until``, ordered by ``at``; empty where there are none.
+
+        ``only`` keeps the rows in which each named column of strings has one of the given values.
+        """
 
     def newest(self, name: str, until: datetime) -> pd.DataFrame:
         """Return, for each key of the table, its newest row with ``at < until``."""

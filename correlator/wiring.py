@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import fcntl
+import hashlib
 import ssl
 import typing
 from collections.abc import AsyncIterator, Iterator
@@ -20,23 +21,24 @@ from correlator import frames, pipeline
 from correlator.alerts.outbox import Terms
 from correlator.alerts.sinks import SINKS
 from correlator.config import Config, ConfigError, Host, Receiver, Switch
-from correlator.pipeline import COPY, CURRENT, HOSTS, HOURLY, INSTANT, RECENT, Pipeline
+from correlator.pipeline import COPY, HOSTS, INSTANT, Pipeline
 from correlator.pollers.hosts import HostPoller, HostTarget
 from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
 from correlator.ports import CorrelatorError, Poller, Sink, Store
 from correlator.profiles.profile import ProfileError, Profiles
 from correlator.profiles.profile import load as load_profiles
-from correlator.reports.daily import render
-from correlator.reports.period import period
+from correlator.reports import shelf
+from correlator.reports.content import Content
+from correlator.reports.daily import content
+from correlator.reports.gather import gather
+from correlator.reports.page import render
+from correlator.reports.period import begun
 from correlator.snmp.control import SnmpClient
 from correlator.store.delta import DeltaStore
 from correlator.store.delta import Params as StoreParams
 from correlator.store.state import SqliteState
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-CONCLUSIONS = ("verdicts", "findings", "incident_events")
-REPORTED_PAST = timedelta(days=7)
-"""How far before its day a report reads hourly rows: what its pictures show as usual."""
 
 
 class SystemClock:
@@ -257,35 +259,31 @@ def _pollers(config: Config, clients: Clients) -> dict[str, list[Poller]]:
 
 def report_path(config: Config, day: date) -> Path:
     """Return where the report of a day is, or will be."""
-    return config.path(config.report.directory) / f"{day.isoformat()}.html"
+    return shelf.path(config.path(config.report.directory), day)
+
+
+def report(store: Store, config: Config, day: date, now: datetime) -> Content:
+    """Return the report of a day, as numbers.
+
+    Raises StoreError where the day cannot be read, ReportError where it has not begun.
+    """
+    zone = config.report.timezone
+    when = begun(day, zone, now)
+    said = {"annotations": remarks(store, config, min(when.until, now + INSTANT))}
+    configured = cables(config)
+    gathered = gather(store, when, said | ({"cables": configured} if len(configured) else {}))
+    return content(gathered.tables, day, zone, now, digest(config), gathered.looks)
 
 
 def write_report(store: Store, config: Config, day: date, now: datetime) -> Path:
-    """Write the report of a day, replacing an older one; return its path.
+    """Write the report of a day, replacing an older one, and the index; return the report's path.
 
-    Raises StoreError where the day cannot be read, CorrelatorError where the page cannot be written.
+    Raises as ``report`` does, and CorrelatorError where the page cannot be written.
     """
-    zone = config.report.timezone
-    when = period(day, zone, now)
-    page = render(report_tables(store, config, when.since, min(when.until, now + INSTANT)), day, zone, now)
-    path = report_path(config, day)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(".html.new")
-        whole.write_text(page, encoding="utf-8")
-        whole.replace(path)  # readers find the old page or the new one, never half of one
-    except OSError as error:
-        raise CorrelatorError(
-            f"{path}: {error.strerror}; make the report directory writable, or configure another"
-        ) from error
-    return path
+    folder, keep = config.path(config.report.directory), timedelta(days=config.report.keep_days)
+    return shelf.put(folder, day, render(report(store, config, day, now)), keep)
 
 
-def report_tables(store: Store, config: Config, since: datetime, until: datetime) -> dict[str, pd.DataFrame]:
-    """Return what a report of the time from ``since`` to ``until`` is made of. Raises StoreError."""
-    tables = {name: store.read(name, since, until) for name in (*RECENT, *CONCLUSIONS)}
-    tables |= {name: store.newest(name, until) for name in CURRENT}
-    tables |= {name: store.read(name, since - REPORTED_PAST, until) for name in HOURLY}
-    tables["annotations"] = remarks(store, config, until)
-    configured = cables(config)
-    return tables | {"cables": configured} if len(configured) else tables
+def digest(config: Config) -> str:
+    """Return twelve hexadecimal digits that tell one configuration from another; it holds no secrets."""
+    return hashlib.sha256(config.model_dump_json().encode()).hexdigest()[:12]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -27,12 +27,20 @@ class Given:
         }
 
     def read(
-        self, name: str, since: datetime, until: datetime, columns: Sequence[str] | None = None
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str] | None = None,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> pd.DataFrame:
         """Return the rows with ``since <= at < until``, as ``ports.Store`` does."""
         table = self._table(name)
         first, end = (table["at"].searchsorted(pd.Timestamp(moment)) for moment in (since, until))
-        rows = table.iloc[first:end].reset_index(drop=True)
+        rows = table.iloc[first:end]
+        for column, values in (only or {}).items():
+            rows = rows[rows[column].isin(values)]
+        rows = rows.reset_index(drop=True)
         return rows if columns is None else rows[list(columns)]
 
     def newest(self, name: str, until: datetime) -> pd.DataFrame:

@@ -187,6 +187,7 @@ class Report(Section):
     directory: Path = Field(Path("/var/lib/correlator/reports"), description="folder of the reports")
     at: time = Field(time(6), description='local time at which yesterday is written, such as "06:00"')
     timezone: Zone = Field("UTC", description="IANA time zone of the site, such as Europe/Berlin")
+    keep_days: int = Field(400, ge=1, le=36_500, description="days for which reports are kept")
 
 
 class Metrics(Section):

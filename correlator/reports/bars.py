@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from markupsafe import Markup
 
 from correlator.reports import svg
 from correlator.reports.content import SlowPair, Talk
+from correlator.reports.overview import Margin
 from correlator.reports.svg import Scale
 from correlator.reports.words import significant
 
@@ -56,3 +57,24 @@ def _bar(talk: Talk | None, row: tuple[float, float], scale: Scale) -> list[Mark
 
 def _box(x: float, row: tuple[float, float], width: float, class_: str) -> Markup:
     return svg.element("rect", x=x, y=row[0], width=width, height=row[1], class_=class_)
+
+
+THIN_DB = 2.0
+"""Margin below which a bar is marked: a dirty connector takes that much."""
+
+
+def margin_bar(margin: Margin, league: Sequence[Margin]) -> Markup:
+    """Return the margin of one end as a bar, on the scale of the widest of the league."""
+    widest = max([1.0, *(one.margin_db for one in league)])
+    scale = Scale(0, widest, 0, WIDTH)
+    width = max(scale(margin.margin_db), 1.5)
+    thin = " thin" if margin.margin_db < THIN_DB else ""
+    return svg.element(
+        "svg",
+        svg.element("rect", x=0.0, y=6.0, width=width, height=10.0, class_=f"bar-margin{thin}"),
+        svg.line(0.0, 1.0, 0.0, 21.0, "bar-zero"),
+        viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
+        preserveAspectRatio="none",
+        aria_hidden="true",
+        class_="bars",
+    )

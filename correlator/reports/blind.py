@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from datetime import datetime
 
 import pandas as pd
 
 from correlator.ports import Tables
 from correlator.reports.content import Blind, BlindKind, BlindSpot, Fault, Period
+from correlator.reports.faults import Faults
+from correlator.reports.margins import refused
+from correlator.reports.network import Network
 from correlator.reports.sentences import subject_name
 from correlator.reports.tables import during, moment, newest, table, text
 from correlator.reports.watched import ends_without_light
 from correlator.reports.words import many
-
-SAID = {
-    "ack": "acknowledged",
-    "silence": "silenced",
-    "maintenance": "maintenance",
-    "cleaned": "cleaned",
-}
-"""Kinds of annotations that people make, in words."""
 
 LEAST_EXPOSURE = 30
 """Exposures below which a pair has no usual yet."""
@@ -31,24 +26,26 @@ MOST_SPOTS = 50
 
 
 def blind(
-    tables: Tables, seen: Sequence[Fault], unreadable: Sequence[str], period: Period
+    tables: Tables, network: Network, found: Faults, looks: Sequence[datetime], period: Period
 ) -> tuple[Blind, ...]:
     """Return what could not be seen on the day, kind by kind; kinds without any spot are left out."""
     polls = during(table(tables, "polls"), period)
-    found: dict[BlindKind, Iterable[BlindSpot]] = {
+    kinds: dict[BlindKind, Iterable[BlindSpot]] = {
         "day_not_over": _day_not_over(period),
         "nothing_polled": _nothing_polled(polls, period),
         "poll_gap": _poll_gaps(polls, "switch", period),
         "agent_away": _poll_gaps(polls, "host", period),
         "unmapped_host": _unmapped_hosts(tables, period),
-        "no_light": _dark(tables, period),
+        "no_light": _dark(tables, network, period),
         **_of_samples(tables, period),
-        "verdict_missing": _missing(seen),
-        "unreadable": (BlindSpot(id_, "its document is not that of a verdict") for id_ in unreadable),
+        "sampled": _sampled(looks),
+        "refused": _refused(tables, period),
+        **_quiet(tables, period),
+        "verdict_missing": _missing((*found.verdicts, *found.findings)),
+        "unreadable": (BlindSpot(id_, "its document is not that of a verdict") for id_ in found.unreadable),
         "preloaded": _preloaded(tables, period),
-        "said": _said(tables, period),
     }
-    listed = {kind: list(spots) for kind, spots in found.items()}
+    listed = {kind: list(spots) for kind, spots in kinds.items()}
     return tuple(
         Blind(kind, len(spots), tuple(spots[:MOST_SPOTS])) for kind, spots in listed.items() if spots
     )
@@ -110,14 +107,16 @@ def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[BlindSpot]:
     heard |= set(stations.loc[stations["if_name"].notna(), "mac"])
     cables = newest(tables, "cables", period)
     heard |= set(cables["a_device"]) | set(cables["b_device"])
-    for host, nics in hosts.groupby("host", sort=True):
-        names = {host, *nics["hostname"].dropna(), *nics["mac"].dropna(), *nics["machine_id"].dropna()}
-        if not names & heard and nics[["lldp_chassis_id", "lldp_sys_name"]].isna().all(axis=None):
-            yield BlindSpot(str(host), "no switch port is known for it")
+    told = hosts[["lldp_chassis_id", "lldp_sys_name"]].notna().any(axis=1)
+    for name in ("host", "hostname", "mac", "machine_id"):
+        told |= hosts[name].notna() & hosts[name].isin(heard)
+    for host in sorted(set(hosts["host"].dropna()) - set(hosts.loc[told, "host"])):
+        yield BlindSpot(str(host), "no switch port is known for it")
 
 
-def _dark(tables: Tables, period: Period) -> Iterator[BlindSpot]:
-    for device, ends in itertools.groupby(ends_without_light(tables, period), lambda end: end.device):
+def _dark(tables: Tables, network: Network, period: Period) -> Iterator[BlindSpot]:
+    dark = ends_without_light(tables, network, period)
+    for device, ends in itertools.groupby(dark, lambda end: end.device):
         names = [end.if_name for end in ends]
         said = f"no light reading of {many(len(names), 'interface')}: {', '.join(names)}"
         yield BlindSpot(device, said)
@@ -175,18 +174,35 @@ def _incomplete(samples: pd.DataFrame) -> Iterator[BlindSpot]:
         yield BlindSpot(str(host), f"{many(int(rows), 'sample')} incomplete: {why}")
 
 
-def _said(tables: Tables, period: Period) -> Iterator[BlindSpot]:
-    """Yield what people said: alerts that were kept silent, incidents in hand, links that were cleaned."""
+def _sampled(looks: Sequence[datetime]) -> Iterator[BlindSpot]:
+    if looks:
+        said = f"looked at {many(len(looks), 'minute')} of the day, slow ones also around their onset"
+        yield BlindSpot("container pairs", said, looks[0], looks[-1])
+
+
+def _refused(tables: Tables, period: Period) -> Iterator[BlindSpot]:
+    for one in refused(tables, period):
+        yield BlindSpot(str(one.end), f"lane {one.lane}: {one.why}; its light is judged by change alone")
+
+
+def _quiet(tables: Tables, period: Period) -> dict[BlindKind, Iterable[BlindSpot]]:
+    """Return what people asked us to be quiet about at some time of the day, or said that they know."""
+    kinds: dict[BlindKind, str] = {
+        "acknowledged": "ack",
+        "silenced": "silence",
+        "maintenance": "maintenance",
+    }
     notes = newest(tables, "annotations", period)
-    held = notes["until"].isna() | (notes["until"] >= pd.Timestamp(period.since))
-    notes = notes[notes["kind"].isin(SAID) & held].sort_values(["subject", "kind"], kind="stable")
-    rows: Any = notes.itertuples(index=False)
-    for row in rows:
-        by = text(row.by) or "somebody"
-        until = "" if pd.isna(row.until) else f", {row.at:%Y-%m-%d %H:%MZ} to {row.until:%Y-%m-%d %H:%MZ}"
-        when = until or f", {row.at:%Y-%m-%d %H:%MZ}"
-        why = f": {row.why}" if text(row.why) else ""
-        yield BlindSpot(str(row.subject), f"{SAID[row.kind]} by {by}{when}{why}")
+    holds = notes["until"].isna() | (notes["until"] > period.since)
+    return {kind: _notes(notes[holds & (notes["kind"] == noted)], period) for kind, noted in kinds.items()}
+
+
+def _notes(notes: pd.DataFrame, period: Period) -> Iterator[BlindSpot]:
+    notes = notes.sort_values(["at", "subject"], kind="stable")
+    columns = ["subject", "at", "until", "by", "why"]
+    for subject, at, until, by, why in notes[columns].itertuples(index=False, name=None):
+        said = f"by {text(by) or 'somebody'}" + (f": {why}" if text(why) else ", no reason given")
+        yield BlindSpot(str(subject), said, moment(at), None if pd.isna(until) else moment(until))
 
 
 def _preloaded(tables: Tables, period: Period) -> Iterator[BlindSpot]:

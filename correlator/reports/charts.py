@@ -12,7 +12,8 @@ from datetime import datetime
 from markupsafe import Markup
 
 from correlator.reports import svg
-from correlator.reports.content import Light, Period, Rate, Trace
+from correlator.reports.content import Light, Load, Period, Rate
+from correlator.reports.readings import Trace
 from correlator.reports.svg import Scale
 from correlator.reports.timeline import (
     BOTTOM,
@@ -28,7 +29,7 @@ from correlator.reports.timeline import (
     strokes,
     timeline,
 )
-from correlator.reports.words import decimals, end_name, power_of_ten, rare
+from correlator.reports.words import decimals, end_name, percent, power_of_ten, rare
 
 ZERO_ROW = 16.0
 """Height of the row below a logarithmic axis on which zeros are drawn."""
@@ -194,3 +195,22 @@ def _rate_label(rate: Rate, scale: Scale) -> list[tuple[float, str, str]]:
         return [(BOTTOM, "none now", "label-level")]
     y = scale(math.log10(last))
     return [(y, rare(last), "label-rx"), (y + 1, "now", "label-rx")]
+
+
+def load_chart(load: Load, both: Sequence[Load], onset: datetime | None, period: Period, uid: str) -> Markup:
+    """Return the picture of how full one direction's sender is, 0 to 100 %."""
+    over = timeline([one.trace for one in both], onset, period)
+    scale = Scale(0.0, 1.0, BOTTOM, TOP)
+    ticks = [(scale(share), f"{share * 100:.0f} %") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    last = last_reading(load.trace)
+    ends = [] if last is None else [(scale(last), f"{percent(last)} now", "label-rx")]
+    known = ((load.before, "before the onset"), (load.now, "since"))
+    said = [f"{percent(share)} {when}" for share, when in known if share is not None]
+    marks = [
+        *axes(over, ticks),
+        *silences(over, load.trace, uid),
+        *onset_mark(over),
+        *_lines(over, load.trace, scale, "rx"),
+        *labels(ends),
+    ]
+    return picture(uid, f"Utilisation of {end_name(load.end)}, sending", _described(said, over), marks)

@@ -12,11 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from correlator.model import Action, Direction, End, PairImpact, Verdict
+from correlator.reports.overview import Chattiness, Drawing, HeatMap, LightTrend, Margin, Matrix, Repair
+from correlator.reports.readings import Share, Thresholds, Trace
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA = "correlator-report/1"
+SCHEMA = "correlator-report/2"
 
 Blame = Literal["network", "host", "service", "unknown"]
 Counted = Literal["errors", "discards"]
@@ -31,10 +33,14 @@ BlindKind = Literal[
     "no_usual",
     "unknown_peer",
     "incomplete_samples",
+    "sampled",
+    "refused",
+    "acknowledged",
+    "silenced",
+    "maintenance",
     "verdict_missing",
     "unreadable",
     "preloaded",
-    "said",
 ]
 
 
@@ -60,48 +66,6 @@ class Period:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """Readings over time: value ``values[i]`` was read ``offsets_s[i]`` seconds after ``start``.
-
-    A null value is a reading that said nothing; ``step_s`` is the usual distance of two readings, so
-    that a longer silence can be told from a reading of zero.
-    """
-
-    start: datetime
-    step_s: int
-    offsets_s: tuple[int, ...]
-    values: tuple[float | None, ...]
-
-    @property
-    def end(self) -> datetime:
-        """When the last reading was taken."""
-        return self.start + timedelta(seconds=self.offsets_s[-1])
-
-    def readings(self) -> list[tuple[datetime, float | None]]:
-        """Return the readings as (time, value), oldest first."""
-        at = (self.start + timedelta(seconds=offset) for offset in self.offsets_s)
-        return list(zip(at, self.values, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """One quantity on two clocks: hourly over the days before, by the minute within the day."""
-
-    hours: Series | None
-    minutes: Series | None
-
-
-@dataclass(frozen=True, slots=True)
-class Thresholds:
-    """The receiving module's own levels of received power, dBm."""
-
-    low_alarm: float | None
-    low_warn: float | None
-    high_warn: float | None
-    high_alarm: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Light:
     """The light of one direction of a link: sent at one end, received at the other (dBm).
 
@@ -117,19 +81,6 @@ class Light:
     thresholds: Thresholds
     lost_before_db: float | None
     lost_now_db: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """How many of how many: packets in error or discarded, of all packets."""
-
-    count: float
-    exposure: float
-
-    @property
-    def ratio(self) -> float | None:
-        """The share itself, null where nothing passed."""
-        return self.count / self.exposure if self.exposure > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +100,17 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Load:
+    """How full the sending interface of one direction is: 0 to 1, its mean before and since the onset."""
+
+    direction: Direction
+    end: End
+    trace: Trace
+    before: float | None
+    now: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where a device stands, as far as it is configured."""
 
@@ -165,6 +127,7 @@ class Fault:
     first_seen: datetime
     last_seen: datetime
     cleared_at: datetime | None
+    cleared_why: str = ""
 
     @property
     def ongoing(self) -> bool:
@@ -208,6 +171,7 @@ class WorkOrder:
     gain: Gain
     light: tuple[Light, ...]
     rates: tuple[Rate, ...]
+    loads: tuple[Load, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,7 +267,7 @@ class Content:
     """All that the report of one day says.
 
     ``orders``, ``pairs`` and ``findings`` keep the worst of what ``harm`` counts; the verdicts of
-    ``orders`` do not repeat their pairs.
+    ``orders`` do not repeat their pairs. ``digest`` tells configurations apart.
     """
 
     version: str
@@ -314,6 +278,14 @@ class Content:
     pairs: tuple[SlowPair, ...]
     findings: tuple[Fault, ...]
     blind: tuple[Blind, ...]
+    repairs: tuple[Repair, ...]
+    matrix: Matrix
+    drawing: Drawing
+    heat: HeatMap
+    margins: tuple[Margin, ...]
+    trends: tuple[LightTrend, ...]
+    chattiness: Chattiness
+    digest: str | None = None
     schema: str = SCHEMA
 
     def to_json(self) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class _Sighting:
     first: datetime
     last: datetime
     cleared_at: datetime | None
+    cleared_why: str = ""
 
 
 def faults(tables: Tables, period: Period) -> Faults:
@@ -52,7 +53,7 @@ def faults(tables: Tables, period: Period) -> Faults:
             unreadable.append(sighting.id)
             continue
         explains = bool(verdict.pairs) if sighting.explains is None else sighting.explains
-        fault = Fault(verdict, sighting.first, sighting.last, sighting.cleared_at)
+        fault = Fault(verdict, sighting.first, sighting.last, sighting.cleared_at, sighting.cleared_why)
         key = _key(verdict)
         merged[key] = _join(merged.get(key), (explains, fault))
     return Faults(
@@ -75,8 +76,10 @@ def _join(old: tuple[bool, Fault] | None, new: tuple[bool, Fault]) -> tuple[bool
     newest = new[1] if new[0] or not old[0] else old[1]
     last = max(old[1].last_seen, new[1].last_seen)
     cleared = max((c for c in (old[1].cleared_at, new[1].cleared_at) if c), default=None)
+    why = old[1].cleared_why or new[1].cleared_why
     return explains, dataclasses.replace(
         newest,
+        cleared_why=why,
         first_seen=min(old[1].first_seen, new[1].first_seen),
         last_seen=last,
         # Seen again after it was cleared: it is open.
@@ -118,8 +121,23 @@ def _incident(id_: str, rows: pd.DataFrame) -> _Sighting:
     cleared = moment(newest["at"]) if newest["event"] == "cleared" else None
     span = seen if len(seen) else rows
     return _Sighting(
-        id_, newest["document"], None, moment(span["at"].iloc[0]), moment(span["at"].iloc[-1]), cleared
+        id_,
+        newest["document"],
+        None,
+        moment(span["at"].iloc[0]),
+        moment(span["at"].iloc[-1]),
+        cleared,
+        _reason(newest["document"]) if cleared else "",
     )
+
+
+def _reason(document: object) -> str:
+    """Return why an event was sent, empty where its document does not say."""
+    try:
+        said = json.loads(str(document)).get("reason")
+    except (AttributeError, ValueError, RecursionError):
+        return ""
+    return said if isinstance(said, str) else ""
 
 
 def _read(document: object) -> Verdict | None:

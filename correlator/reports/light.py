@@ -10,7 +10,8 @@ import pandas as pd
 
 from correlator.model import Direction, End, Link, Verdict
 from correlator.ports import Tables
-from correlator.reports.content import Fault, Light, Period, Series, Thresholds, Trace
+from correlator.reports.content import Fault, Light, Period
+from correlator.reports.readings import Series, Thresholds, Trace
 from correlator.reports.tables import bins, during, number, of_interface, series, table
 
 DAYS_BEFORE = timedelta(days=7)
@@ -80,6 +81,18 @@ def light(tables: Tables, fault: Fault, period: Period) -> tuple[Light, ...]:
     lit = {end: port.lane(lane) for end, port in ports.items()}
     bad = Spell(verdict.onset or period.since, fault.cleared_at or period.until)
     return tuple(_direction(verdict.link, way, lane, lit, bad) for way in directions(verdict))
+
+
+def light_lost(
+    tables: Tables, link: Link, way: Direction, lane: int, spell: Spell, period: Period
+) -> float | None:
+    """Return the light lost on the way within a spell of the day, dB: the median sent less that received."""
+    sent, received = (
+        _port(tables, end, period).lane(lane).minutes for end in (link.sender(way), link.receiver(way))
+    )
+    tx = number(sent.loc[spell.holds(sent["at"]), "tx_power_dbm"].median(), 3)
+    rx = number(received.loc[spell.holds(received["at"]), "rx_power_dbm"].median(), 3)
+    return _minus(tx, rx)
 
 
 def _direction(link: Link, way: Direction, lane: int, ports: dict[End, _Port], bad: Spell) -> Light:

@@ -9,8 +9,9 @@ import pandas as pd
 from correlator.engine import rates as engine_rates
 from correlator.model import Direction, End, Link
 from correlator.ports import Tables
-from correlator.reports.content import Counted, Fault, Period, Rate, Series, Share, Trace
+from correlator.reports.content import Counted, Fault, Period, Rate
 from correlator.reports.light import Spell, directions, earlier
+from correlator.reports.readings import Series, Share, Trace
 from correlator.reports.tables import bins, during, number, of_interface, series, table
 
 _COLUMNS: dict[Counted, tuple[str, str]] = {
@@ -48,6 +49,12 @@ def _rate(tables: Tables, link: Link, way: Direction, counted: Counted, bad: Spe
         before=_before(hours, minutes, bad.since),
         now=_share(minutes[bad.holds(minutes["at"])]),
     )
+
+
+def share_within(tables: Tables, end: End, counted: Counted, spell: Spell, period: Period) -> Share | None:
+    """Return what an interface lost of all packets in a spell of the day, None where none passed."""
+    minutes = _minutes(tables, end, counted, period)
+    return _share(minutes[spell.holds(minutes["at"])])
 
 
 def _minutes(tables: Tables, end: End, counted: Counted, period: Period) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from correlator.model import Action, End, Link, Verdict
 from correlator.ports import Tables
 from correlator.reports.content import Fault, Gain, Light, Period, Place, Step, WorkOrder
 from correlator.reports.light import light
+from correlator.reports.loads import loads
 from correlator.reports.loss import rates
 from correlator.reports.tables import newest, text
 
@@ -28,6 +29,7 @@ def work_orders(tables: Tables, faults: Sequence[Fault], period: Period) -> tupl
             gain=_gain(fault.verdict),
             light=_light(tables, fault, period) if number <= MOST_PICTURES else (),
             rates=rates(tables, fault, period) if number <= MOST_PICTURES else (),
+            loads=loads(tables, fault, period) if number <= MOST_PICTURES else (),
         )
         for number, fault in enumerate(faults, start=1)
     )

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import json
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from correlator.reports import bars, charts, sentences, words
-from correlator.reports.content import Content, Trace
+from correlator.reports import fabric_chart as fabric
+from correlator.reports.content import Content
+from correlator.reports.heat_chart import heat_chart
+from correlator.reports.matrix_chart import matrix_chart
 from correlator.reports.period import ReportError
+from correlator.reports.readings import Trace
+from correlator.reports.trend_chart import said as trend_said
+from correlator.reports.trend_chart import trend_chart
+
+if TYPE_CHECKING:
+    from correlator.reports.shelf import Entry
 
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
 
@@ -33,6 +43,11 @@ def render(content: Content) -> str:
     )
 
 
+def render_index(entries: Sequence[Entry]) -> str:
+    """Return the page that lists the reports of a folder."""
+    return _environment().get_template("index.html").render(entries=entries)
+
+
 def embedded(html: str) -> Content:
     """Return the content that a page carries. Raises ReportError where it carries none."""
     found = _DATA.search(html)
@@ -47,6 +62,14 @@ def embedded(html: str) -> Content:
 def verify(html: str) -> bool:
     """Return whether the page says what its own data says: rendered again, it is the same to the letter."""
     return render(embedded(html)) == html
+
+
+def version() -> str:
+    """Return the version of the package that renders."""
+    try:
+        return importlib.metadata.version("correlator")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def _inert_json(content: Content) -> Markup:
@@ -84,6 +107,12 @@ def _environment() -> Environment:
         "charts": charts,
         "sentences": sentences,
         "numbers_behind": _numbers_behind,
+        "fabric_chart": fabric.fabric_chart,
+        "fabric_words": fabric.WORDS,
+        "heat_chart": heat_chart,
+        "matrix_chart": matrix_chart,
+        "trend_chart": trend_chart,
+        "trend_said": trend_said,
     }
     environment.filters |= _filters()
     return environment

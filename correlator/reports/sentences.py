@@ -7,6 +7,7 @@ from typing import Literal
 
 from correlator.model import Action, Do, End, RootCause, Severity, Verdict
 from correlator.reports.content import BlindKind, Content, Fault, Gain, Harm, Light, WorkOrder
+from correlator.reports.overview import Mending
 from correlator.reports.words import Clock, count, decimals, end_name, many, name, percent, slower
 
 PAIR = "container pair"
@@ -48,10 +49,14 @@ BLIND_SPOTS: dict[BlindKind, str] = {
     "no_usual": "Pairs without a usual yet",
     "unknown_peer": "Unknown peers",
     "incomplete_samples": "Incomplete samples",
+    "sampled": "Looked at now and then, not all day",
+    "refused": "Thresholds that were refused",
+    "acknowledged": "Acknowledged alerts",
+    "silenced": "Silenced alerts",
+    "maintenance": "Maintenance",
     "verdict_missing": "Missing behind a verdict",
     "unreadable": "Verdicts that could not be read",
     "preloaded": "History that was preloaded, not measured",
-    "said": "Silenced, acknowledged or cleaned",
 }
 
 SEVERITIES: dict[Severity, str] = {
@@ -59,6 +64,25 @@ SEVERITIES: dict[Severity, str] = {
     "err": "serious",
     "warning": "warning",
     "notice": "notice",
+}
+
+MENDINGS: dict[Mending, str] = {
+    "proven": "✓ Proven",
+    "no_change": "✗ No change",
+    "waiting": "… Not proven yet",
+}
+
+REMEDIES: dict[RootCause, str] = {
+    "dirty_connector": "inspect and clean both ends",
+    "damaged_fiber": "replace the cable: the fibre may be damaged",
+    "failing_transmitter": "replace the sending transceiver: its laser may be failing",
+    "bad_transceiver": "swap the transceivers end for end and see whether the errors follow",
+    "shared_component": "look at what the affected links share: a panel, a trunk, a line card",
+    "congestion": "move load away: the queue may be full, not the fibre dirty",
+    "silent_drop": "drain the link and see whether the pairs recover: it may drop without counting",
+    "host": "look at the hosts: processor, memory, NIC driver",
+    "service": "look at the service itself",
+    "unknown": "",
 }
 
 METHOD = (
@@ -209,6 +233,35 @@ def light_change(light: Sequence[Light]) -> str | None:
     if abs(change) < LEAST_CHANGE_DB:
         return "light as before"
     return f"{decimals(abs(change))} dB {'more' if change > 0 else 'less'} light lost"
+
+
+def if_not_helped(order: WorkOrder) -> str:
+    """Return what to try next, the likeliest other cause first; empty where nothing else is likely."""
+    verdict = order.fault.verdict
+    tried = {_TRIED.get(step.action.do, verdict.root_cause) for step in order.steps}
+    others = sorted(verdict.alternatives, key=lambda other: -other.probability)
+    causes = [other.root_cause for other in others] or _NEXT.get(verdict.root_cause, [])
+    said = [REMEDIES[cause] for cause in causes if cause not in {*tried, verdict.root_cause, "unknown"}]
+    return capital(f"{'; then '.join(dict.fromkeys(said[:2]))}.") if said else ""
+
+
+_TRIED: dict[Do, RootCause] = {
+    "replace_cable": "damaged_fiber",
+    "inspect_and_clean": "dirty_connector",
+    "replace_transceiver": "bad_transceiver",
+    "drain": "silent_drop",
+    "relieve": "congestion",
+}
+"""Which cause each deed has dealt with."""
+
+_NEXT: dict[RootCause, list[RootCause]] = {
+    "dirty_connector": ["damaged_fiber", "bad_transceiver"],
+    "damaged_fiber": ["bad_transceiver"],
+    "failing_transmitter": ["dirty_connector", "bad_transceiver"],
+    "bad_transceiver": ["damaged_fiber"],
+    "silent_drop": ["bad_transceiver"],
+}
+"""What is usual next where a verdict names no other cause."""
 
 
 def gain_sentence(gain: Gain) -> str:

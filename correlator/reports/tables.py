@@ -12,7 +12,8 @@ import pandas as pd
 from correlator import frames
 from correlator.model import End
 from correlator.ports import Tables
-from correlator.reports.content import Period, Series
+from correlator.reports.content import Period
+from correlator.reports.readings import Series
 
 MOST_READINGS = 300
 """Readings kept of one series: more than a picture 400 px wide can show."""
@@ -55,6 +56,11 @@ def moment(value: object) -> datetime:
     """Return a cell of a time column as a datetime in UTC."""
     found: datetime = pd.Timestamp(value).to_pydatetime()  # type: ignore[arg-type]
     return found
+
+
+def floor_hour(at: datetime) -> datetime:
+    """Return the start of the hour, as UTC counts hours."""
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 def text(value: object) -> str | None:

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from markupsafe import Markup
 
 from correlator.reports import svg
-from correlator.reports.content import Period, Series, Trace
+from correlator.reports.content import Period
+from correlator.reports.readings import Series, Trace
 from correlator.reports.svg import Span
 from correlator.reports.words import Clock
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -53,18 +53,25 @@ class DeltaStore:
             self._table(name).append(of_table)
 
     def read(
-        self, name: str, since: datetime, until: datetime, columns: Sequence[str] | None = None
+        self,
+        name: str,
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str] | None = None,
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> pd.DataFrame:
         """Return the rows with ``since <= at < until`` ordered by ``at``, all columns or those asked for.
+
+        ``only`` keeps the rows in which each named column of strings has one of the given values.
 
         Raises StoreError where the table cannot be read, FrameError for an unknown table or column.
         """
         table = self._table(name)
         wanted = list(frames.TABLES[name].columns if columns is None else columns)
-        unknown = sorted(set(wanted) - set(frames.TABLES[name].columns))
+        unknown = sorted({*wanted, *(only or ())} - set(frames.TABLES[name].columns))
         if unknown:
             raise frames.FrameError(f"{name}: unknown columns {', '.join(unknown)}")
-        rows = table.read(utc(since), utc(until), wanted if "at" in wanted else ["at", *wanted])
+        rows = table.read(utc(since), utc(until), wanted if "at" in wanted else ["at", *wanted], only)
         return frames.from_arrow(name, rows)[wanted]
 
     def newest(self, name: str, until: datetime) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -56,22 +56,30 @@ class FileCache:
         self._lock = threading.Lock()
 
     def rows(
-        self, name: str, files: Sequence[DataFile], since: datetime, until: datetime, columns: Sequence[str]
+        self,
+        name: str,
+        files: Sequence[DataFile],
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str],
+        only: Mapping[str, Collection[str]] | None = None,
     ) -> pa.Table:
         """Return the columns of the rows with ``since <= at < until`` of the files, as the house has them.
+
+        ``only`` keeps the rows in which each named column has one of the given values.
 
         Raises FileNotFoundError where a file has been vacuumed away, OSError and ArrowException
         where one cannot be read.
         """
         small = [
-            _within(self._whole(name, file), file, since, until)
-            for file in files
-            if file.size <= self._max_file_bytes
+            _within(self._whole(name, file), file, since, until) for file in files if self._keeps(file, only)
         ]
-        large = [file for file in files if file.size > self._max_file_bytes]
+        large = [file for file in files if not self._keeps(file, only)]
         parts = [table.select(columns) for table in small]
         if large:
             within = (pc.field("at") >= pa.scalar(since, AT)) & (pc.field("at") < pa.scalar(until, AT))
+            for column, values in (only or {}).items():
+                within &= pc.field(column).isin(pa.array(values, pa.string()))
             parts.append(_scan(name, large, columns, within))
         return from_stored(
             name, pa.concat_tables([stored_schema(name).empty_table().select(columns), *parts])
@@ -87,6 +95,10 @@ class FileCache:
             self._bytes += size
             while self._bytes > self._max_bytes:
                 self._bytes -= self._tables.popitem(last=False)[1].nbytes
+
+    def _keeps(self, file: DataFile, only: Mapping[str, Collection[str]] | None) -> bool:
+        """Return whether a file is read whole and remembered; not where a few of its rows are wanted."""
+        return not only and file.size <= self._max_file_bytes
 
     def _whole(self, name: str, file: DataFile) -> pa.Table:
         with self._lock:

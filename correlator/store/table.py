@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -60,11 +60,20 @@ class StoredTable:
                     return new
         raise StoreError(f"cannot write table {self.name}: other processes keep writing the same source")
 
-    def read(self, since: datetime, until: datetime, columns: Sequence[str]) -> pa.Table:
-        """Return columns, ``at`` among them, of the rows with ``since <= at < until``, ordered by ``at``."""
+    def read(
+        self,
+        since: datetime,
+        until: datetime,
+        columns: Sequence[str],
+        only: Mapping[str, Collection[str]] | None = None,
+    ) -> pa.Table:
+        """Return columns, ``at`` among them, of the rows with ``since <= at < until``, ordered by ``at``.
+
+        ``only`` keeps the rows in which each named column has one of the given values.
+        """
         with store_errors(f"read table {self.name}", self.path):
             rows = self._current(
-                since, until, lambda files: self._cache.rows(self.name, files, since, until, columns)
+                since, until, lambda files: self._cache.rows(self.name, files, since, until, columns, only)
             )
         return _ordered(rows)
 

@@ -31,6 +31,11 @@ def rich_page(rich: Content) -> str:
 
 
 @pytest.fixture(scope="session")
+def quiet_page() -> str:
+    return daily.render(days.quiet(), days.DAY, days.ZONE, days.NOW)
+
+
+@pytest.fixture(scope="session")
 def hostile_page() -> str:
     return daily.render(days.hostile(), days.DAY, days.ZONE, days.NOW)
 

@@ -1,6 +1,8 @@
 """The page in a real browser: it asks for nothing, complains of nothing and fits every screen."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 from report_browser import Browser, chromium
@@ -18,7 +20,7 @@ def browser(tmp_path_factory):
     browser.close()
 
 
-@pytest.fixture(params=["rich_page", "hostile_page", "crowded_page"])
+@pytest.fixture(params=["quiet_page", "rich_page", "hostile_page", "crowded_page"])
 def file(request, tmp_path):
     path = tmp_path / "report.html"
     path.write_text(request.getfixturevalue(request.param), encoding="utf-8")
@@ -65,4 +67,32 @@ def test_it_prints_on_few_pages(browser, tmp_path, rich_page):
     file.write_text(rich_page, encoding="utf-8")
     browser.open(file)
     pages = len(re.findall(rb"/Type\s*/Page\b", browser.pdf()))
-    assert 3 <= pages <= 8
+    assert 5 <= pages <= 12
+
+
+def axe() -> Path | None:
+    """Return where axe.min.js (npm install axe-core) is, None where it is not."""
+    places = [os.environ.get("CORRELATOR_AXE", ""), "out/node_modules/axe-core/axe.min.js"]
+    return next((Path(place) for place in places if place and Path(place).is_file()), None)
+
+
+@pytest.mark.skipif(axe() is None, reason="axe-core is missing: npm install --prefix out axe-core")
+@pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, False), (1280, True)])
+def test_axe_finds_nothing_to_complain_of(browser, file, width, dark):
+    browser.open(file, width, dark=dark)
+    browser.evaluate(axe().read_text() + "; 0")
+    answer = browser.call(
+        "Runtime.evaluate",
+        expression="axe.run().then(found => found.violations.map(one => one.id + ' ' + one.nodes[0].html))",
+        awaitPromise=True,
+        returnByValue=True,
+    )
+    assert answer["result"]["value"] == []
+
+
+def test_what_a_hostile_name_wants_to_run_does_not_run(browser, tmp_path, hostile_page):
+    path = tmp_path / "report.html"
+    path.write_text(hostile_page, encoding="utf-8")
+    browser.open(path)
+    assert browser.evaluate("document.querySelectorAll('img, iframe, [onload], [onerror]').length") == 0
+    assert browser.evaluate("document.scripts.length") == 1

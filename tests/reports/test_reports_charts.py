@@ -7,7 +7,8 @@ import pytest
 import report_days as days
 
 from correlator.reports import bars, charts, svg, timeline
-from correlator.reports.content import Period, Series, Talk, Trace
+from correlator.reports.content import Period, Talk
+from correlator.reports.readings import Series, Trace
 
 PERIOD = Period(days.DAY, days.ZONE, days.MIDNIGHT, days.END, days.NOW)
 

@@ -103,7 +103,7 @@ def test_a_report_is_written_where_it_is_configured_and_replaces_an_older_one(co
     (path,) = paths
     assert path.name == "2026-11-01.html"
     assert path.read_text().startswith("<!doctype html>")
-    assert [file.name for file in path.parent.iterdir()] == ["2026-11-01.html"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["2026-11-01.html", "index.html"]
 
 
 def test_a_report_that_cannot_be_written_says_so_in_one_sentence(config, tmp_path):
