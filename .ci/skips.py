@@ -10,7 +10,7 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-ALLOWED = ("shared recordings are absent",)
+ALLOWED = ("shared recordings are absent", "no IPv6 loopback")
 
 
 def main(path: str) -> int:
