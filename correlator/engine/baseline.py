@@ -68,7 +68,7 @@ def usual(
     """
     params = params or Params()
     known = (pair_hours["hour"] < pd.Timestamp(now)) & (pair_hours["exposure"] > 0)
-    hours, places = _coded(pair_hours[known], groups[GROUP], LEVELS)
+    hours, places = _coded(pair_hours[known], groups)
     answer = groups[GROUP].copy()
     sources = {}
     for metric in MEANS + RATES:
@@ -82,42 +82,59 @@ def usual(
     return answer
 
 
+def service_hours(pair_hours: pd.DataFrame, now: datetime) -> pd.DataFrame:
+    """Return the past hours of service times by server, whoever called: dst_host, dst_service, hour, sums."""
+    known = pair_hours["metric"].eq("service_ms") & (pair_hours["hour"] < pd.Timestamp(now))
+    known &= pair_hours["exposure"] > 0
+    hours = pair_hours[known].drop_duplicates([*GROUP, "hour"], keep="last")
+    figures = ["exposure", "count", "sum"]
+    return hours.groupby(["dst_host", "dst_service", "hour"])[figures].sum().reset_index()
+
+
 def usual_service(
-    pair_hours: pd.DataFrame, servers: pd.DataFrame, now: datetime, params: Params | None = None
+    hours: pd.DataFrame, servers: pd.DataFrame, now: datetime, params: Params | None = None
 ) -> pd.DataFrame:
     """Return, row for row of ``servers``, the usual service time of a server or a service, whoever calls.
 
-    ``servers`` has dst_service, and dst_host where it means servers. Columns beside these: service_ms and
-    service_ms_spread.
+    ``hours`` are those of ``service_hours``; ``servers`` has dst_service, and dst_host where it means
+    servers. Columns beside these: service_ms and service_ms_spread.
     """
     params = params or Params()
     keys = [key for key in ("dst_host", "dst_service") if key in servers.columns]
-    known = pair_hours["metric"].eq("service_ms") & (pair_hours["hour"] < pd.Timestamp(now))
-    known &= pair_hours["exposure"] > 0
-    hours, places = _coded(pair_hours[known], servers[keys], {"": keys})
-    whole = hours.groupby(["", "hour"])[["exposure", "count", "sum"]].sum().reset_index()
-    value, variation, _ = _first_known(_arrays(whole, now, [""]), places, [""], "service_ms", params)
+    whole = hours.groupby([*keys, "hour"])[["exposure", "count", "sum"]].sum().reset_index()
+    of_hours, of_servers = _places(_parts(whole, servers, keys), keys, len(servers))
+    mine = _arrays(whole.assign(**{"": of_hours}), now, [""])
+    value, variation, _ = _first_known(mine, {"": of_servers}, [""], "service_ms", params)
     return servers[keys].assign(service_ms=value, service_ms_spread=variation)
 
 
-def _coded(
-    hours: pd.DataFrame, groups: pd.DataFrame, levels: Mapping[str, list[str]]
-) -> tuple[pd.DataFrame, dict[str, Ints]]:
-    """Return the hours, once each, with their place in each level of grouping, and the places of ``groups``.
+def _coded(hours: pd.DataFrame, groups: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Ints]]:
+    """Return the hours, once each, with their place in each level, and the places of ``groups``.
 
-    Places are small and dense; hours that share nothing with the groups are left out.
+    Hours that share nothing with the groups are left out.
     """
-    both = pd.concat([groups, hours[GROUP]], ignore_index=True)
-    parts = {column: pd.factorize(both[column])[0].astype(np.int64) + 1 for column in GROUP}
-    table = hours[["metric", "hour", "exposure", "count", "sum"]].reset_index(drop=True)
-    places: dict[str, Ints] = {}
-    table["group"] = _code(parts, GROUP)[len(groups) :]
-    for level, columns in levels.items():
-        code = _code(parts, columns)
-        wanted, places[level] = np.unique(code[: len(groups)], return_inverse=True)
-        table[level] = _positions(wanted, code[len(groups) :])
-    table = table[(table[list(levels)] >= 0).any(axis=1)]
+    parts = _parts(hours, groups, GROUP)
+    table = hours[["metric", "hour", "exposure", "count", "sum"]].assign(
+        group=_code(parts, GROUP)[len(groups) :]
+    )
+    places = {}
+    for level, keys in LEVELS.items():
+        table[level], places[level] = _places(parts, keys, len(groups))
+    table = table[(table[list(LEVELS)] >= 0).any(axis=1)]
     return table.drop_duplicates(["group", "metric", "hour"], keep="last"), places
+
+
+def _parts(hours: pd.DataFrame, groups: pd.DataFrame, columns: list[str]) -> dict[str, Ints]:
+    """Return, by column, a number for each value, of the groups' rows and then of the hours'."""
+    both = pd.concat([groups[columns], hours[columns]], ignore_index=True)
+    return {column: pd.factorize(both[column])[0].astype(np.int64) + 1 for column in columns}
+
+
+def _places(parts: Mapping[str, Ints], keys: list[str], groups: int) -> tuple[Ints, Ints]:
+    """Return the place of each hour and of each group by ``keys``: small, dense numbers, −1 for none of ours."""
+    code = _code(parts, keys)
+    wanted, place = np.unique(code[:groups], return_inverse=True)
+    return _positions(wanted, code[groups:]), place
 
 
 def _code(parts: Mapping[str, Ints], columns: list[str]) -> Ints:

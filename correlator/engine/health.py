@@ -20,6 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import gamma
 
+from correlator.engine import tally
+
 Floats = npt.NDArray[np.float64]
 
 PLACE = ["device", "if_name"]
@@ -75,21 +77,29 @@ def health(
 
 def _sums(recent: pd.DataFrame) -> pd.DataFrame:
     """Return, by interface, the sums over the window; NaN where nothing told."""
-    columns = ["in_packets", "in_errors", "out_packets", "out_discards"]
-    numbers = recent[columns].astype("float64")
-    numbers[PLACE] = recent[PLACE]
-    sums = numbers.groupby(PLACE)[columns].sum(min_count=1)
-    used = recent.groupby(PLACE)[["utilisation_in", "utilisation_out"]].max()
-    return sums.join(used).reset_index()
+    table, number = tally.numbered(recent, PLACE)
+    for column in ("in_packets", "in_errors", "out_packets", "out_discards"):
+        values = recent[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        told = tally.total(np.isfinite(values), number, len(table)) > 0
+        table[column] = np.where(told, tally.total(values, number, len(table)), np.nan)
+    for column in ("utilisation_in", "utilisation_out"):
+        table[column] = -tally.least(-recent[column].to_numpy(), number, len(table))
+    return table
 
 
 def _past(link_hours: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame:
     """Return, by interface, the floor: the rate of its past with half an event of a clean link added."""
-    hours = link_hours[link_hours["metric"] == metric].drop_duplicates([*PLACE, "hour"], keep="last")
-    sums = hours.groupby(PLACE)[["count", "exposure"]].sum().reset_index()
-    sums["floor"] = (sums["count"] + 0.5) / (sums["exposure"] + 0.5 / params.floor_rate)
-    sums["shape"] = 1.0 / (1.0 / (sums["count"] + 0.5) + 1.0 / params.floor_shape)
-    return sums[[*PLACE, "floor", "shape"]]
+    hours = link_hours[link_hours["metric"] == metric]
+    table, number = tally.numbered(hours, PLACE)
+    twice = (
+        pd.DataFrame({"number": number, "hour": hours["hour"].to_numpy()}).duplicated(keep="last").to_numpy()
+    )
+    number = np.where(twice, -1, number)
+    count = tally.total(hours["count"], number, len(table))
+    exposure = tally.total(hours["exposure"], number, len(table))
+    table["floor"] = (count + 0.5) / (exposure + 0.5 / params.floor_rate)
+    table["shape"] = 1.0 / (1.0 / (count + 0.5) + 1.0 / params.floor_shape)
+    return table
 
 
 def _at(table: pd.DataFrame, ends: list[str], by_interface: pd.DataFrame) -> pd.DataFrame:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from correlator.engine import tally
 
 SUMS = [
     "segments_client", "segments_server", "retransmitted_client", "retransmitted_server",
@@ -36,44 +39,57 @@ def measured(
     segment sent again makes the server look slow (it restarts last_data_sent).
     """
     params = params or Params()
-    by_key = rows.groupby(keys)
-    table = by_key[SUMS].sum()
-    table["min_rtt_us"] = by_key["min_rtt_us"].min()
-    table["rows"] = by_key.size()
-    timed = rows[rows["at"] > pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")]
-    clean = timed[timed["retransmitted_server"] == 0]
-    response = _mean(timed, keys, "response_ms", "responses", table.index, params)
-    service = _mean(clean, keys, "service_ms", "services", table.index, params)
-    every = _mean(timed, keys, "service_ms", "services", table.index, params)
-    table["split_trusted"] = service["n"] >= params.clean_share * every["n"]
-    table["service_ms"] = service["mean"].where(table["split_trusted"], every["mean"])
-    table["service_se"] = service["error"].where(table["split_trusted"], every["error"])
-    table["services"] = every["n"]
-    table["response_ms"], table["response_se"] = response["mean"], response["error"]
-    table["responses"] = response["n"]
-    return _with_rates(table.reset_index())
+    table, number = tally.numbered(rows, keys)
+    size = len(table)
+    for column in SUMS:
+        table[column] = tally.total(rows[column], number, size)
+    table["min_rtt_us"] = tally.least(rows["min_rtt_us"], number, size)
+    table["rows"] = np.bincount(number, minlength=size)
+    late = (rows["at"] > pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")).to_numpy(dtype=bool)
+    clean = late & (rows["retransmitted_server"] == 0).to_numpy(dtype=bool)
+    response = _mean(rows, late, number, size, "response_ms", "responses", params)
+    service = _mean(rows, clean, number, size, "service_ms", "services", params)
+    every = _mean(rows, late, number, size, "service_ms", "services", params)
+    trusted = service.n >= params.clean_share * every.n
+    table["split_trusted"] = trusted
+    table["service_ms"] = np.where(trusted, service.mean, every.mean)
+    table["service_se"] = np.where(trusted, service.error, every.error)
+    table["response_ms"], table["response_se"] = response.mean, response.error
+    table["responses"], table["services"] = response.n, every.n
+    return _with_rates(table)
+
+
+class _Mean(NamedTuple):
+    n: tally.Floats
+    mean: tally.Floats
+    error: tally.Floats
 
 
 def _mean(
-    rows: pd.DataFrame, keys: list[str], total: str, count: str, index: pd.Index[Any], params: Params
-) -> pd.DataFrame:
-    """Return n, mean and its standard error by key: a ratio estimate over intervals.
+    rows: pd.DataFrame,
+    kept: npt.NDArray[np.bool_],
+    number: tally.Ints,
+    size: int,
+    sums: str,
+    counts: str,
+    params: Params,
+) -> _Mean:
+    """Return n, mean and its standard error by group: a ratio estimate over the kept intervals.
 
     Var = Σ(sᵢ − m nᵢ)² / (Σn)² · r/(r−1) over r intervals (Cochran 1977, 6.4); with few intervals,
     at least what exponential times would give, m/√n.
     """
-    told = rows[rows[count] > 0]
-    by_key = told.groupby(keys)
-    sums = by_key[[total, count]].sum()
-    mean, n = sums[total] / sums[count], sums[count]
-    expected = by_key[total].transform("sum") / by_key[count].transform("sum") * told[count]
-    squares = ((told[total] - expected) ** 2).groupby(by_key.ngroup()).sum().to_numpy()
-    intervals = by_key.size()
-    scatter = np.sqrt(squares * intervals / np.maximum(intervals - 1, 1)) / n
-    error = scatter.where(intervals >= params.least_rows, np.maximum(scatter, mean / np.sqrt(n)))
-    return pd.DataFrame(
-        {"n": n.reindex(index).fillna(0.0), "mean": mean.reindex(index), "error": error.reindex(index)}
-    )
+    kept = kept & (rows[counts] > 0).to_numpy(dtype=bool)
+    group = number[kept]
+    s, n = rows[sums].to_numpy()[kept], rows[counts].to_numpy()[kept]
+    count, intervals = tally.total(n, group, size), np.bincount(group, minlength=size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = tally.total(s, group, size) / count
+        squares = tally.total((s - mean[group] * n) ** 2, group, size)
+        scatter = np.sqrt(squares * intervals / np.maximum(intervals - 1, 1)) / count
+        exponential = mean / np.sqrt(count)
+    few = intervals < params.least_rows
+    return _Mean(count, mean, np.where(few, np.maximum(scatter, exponential), scatter))
 
 
 def _with_rates(table: pd.DataFrame) -> pd.DataFrame:

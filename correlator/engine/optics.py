@@ -96,9 +96,10 @@ def _lanes(
     back: Any = np.arange(len(lane)) - np.searchsorted(lane, lane)
     microseconds: Any = readings["at"].astype("int64")
     at = _by_lane(microseconds.to_numpy(dtype=np.float64), lane, back)
+    hours = _past(optics_hours, newest, now, params)
     for side in ("rx", "tx"):
         metric = f"{side}_power_dbm"
-        usual, spread = _usual(optics_hours, newest, metric, now, params)
+        usual, spread = _usual(hours[hours["metric"] == metric], len(newest), params)
         power = _by_lane(readings[metric].to_numpy(), lane, back)
         for name, values in _step(power, at, usual, spread, params).items():
             table[f"{side}_{name}"] = values
@@ -115,18 +116,22 @@ def _by_lane(values: Floats, lane: Ints, back: Ints) -> Floats:
     return table
 
 
-def _usual(
-    optics_hours: pd.DataFrame, lanes: pd.DataFrame, metric: str, now: datetime, params: Params
-) -> tuple[Floats, Floats]:
-    """Return median and robust spread of each lane's hourly means of the last days; NaN where too few."""
-    hours = optics_hours[(optics_hours["metric"] == metric) & (optics_hours["count"] > 0)]
-    hours = hours[hours["hour"] >= pd.Timestamp(now) - params.past]
-    hours = hours.merge(lanes[LANE].reset_index(names="number"), on=LANE)
-    hours = hours.drop_duplicates(["number", "hour"], keep="last").sort_values("number", kind="stable")
+def _past(optics_hours: pd.DataFrame, lanes: pd.DataFrame, now: datetime, params: Params) -> pd.DataFrame:
+    """Return the last days' hourly means of light with the number of their lane: number, metric, mean."""
+    told = optics_hours["metric"].isin(["rx_power_dbm", "tx_power_dbm"]) & (optics_hours["count"] > 0)
+    hours = optics_hours[told & (optics_hours["hour"] >= pd.Timestamp(now) - params.past)]
+    number = pd.MultiIndex.from_frame(lanes[LANE]).get_indexer(pd.MultiIndex.from_frame(hours[LANE]))
+    mean = hours["sum"] / hours["count"]
+    table = pd.DataFrame({"number": number, "metric": hours["metric"], "hour": hours["hour"], "mean": mean})
+    return table[number >= 0].drop_duplicates(["number", "metric", "hour"], keep="last")
+
+
+def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Floats]:
+    """Return median and robust spread of each lane's hourly means; NaN where they are too few."""
+    hours = hours.sort_values("number", kind="stable")
     number = hours["number"].to_numpy()
-    mean = (hours["sum"] / hours["count"]).to_numpy()
-    table = np.full((len(lanes), 1 + int(np.bincount(number, minlength=1).max())), np.nan)
-    table[number, np.arange(len(number)) - np.searchsorted(number, number)] = mean
+    table = np.full((lanes, 1 + int(np.bincount(number, minlength=1).max())), np.nan)
+    table[number, np.arange(len(number)) - np.searchsorted(number, number)] = hours["mean"].to_numpy()
     median = _median(table)
     spread = MAD_TO_SIGMA * _median(np.abs(table - median[:, None]))
     enough = np.isfinite(table).sum(axis=1) >= params.least_hours

@@ -134,10 +134,11 @@ def _symptoms(
     recent = observed[observed["at"] > pd.Timestamp(since)]
     table = measures.measured(recent, pairs.PAIR, now, params.measures)
     usual = baseline.usual(pair_hours, table, now, params.baseline)
+    service_hours = baseline.service_hours(pair_hours, now)
     servers = []
     for keys in (["dst_host", "dst_service"], ["dst_service"]):
         pooled = measures.measured(recent, keys, now, params.measures)
-        known = baseline.usual_service(pair_hours, pooled, now, params.baseline)
+        known = baseline.usual_service(service_hours, pooled, now, params.baseline)
         servers.append(pooled.join(symptoms.prefixed(known, keys).drop(columns=keys)))
     return symptoms.symptoms(table, usual, servers, params.symptoms)
 

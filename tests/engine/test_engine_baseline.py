@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from correlator import frames
-from correlator.engine.baseline import GROUP, usual, usual_service
+from correlator.engine.baseline import GROUP, service_hours, usual, usual_service
 
 NOW = datetime(2026, 5, 6, 10, 20, tzinfo=UTC)
 KEY = ("h1", "h2", "web", "api")
@@ -112,7 +112,7 @@ def test_a_services_usual_is_that_of_all_who_call_it() -> None:
     )
     server = pd.DataFrame({"dst_host": ["h9"], "dst_service": ["api"]})
     for asked_of in (server, server[["dst_service"]]):
-        answer = usual_service(noisy, asked_of, NOW).iloc[0]
+        answer = usual_service(service_hours(noisy, NOW), asked_of, NOW).iloc[0]
         assert answer["service_ms"] == pytest.approx(10.0, rel=0.05)
         assert answer["service_ms_spread"] < 0.1
-    assert usual_service(noisy, server.iloc[:0], NOW).empty
+    assert usual_service(service_hours(noisy, NOW), server.iloc[:0], NOW).empty

@@ -114,7 +114,7 @@ def test_a_target_that_keeps_failing_is_a_finding(sick: SmallClos) -> None:
     ]
     cycle = run_cycle({"polls": frames.frame("polls", rows)}, [], now)
     assert [finding.subject.device for finding in cycle.findings] == ["leaf9"]
-    assert cycle.findings[0].severity == "notice"
+    assert cycle.findings[0].severity == "warning"
 
 
 def test_the_same_input_gives_the_same_answer(sick: SmallClos) -> None:
