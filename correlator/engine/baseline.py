@@ -131,7 +131,7 @@ def _parts(hours: pd.DataFrame, groups: pd.DataFrame, columns: list[str]) -> dic
 
 
 def _places(parts: Mapping[str, Ints], keys: list[str], groups: int) -> tuple[Ints, Ints]:
-    """Return the place of each hour and of each group by ``keys``: small, dense numbers, −1 for none of ours."""
+    """Return each hour's and each group's place by ``keys``: small, dense numbers, −1 for none of ours."""
     code = _code(parts, keys)
     wanted, place = np.unique(code[:groups], return_inverse=True)
     return _positions(wanted, code[groups:]), place
