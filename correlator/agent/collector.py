@@ -1,0 +1,523 @@
+"""The one thread that enters namespaces and reads sockets, each second, and closes intervals.
+
+It alone calls setns, so no other thread is ever in a wrong namespace. It waits for inotify only:
+destroy events queue in the kernel's buffers and are fetched ten times a second, which costs a
+fraction of waking for each.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import select
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from correlator.agent import addresses, sockets
+from correlator.agent.conntrack import Conntrack, Entry, Nat
+from correlator.agent.figures import Figures
+from correlator.agent.fold import Fold, Listeners, Sharing
+from correlator.agent.ledger import Array, Ledger
+from correlator.agent.namespaces import HOST, Namespace, Watch, inside, is_sandbox
+from correlator.agent.owners import Owners
+from correlator.agent.registry import Registry
+from correlator.agent.tally import Key, Limits, Tally
+
+log = logging.getLogger(__name__)
+
+MAX_SLOT = 65_535
+OVERLAY = "1-"
+
+
+@dataclass(frozen=True)
+class Params:
+    """How sockets are read. Origins: measured costs of a dump (0.2 ms a namespace) and a lookup (4 µs)."""
+
+    interval_s: float = 10.0
+    reading_s: float = 1.0
+    jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
+    drain_s: float = 0.1  # 1600 close events at 16,000 a second; the buffer holds about 6000
+    dump_every_s: float = 10.0
+    dump_above: int = 50  # sockets of a namespace: beyond, one walk is cheaper than looking each up
+    enter_within_s: float = 1.0  # the file is there before the namespace is mounted on it
+    linger_s: float = 2.0  # a namespace that is gone is kept open this long for its last events
+    connections: int = 50_000
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What was tallied: ``at`` is its end; ``names`` gives each slot's namespace, ``notes`` what it missed.
+
+    ``note`` is what was missed everywhere, empty where nothing was; ``info_bytes`` is how much of
+    struct tcp_info the kernel sends.
+    """
+
+    at: datetime
+    seconds: float
+    rows: list[tuple[Key, list[int], Any]]
+    names: dict[int, str]
+    notes: dict[int, str]
+    note: str
+    info_bytes: int
+
+
+@dataclass
+class _Pending:
+    """A namespace that is to be entered: until when it is tried, and whether it was just made."""
+
+    until: float
+    from_birth: bool
+    paths: tuple[Path, ...]
+
+
+@dataclass
+class _Clock:
+    """The interval that runs: monotonic and wall time of its beginning."""
+
+    began: float
+    wall: datetime
+    notes: dict[int, str] = field(default_factory=dict)
+    note: str = ""
+
+
+class Collector:
+    """Reads sockets until stopped. Finished intervals go to ``finished``, at most a few wait there."""
+
+    def __init__(
+        self,
+        params: Params,
+        directory: Path,
+        registry: Registry,
+        figures: Figures,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._params = params
+        self._registry = registry
+        self._figures = figures
+        self._now, self._wall = now, wall
+        self._watch = Watch(directory)
+        self._directory = directory
+        self._namespaces: dict[str, Namespace] = {}
+        self._pending: dict[str, _Pending] = {}
+        self._missed: set[str] = set()
+        self._next_slot = 1
+        self._buffer = bytearray(1 << 18)
+        self._ledger = Ledger(params.connections)
+        self._tally = Tally(params.limits)
+        self._closed: list[Array] = []
+        self._random = np.random.default_rng()
+        self._sharing = Sharing(Owners())
+        self._poll = select.poll()
+        self._events = select.epoll()
+        self._by_descriptor: dict[int, Namespace] = {}
+        self._names: dict[int, str] = {}
+        self._buried: list[int] = []
+        self._home = -1
+        self._started = self._wall()
+        self._conntrack: Conntrack | None = None
+        self.nat = Nat(lambda raw: False)
+        self.nat_inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self.overlay: dict[str, str] = {}
+        self.finished: queue.Queue[Interval] = queue.Queue(6)
+        self.conntrack_lost = threading.Event()
+        self._stop = threading.Event()
+        self._fold = Fold(self.nat, self._sharing, host_slot=0)
+        self._clock = _Clock(self._now(), self._started)
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Read until ``stop``; then close the last interval. To be run in a thread of its own."""
+        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            self.open()
+            self._clock = _Clock(self._now(), self._wall())
+            next_reading = next_interval = self._now()
+            next_interval += self._params.interval_s
+            while not self._stop.is_set():
+                self._wait()
+                self.drain()
+                if self._now() >= next_reading:
+                    self.read()
+                    next_reading = self._next(next_reading)
+                if self._now() >= next_interval:
+                    self.finish()
+                    next_interval = max(next_interval + self._params.interval_s, self._now())
+            self.read()
+            self.finish()
+        finally:
+            self.close()
+
+    def _next(self, before: float) -> float:
+        """Return when to read next: about a period on, from now where that has passed."""
+        low, high = 1 - self._params.jitter, 1 + self._params.jitter
+        return max(before, self._now() - self._params.reading_s) + self._params.reading_s * float(
+            self._random.uniform(low, high)
+        )
+
+    def stop(self) -> None:
+        """Have ``run`` end soon."""
+        self._stop.set()
+
+    def open(self) -> None:
+        """Open the host's namespace, conntrack and the directory of namespaces. Raises OSError."""
+        if self._home < 0:
+            self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        status = os.fstat(self._home)
+        diag = sockets.Diag.open(self._buffer)
+        self._add_namespace(Namespace(HOST, None, (status.st_dev, status.st_ino), 0, diag, from_birth=False))
+        try:
+            self._conntrack = Conntrack()
+        except OSError as error:
+            log.warning(
+                "conntrack cannot be listened to: %s; published ports will not be joined", error.strerror
+            )
+        self._poll.register(self._watch.fileno(), select.POLLIN)
+        self._attach()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        for namespace in self._namespaces.values():
+            namespace.diag.close()
+        self._namespaces.clear()
+        self._watch.close()
+        if self._conntrack:
+            self._conntrack.close()
+        os.close(self._home)
+
+    # -- namespaces -----------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        """Wait for new namespaces, but not longer than until events are to be fetched."""
+        pause = 0.002 if self._pending else self._params.drain_s
+        if self._poll.poll(pause * 1000):
+            for name in self._watch.created():
+                self._expect(name, from_birth=True)
+            self._attach()
+        self._enter_pending()
+
+    def _attach(self) -> None:
+        if self._watch.attach():
+            for name in sorted(self._watch.names()):
+                self._expect(name, from_birth=self._watch.was_missing)
+
+    def _expect(self, name: str, *, from_birth: bool, paths: tuple[Path, ...] = ()) -> None:
+        if not is_sandbox(name) or name in self._namespaces:
+            return
+        until = self._now() + self._params.enter_within_s
+        self._pending.setdefault(name, _Pending(until, from_birth, (self._directory / name, *paths)))
+
+    def _enter_pending(self) -> None:
+        now = self._now()
+        for name, pending in list(self._pending.items()):
+            if any(self._enter(name, path, pending.from_birth) for path in pending.paths):
+                del self._pending[name]
+            elif now > pending.until:
+                del self._pending[name]
+                self._figures.count("namespaces_missed")
+
+    def _enter(self, name: str, path: Path, from_birth: bool) -> bool:
+        try:
+            with inside(path, self._home) as identity:
+                if identity == self._namespaces[HOST].identity:
+                    return False
+                diag = sockets.Diag.open(self._buffer)
+        except OSError:
+            return False
+        self._add_namespace(Namespace(name, path, identity, self._free_slot(), diag, from_birth))
+        return True
+
+    def _add_namespace(self, namespace: Namespace) -> None:
+        self._namespaces[namespace.name] = namespace
+        self._fold.listeners[namespace.slot] = Listeners()
+        self._names[namespace.slot] = namespace.name
+        descriptor = namespace.diag.events.fileno()
+        self._by_descriptor[descriptor] = namespace
+        self._events.register(descriptor, select.EPOLLIN)
+        self._figures.count("namespaces_opened")
+
+    def _free_slot(self) -> int:
+        taken = self._fold.listeners.keys()
+        while self._next_slot in taken:
+            self._next_slot = self._next_slot % MAX_SLOT + 1
+        slot = self._next_slot
+        self._next_slot = self._next_slot % MAX_SLOT + 1
+        return slot
+
+    def _second_way(self) -> None:
+        """Expect the namespaces that Docker's API names and the directory did not show."""
+        for name, (path, pid) in self._registry.sandboxes().items():
+            if name in self._namespaces or name in self._pending or name in self._missed:
+                continue
+            owner = self._registry.owner(name)
+            young = owner is not None and owner.started_at is not None and owner.started_at > self._started
+            paths = (Path(path), Path(f"/proc/{pid}/ns/net")) if pid else (Path(path),)
+            self._expect(name, from_birth=young, paths=paths)
+            self._missed.add(name)
+
+    def _bury(self) -> None:
+        """Close namespaces that have been gone for a while."""
+        now = self._now()
+        for name, namespace in list(self._namespaces.items()):
+            if namespace.dead_since is None:
+                namespace.dead_since = now if namespace.is_gone() else None
+            elif now - namespace.dead_since > self._params.linger_s:
+                self._closed.append(self._ledger.forget(namespace.slot))
+                self._by_descriptor.pop(namespace.diag.events.fileno())
+                namespace.diag.close()
+                del self._namespaces[name]
+                self._missed.discard(name)
+                self._buried.append(namespace.slot)
+
+    def conntrack_entries(self) -> list[Entry]:
+        """Return the rewritten connections that conntrack holds; any thread of the host may ask."""
+        if self._conntrack is None:
+            return []
+        try:
+            return self._conntrack.all()
+        except OSError as error:
+            log.warning("conntrack cannot be read: %s", error)
+            return []
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Fetch what the kernel queued: destroy events of all namespaces and conntrack's new entries."""
+        for descriptor, _ in self._events.poll(0):
+            namespace = self._by_descriptor[descriptor]
+            try:
+                lost = namespace.diag.drain(namespace.raw)
+            except OSError as error:
+                self._kernel_failed(namespace, error)
+                continue
+            if lost:
+                namespace.lost = True
+                self._clock.notes[namespace.slot] = "the kernel dropped close events"
+                self._figures.count("close_events_lost")
+        self._drain_conntrack()
+
+    def _drain_conntrack(self) -> None:
+        while not self.nat_inbox.empty():
+            self.nat.add(self.nat_inbox.get())
+        if self._conntrack is None:
+            return
+        before = self._conntrack.lost
+        for entry in self._conntrack.new():
+            self.nat.add(entry)
+            self._figures.count("conntrack_events")
+        if self._conntrack.lost > before:
+            self._figures.count("conntrack_lost")
+            self.conntrack_lost.set()
+
+    def read(self) -> None:
+        """Take in the events, read every connection once, and look after the namespaces."""
+        self.drain()
+        self._attach()
+        self._second_way()
+        self._share()
+        self._tally_closed()
+        self._take_events()
+        self._take_readings()
+        self._bury()
+        self._figures.count("readings")
+
+    def _take_events(self) -> None:
+        told = [n for n in self._namespaces.values() if n.raw]
+        if not told:
+            return
+        events, part = sockets.decode_parts([b"".join(n.raw) for n in told])
+        for namespace in told:
+            namespace.raw.clear()
+            namespace.asked = None
+        self._figures.count("close_events", len(events))
+        events, slots, born = self._without_listeners(told, events, part)
+        if len(events):
+            self._closed.append(self._ledger.close(slots, events, born, self._now()))
+
+    def _without_listeners(
+        self, namespaces: Sequence[Namespace], samples: Array, part: Array
+    ) -> tuple[Array, Array, Array]:
+        """Learn which ports are listened on; return (samples, slots, from_birth) of the connections."""
+        listening = (samples["state"] == sockets.LISTEN) | (samples["dport"] == 0)
+        for sample, place in zip(samples[listening], part[listening], strict=True):
+            slot = namespaces[place].slot
+            self._fold.listeners[slot].learn(int(sample["sport"]), self._owner(slot, sample))
+        slots = np.array([n.slot for n in namespaces], "u2")
+        # What a first dump does not show, or what begins in a namespace that was seen made, is new.
+        born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
+        part = part[~listening]
+        return samples[~listening], slots[part], born[part]
+
+    def _owner(self, slot: int, sample: Any) -> str | None:
+        if slot not in self._sharing.slots:
+            return None
+        owners = self._sharing.owners
+        return owners.by_cgroup(int(sample["cgroup"])) or owners.by_inode(int(sample["inode"]))
+
+    def _take_readings(self) -> None:
+        counts = self._ledger.counts(MAX_SLOT + 1)
+        read: list[Namespace] = []
+        parts: list[bytes] = []
+        dumped: list[Namespace] = []
+        for namespace in self._namespaces.values():
+            due = self._is_dump_due(namespace, int(counts[namespace.slot]))
+            found = self._read_one(namespace, due)
+            if found is None:
+                continue
+            read.append(namespace)
+            parts.append(found)
+            if due:
+                dumped.append(namespace)
+        if not read:
+            return
+        samples, slots, born = self._without_listeners(read, *sockets.decode_parts(parts))
+        new = self._ledger.read(slots, samples, born, self._now())
+        for namespace in dumped:
+            self._ledger.missing(namespace.slot, samples[slots == namespace.slot])
+            namespace.dumped_at, namespace.lost = self._now(), False
+            namespace.asked = None if new else namespace.asked
+            self._fold.listeners[namespace.slot].complete = True
+
+    def _is_dump_due(self, namespace: Namespace, connections: int) -> bool:
+        """Return whether to walk the whole namespace instead of looking its connections up."""
+        if namespace.lost or connections > self._params.dump_above or namespace.slot in self._sharing.slots:
+            return True
+        # Staggered by the slot, so that not all are walked at once.
+        period = self._params.dump_every_s * (0.9 + 0.2 * (namespace.slot % 16) / 16)
+        return self._now() - namespace.dumped_at >= period
+
+    def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
+        """Return the messages of a namespace's connections; None where there are none, or no answer."""
+        try:
+            if dump:
+                self._figures.count("dumps")
+                return namespace.diag.dump()
+            if namespace.asked is None:
+                namespace.asked = sockets.lookups(self._ledger.known(namespace.slot))
+            if not namespace.asked:
+                return None
+            self._figures.count("lookups", len(namespace.asked) // sockets.REQUEST.itemsize)
+            return namespace.diag.lookup(namespace.asked)
+        except OSError as error:
+            self._kernel_failed(namespace, error)
+            return None
+
+    def _kernel_failed(self, namespace: Namespace, error: OSError) -> None:
+        self._figures.count("kernel_failures")
+        self._clock.notes[namespace.slot] = f"the kernel did not answer: {error.strerror or error}"
+        log.debug("%s: %s", namespace.name, error)
+
+    # -- who shares a namespace -----------------------------------------------------------------------
+
+    def _share(self) -> None:
+        """Find out whose sockets those in shared namespaces are."""
+        sharers = self._registry.sharers()
+        slots = {self._namespaces[name].slot for name in sharers if name in self._namespaces}
+        self._sharing.slots |= slots
+        self._sharing.slots &= self._fold.listeners.keys()
+        self._fold.published = self._registry.publishers()
+        if not slots:
+            return
+        containers = [container for group in sharers.values() for container in group]
+        self._sharing.owners.learn(containers)
+        known = [self._ledger.known(slot) for slot in slots]
+        unknown = [
+            s for samples in known for s in samples if not self._sharing.owners.by_cgroup(int(s["cgroup"]))
+        ]
+        if not unknown:
+            return
+        self._sharing.owners.look(containers)
+        for slot, samples in zip(slots, known, strict=True):
+            for sample in samples:
+                owner = self._sharing.owners.by_inode(int(sample["inode"]))
+                if owner:
+                    self._sharing.inodes[slot, int(sample["cookie"])] = owner
+
+    # -- intervals ------------------------------------------------------------------------------------
+
+    def _tally_closed(self) -> None:
+        """Tally what closed before the last reading: by now it is known which ports were listened on."""
+        closed, self._closed = self._closed, []
+        for shares in closed:
+            self._add(shares)
+            for share in shares if self._sharing.inodes else ():
+                self._sharing.inodes.pop((int(share["slot"]), int(share["cookie"])), None)
+
+    def _add(self, shares: Array) -> None:
+        keys, ports, places = self._fold.keys(shares)
+        self._tally.add(keys, ports, shares[places])
+
+    def finish(self) -> None:
+        """Close the interval and hand it on; where nobody takes it, it is dropped and counted."""
+        now, wall = self._now(), self._wall()
+        self._add(self._ledger.settle(now))
+        seconds = now - self._clock.began
+        jump = (wall - self._clock.wall).total_seconds() - seconds
+        note = self._clock.note
+        if abs(jump) > 1.0:
+            self._figures.count("clock_jumps")
+            note = f"the clock jumped by {jump:+.0f} s"
+        note = self._count_overflow() or note
+        interval = Interval(
+            wall,
+            seconds,
+            self._tally.rows(),
+            dict(self._names),
+            self._clock.notes,
+            note,
+            self._ledger.info_bytes,
+        )
+        try:
+            self.finished.put_nowait(interval)
+        except queue.Full:
+            self._figures.count("rows_lost", len(interval.rows))
+        self._tally = Tally(self._params.limits)
+        self._clock = _Clock(now, wall)
+        self._dig()
+        self._look_at_overlays()
+        self._figures.gauges["connections"] = len(self._ledger)
+        self._figures.gauges["namespaces"] = len(self._namespaces)
+
+    def _count_overflow(self) -> str:
+        """Return what did not fit into this interval, as a note; empty where all did."""
+        connections, rows = self._ledger.overflowed, self._tally.dropped
+        self._ledger.overflowed = 0
+        self._figures.count("connections_overflowed", connections)
+        self._figures.count("rows_overflowed", rows)
+        self._figures.count("unattributed", self._fold.unattributed)
+        self._fold.unattributed = 0
+        return f"{connections + rows} connections were too many to follow" if connections or rows else ""
+
+    def _dig(self) -> None:
+        """Forget the names of namespaces whose last connections have been told of."""
+        waiting = {int(slot) for shares in self._closed for slot in np.unique(shares["slot"])}
+        still = [slot for slot in self._buried if slot in waiting]
+        for slot in set(self._buried) - set(still):
+            self._names.pop(slot, None)
+            self._fold.listeners.pop(slot, None)
+        self._buried = still
+
+    def _look_at_overlays(self) -> None:
+        """Read which host each container of an overlay network is on; addresses on two hosts are left out."""
+        found: dict[str, str] = {}
+        for name in self._watch.names():
+            if not name.startswith(OVERLAY):
+                continue
+            try:
+                with inside(self._directory / name, self._home):
+                    for address, peer in addresses.overlay().items():
+                        found[address] = peer if found.get(address, peer) == peer else ""
+            except OSError as error:
+                log.debug("%s: %s", name, error)
+        self.overlay = {address: peer for address, peer in found.items() if peer}
