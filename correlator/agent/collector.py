@@ -45,10 +45,10 @@ class Params:
     reading_s: float = 1.0
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
     drain_s: float = 0.1  # 1600 close events at 16,000 a second; the buffer holds about 6000
-    dump_every_s: float = 10.0
     dump_above: int = 50  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     enter_within_s: float = 1.0  # the file is there before the namespace is mounted on it
     linger_s: float = 2.0  # a namespace that is gone is kept open this long for its last events
+    overlay_keep_s: float = 60.0
     connections: int = 50_000
     limits: Limits = field(default_factory=Limits)
 
@@ -58,7 +58,7 @@ class Interval:
     """What was tallied: ``at`` is its end; ``names`` gives each slot's namespace, ``notes`` what it missed.
 
     ``note`` is what was missed everywhere, empty where nothing was; ``info_bytes`` is how much of
-    struct tcp_info the kernel sends.
+    struct tcp_info the kernel sends; ``overlay`` gives the host's address of remote overlay addresses.
     """
 
     at: datetime
@@ -68,6 +68,7 @@ class Interval:
     notes: dict[int, str]
     note: str
     info_bytes: int
+    overlay: dict[str, str]
 
 
 @dataclass
@@ -125,10 +126,11 @@ class Collector:
         self._buried: list[int] = []
         self._home = -1
         self._started = self._wall()
+        self._is_last = False
         self._conntrack: Conntrack | None = None
         self.nat = Nat(lambda raw: False)
         self.nat_inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
-        self.overlay: dict[str, str] = {}
+        self._overlay: dict[str, tuple[str, float]] = {}
         self.finished: queue.Queue[Interval] = queue.Queue(6)
         self.conntrack_lost = threading.Event()
         self._stop = threading.Event()
@@ -152,9 +154,10 @@ class Collector:
                     self.read()
                     next_reading = self._next(next_reading)
                 if self._now() >= next_interval:
+                    self.read(last=True)
                     self.finish()
                     next_interval = max(next_interval + self._params.interval_s, self._now())
-            self.read()
+            self.read(last=True)
             self.finish()
         finally:
             self.close()
@@ -235,7 +238,7 @@ class Collector:
                 diag = sockets.Diag.open(self._buffer)
         except OSError:
             return False
-        self._add_namespace(Namespace(name, path, identity, self._free_slot(), diag, from_birth))
+        self._add_namespace(Namespace(name, path, identity, self._free_slot(), diag, from_birth, self._now()))
         return True
 
     def _add_namespace(self, namespace: Namespace) -> None:
@@ -320,8 +323,12 @@ class Collector:
             self._figures.count("conntrack_lost")
             self.conntrack_lost.set()
 
-    def read(self) -> None:
-        """Take in the events, read every connection once, and look after the namespaces."""
+    def read(self, *, last: bool = False) -> None:
+        """Take in the events, read every connection once, and look after the namespaces.
+
+        ``last``: the interval is about to be finished, so look for connections that are not known yet.
+        """
+        self._is_last = last
         self.drain()
         self._attach()
         self._second_way()
@@ -390,12 +397,15 @@ class Collector:
             self._fold.listeners[namespace.slot].complete = True
 
     def _is_dump_due(self, namespace: Namespace, connections: int) -> bool:
-        """Return whether to walk the whole namespace instead of looking its connections up."""
+        """Return whether to walk the whole namespace instead of looking its connections up.
+
+        At an interval's end all are walked, so that what moved is told of in the interval in which it
+        moved; young ones also after 1, 2, 4… s, since most connections of a container begin early.
+        """
         if namespace.lost or connections > self._params.dump_above or namespace.slot in self._sharing.slots:
             return True
-        # Staggered by the slot, so that not all are walked at once.
-        period = self._params.dump_every_s * (0.9 + 0.2 * (namespace.slot % 16) / 16)
-        return self._now() - namespace.dumped_at >= period
+        since, age = self._now() - namespace.dumped_at, namespace.dumped_at - namespace.opened_at
+        return self._is_last or since >= max(0.5, age)
 
     def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
         """Return the messages of a namespace's connections; None where there are none, or no answer."""
@@ -469,14 +479,16 @@ class Collector:
             self._figures.count("clock_jumps")
             note = f"the clock jumped by {jump:+.0f} s"
         note = self._count_overflow() or note
+        self._look_at_overlays()
         interval = Interval(
-            wall,
-            seconds,
-            self._tally.rows(),
-            dict(self._names),
-            self._clock.notes,
-            note,
-            self._ledger.info_bytes,
+            at=wall,
+            seconds=seconds,
+            rows=self._tally.rows(),
+            names=dict(self._names),
+            notes=self._clock.notes,
+            note=note,
+            info_bytes=self._ledger.info_bytes,
+            overlay={address: host for address, (host, _) in self._overlay.items()},
         )
         try:
             self.finished.put_nowait(interval)
@@ -485,7 +497,6 @@ class Collector:
         self._tally = Tally(self._params.limits)
         self._clock = _Clock(now, wall)
         self._dig()
-        self._look_at_overlays()
         self._figures.gauges["connections"] = len(self._ledger)
         self._figures.gauges["namespaces"] = len(self._namespaces)
 
@@ -509,15 +520,19 @@ class Collector:
         self._buried = still
 
     def _look_at_overlays(self) -> None:
-        """Read which host each container of an overlay network is on; addresses on two hosts are left out."""
-        found: dict[str, str] = {}
+        """Read which host each container of an overlay network is on; what is gone is kept for a while."""
+        now = self._now()
         for name in self._watch.names():
             if not name.startswith(OVERLAY):
                 continue
             try:
                 with inside(self._directory / name, self._home):
-                    for address, peer in addresses.overlay().items():
-                        found[address] = peer if found.get(address, peer) == peer else ""
+                    found = addresses.overlay()
             except OSError as error:
                 log.debug("%s: %s", name, error)
-        self.overlay = {address: peer for address, peer in found.items() if peer}
+                continue
+            self._overlay |= {address: (host, now) for address, host in found.items()}
+        keep = now - self._params.overlay_keep_s
+        self._overlay = {
+            address: (host, seen) for address, (host, seen) in self._overlay.items() if seen > keep
+        }

@@ -78,6 +78,7 @@ class Namespace:
     slot: int
     diag: Diag
     from_birth: bool
+    opened_at: float = 0.0
     dumped_at: float = float("-inf")
     dead_since: float | None = None
     lost: bool = False

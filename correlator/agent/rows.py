@@ -7,7 +7,7 @@ A value that is not known is left out of a row.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -49,14 +49,13 @@ class Who:
     """What rows about an interval need to know besides it.
 
     ``container`` gives a container by its namespace's name, ``by_id`` by its id; ``gateways`` are the
-    host's own addresses on bridges, ``overlay`` the host of each remote overlay address.
+    host's own addresses on bridges.
     """
 
     host: str
     container: Callable[[str], Container | None]
     by_id: Callable[[str], Container | None]
     gateways: frozenset[str] = frozenset()
-    overlay: Mapping[str, str] = field(default_factory=dict)
 
 
 def pair_rows(interval: Interval, who: Who) -> list[Row]:
@@ -117,7 +116,7 @@ def _pair_row(
         "interval_s": round(interval.seconds, 6),
         "complete": not missed,
         "why_incomplete": "; ".join(missed + remarks) or None,
-        "peer_host": who.overlay.get(peer) if container and _is_overlay(container, key) else None,
+        "peer_host": interval.overlay.get(peer) if container and _is_overlay(container, key) else None,
         "connections_open": int(sums["open"]),
         "connections_new": int(sums["new"]),
         "connections_closed": int(sums["closed"]),

@@ -140,7 +140,7 @@ class Writer:
         if host is None:
             self._figures.count("rows_lost", len(interval.rows))
             return
-        who = Who(host, self._registry.owner, self._registry.get, self._gateways, self._collector.overlay)
+        who = Who(host, self._registry.owner, self._registry.get, self._gateways)
         rows: list[tuple[str, Row]] = [("hosts", row) for row in self._host_rows(host, interval.at)]
         rows += [("containers", row) for row in self._container_rows(host, interval.at)]
         rows += [("pair_samples", row) for row in pair_rows(interval, who)]

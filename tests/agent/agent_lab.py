@@ -162,12 +162,13 @@ class Engine:
 
     def start_docker(self) -> None:
         (self.directory / "daemon.json").write_text("{}")
+        d = self.directory
         script = (
-            "mount -t tmpfs none /run && exec dockerd --config-file {d}/daemon.json --data-root {d}/docker "
-            "--exec-root {d}/exec -H unix://{d}/docker.sock --pidfile {d}/pid --bip 172.30.{n}.1/24 "
-            "--fixed-cidr 172.30.{n}.0/24 --cgroup-parent /{c} --exec-opt native.cgroupdriver=cgroupfs "
-            "--storage-driver overlay2 --log-level warn"
-        ).format(d=self.directory, n=self.number, c=self.netns)
+            f"mount -t tmpfs none /run && exec dockerd --config-file {d}/daemon.json --data-root {d}/docker "
+            f"--exec-root {d}/exec -H unix://{d}/docker.sock --pidfile {d}/pid --bip 172.30.{self.number}.1/24 "
+            f"--fixed-cidr 172.30.{self.number}.0/24 --cgroup-parent /{self.netns} "
+            "--exec-opt native.cgroupdriver=cgroupfs --storage-driver overlay2 --log-level warn"
+        )
         inner = ["unshare", "-m", "--propagation", "private", "--", "sh", "-c", script]
         with (self.directory / "dockerd.log").open("ab") as log:
             self.daemon = subprocess.Popen(
@@ -234,34 +235,42 @@ class Engine:
                 return float(line.split(" ")[1])
         raise KeyError(name)
 
-    def serve(
-        self,
-        name: str,
-        *,
-        service: float = 0,
-        request: int = 100,
-        answer: int = 200,
-        flags: tuple[str, ...] = (),
-    ) -> str:
+    def serve(self, name: str, *, service: float = 0, port: int = 9000, flags: tuple[str, ...] = ()) -> str:
         """Start a serving container; return its id."""
         made = self.docker(
-            "run", "-d", "--init=false", "--name", name, *flags, IMAGE, "/load", "serve", "9000",
-            str(service), str(request), str(answer),
-        ).strip()  # fmt: skip
+            "run", "-d", "--name", name, *flags, IMAGE, "/load", "serve", str(port), str(service)
+        ).strip()
         until(lambda: "ready" in self.docker("logs", made, check=False), 10)
         return made
 
     def ask(
-        self, name: str, host: str, port: int, *, count: int = 0, seconds: float = 0, think: float = 0,
-        request: int = 100, answer: int = 200, flags: tuple[str, ...] = (),
-    ) -> dict[str, Any]:  # fmt: skip
-        """Run an asking container to its end; return what it counted."""
+        self,
+        name: str,
+        host: str,
+        port: int = 9000,
+        *,
+        count: int = 0,
+        seconds: float = 0,
+        think: float = 0,
+        request: int = 100,
+        answer: int = 200,
+        flags: tuple[str, ...] = (),
+    ) -> dict[str, Any]:
+        """Run an asking container to its end; return what it counted, and its ``id``."""
+        file = self.directory / f"{name}.cid"
+        numbers = map(str, (port, count, seconds, think, request, answer))
         text = self.docker(
-            "run", "--rm", "--name", name, *flags, IMAGE, "/load", "ask", host, str(port), str(count),
-            str(seconds), str(think), str(request), str(answer), timeout=seconds + 120,
+            "run", "--rm", "--cidfile", str(file), "--name", name, *flags, IMAGE,
+            "/load", "ask", host, *numbers, timeout=seconds + 120,
         )  # fmt: skip
         counted: dict[str, Any] = json.loads(text)
+        counted["id"] = file.read_text()
+        file.unlink()
         return counted
+
+    def remove(self, *names: str) -> None:
+        """Remove containers, whether they run or not."""
+        self.docker("rm", "-f", *names)
 
 
 class Lab:

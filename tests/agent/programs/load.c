@@ -1,11 +1,11 @@
 /* Load for the agent's tests, to be linked statically: the only program in the test image.
  *
- *   load serve PORT SERVICE_MS REQUEST ANSWER        answers until killed, a process a connection
+ *   load serve PORT SERVICE_MS                       answers until killed, a process a connection
  *   load ask HOST PORT COUNT SECONDS THINK_MS REQUEST ANSWER   one connection; COUNT 0: for SECONDS
  *   load churn HOST PORT SECONDS PER_SECOND          connects and resets, as often as it can or is told
  *   load take PORT                                   accepts and closes
  *
- * Each prints what it itself counted, one line of JSON a connection (churn: one in all).
+ * A request begins with 16 digits: its own size and the answer's. Each prints what it itself counted, one line of JSON a connection (churn: one in all).
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -72,7 +72,7 @@ static int connected(const char *host, const char *port) {
   return fd;
 }
 
-static void serve(int port, double service, long request, long answer) {
+static void serve(int port, double service) {
   int at = listening(port);
   signal(SIGCHLD, SIG_IGN);
   printf("{\"ready\": true}\n"); fflush(stdout);
@@ -81,13 +81,20 @@ static void serve(int port, double service, long request, long answer) {
     if (fd < 0) continue;
     if (fork()) { close(fd); continue; }
     close(at);
-    long n = 0;
-    while (moved(fd, request, 0)) {
+    long n = 0, sent = 0, received = 0, request, answer;
+    while (moved(fd, 16, 0)) {
+      buffer[16] = 0;
+      answer = atol(buffer + 8);
+      buffer[8] = 0;
+      request = atol(buffer);
+      if (!moved(fd, request - 16, 0)) break;
       pause_ms(service);
       if (!moved(fd, answer, 1)) break;
       n++;
+      sent += answer;
+      received += request;
     }
-    printf("{\"answered\": %ld, \"sent\": %ld, \"received\": %ld, \"resent\": %u}\n", n, n * answer, n * request, resent(fd));
+    printf("{\"answered\": %ld, \"sent\": %ld, \"received\": %ld, \"resent\": %u}\n", n, sent, received, resent(fd));
     fflush(stdout);
     exit(0);
   }
@@ -102,6 +109,7 @@ static int ask(char **a) {
   end = now() + atof(a[3]);
   while (count ? n < count : now() < end) {
     double begin = now(), took;
+    snprintf(buffer, 17, "%08ld%08ld", request, answer);
     if (!moved(fd, request, 1) || !moved(fd, answer, 0)) break;
     took = (now() - begin) * 1000;
     total += took;
@@ -142,7 +150,7 @@ static void take(int port) {
 }
 
 int main(int argc, char **argv) {
-  if (argc == 6 && !strcmp(argv[1], "serve")) serve(atoi(argv[2]), atof(argv[3]), atol(argv[4]), atol(argv[5]));
+  if (argc == 4 && !strcmp(argv[1], "serve")) serve(atoi(argv[2]), atof(argv[3]));
   if (argc == 9 && !strcmp(argv[1], "ask")) return ask(argv + 2);
   if (argc == 6 && !strcmp(argv[1], "churn")) return churn(argv + 2);
   if (argc == 3 && !strcmp(argv[1], "take")) take(atoi(argv[2]));

@@ -3,6 +3,7 @@
  * CONTROL is a file: "DELAY_US LOSS_LEFT_TO_RIGHT LOSS_RIGHT_TO_LEFT" (losses in parts per million of
  * TCP frames with payload), read again whenever it changes. On SIGTERM it prints what it did.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/if_ether.h>

@@ -1,0 +1,133 @@
+"""The agent against real Docker engines, containers, NAT, delay and loss. The laboratory: agent_lab.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import time
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+
+import agent_lab
+import pytest
+
+pytestmark = [pytest.mark.real, pytest.mark.root, pytest.mark.slow]
+
+ONE_SHOTS = int(os.environ.get("CORRELATOR_ONE_SHOTS", "30"))
+MIXED = int(os.environ.get("CORRELATOR_MIXED", "24"))
+SETTLE = 6.0  # two intervals of 2 s, and the writer's patience
+
+
+def settled(agents):
+    """Return both agents' pair rows once all that was measured has been written."""
+    time.sleep(SETTLE)
+    for _, reader in agents:
+        reader.fetch()
+    return [reader.table("pair_samples") for _, reader in agents]
+
+
+def sums(rows, *columns):
+    total = defaultdict(Counter)
+    for row in rows:
+        for column in columns:
+            total[row.get("container_id"), row["role"]][column] += row.get(column, 0)
+    return total
+
+
+def test_containers_of_one_request_are_all_attributed_by_name(agents):
+    (left, reader), (right, _) = agents
+    server = right.serve("one-server", flags=("-p", "9000:9000"))
+    sizes = {f"one-{i}": 1000 + i for i in range(ONE_SHOTS)}
+
+    def live(name):
+        return left.ask(name, right.address, count=1, request=sizes[name])
+
+    with ThreadPoolExecutor(4) as some:
+        counted = list(some.map(live, sizes))
+    clients, servers = settled(agents)
+    names = {row["container_id"]: row["name"] for row in reader.table("containers")}
+    addresses = Counter(row["address"] for row in reader.table("containers") if "ended_at" in row)
+    seen = sums(clients, "bytes_sent", "connections_new", "connections_closed")
+    right.remove("one-server")
+    assert all(one["requests"] == 1 for one in counted)
+    assert max(addresses.values()) > 1, "no address was used again"
+    assert {names[i]: seen[i, "client"]["bytes_sent"] for i, _ in seen if (i, "client") in seen} == sizes
+    assert {one["id"] for one in counted} == {container for container, _ in seen}
+    by_server = sum(
+        row["bytes_received"] - row["connections_closed"] for row in servers if row["container_id"] == server
+    )
+    assert by_server == sum(sizes.values())
+    pairs = {(c["container_id"], s["container_id"]) for c, s in agent_lab.joined(clients, servers)}
+    assert pairs == {(one["id"], server) for one in counted}
+
+
+def test_bytes_and_retransmissions_of_a_mixed_load_are_attributed(agents, lab):
+    (left, _), (right, _) = agents
+    right.serve("mixed-server", service=2, flags=("-p", "9000:9000"))
+    lab.wire(delay_ms=1, to_right=0.02, to_left=0.02)
+    dice = random.Random(5)
+    lives = [(f"mixed-{i}", dice.uniform(1, 20) if i % 4 else 20.0) for i in range(MIXED)]
+
+    def live(one):
+        time.sleep(dice.uniform(0, 2))
+        request, answer = dice.choice([(100, 200), (1400, 1400), (200, 20_000)])
+        return left.ask(one[0], right.address, seconds=one[1], think=20, request=request, answer=answer)
+
+    with ThreadPoolExecutor(8) as some:
+        counted = list(some.map(live, lives))
+    lab.wire()
+    clients, servers = settled(agents)
+    logged = [json.loads(line) for line in right.docker("logs", "mixed-server").splitlines()]
+    right.remove("mixed-server")
+    seen = sums(clients, "bytes_sent", "retransmitted_segments")
+    wrong = [one for one in counted if seen[one["id"], "client"]["bytes_sent"] != one["sent"]]
+    sent, resent = (sum(one[what] for one in counted) for what in ("sent", "resent"))
+    got = Counter()
+    for of_one in seen.values():
+        got += of_one
+    answers = sum(one["sent"] for one in logged[1:])
+    resent_by_server = sum(one["resent"] for one in logged[1:])
+    by_server = sums(servers, "bytes_sent", "retransmitted_segments")
+    total = sum((Counter(v) for v in by_server.values()), Counter())
+    print(
+        f"bytes {got['bytes_sent']}/{sent} resent {got['retransmitted_segments']}/{resent}; "
+        f"server bytes {total['bytes_sent']}/{answers} resent {total['retransmitted_segments']}/{resent_by_server}; "
+        f"{len(wrong)} of {len(counted)} containers not exact"
+    )
+    for one in wrong:
+        print(one, dict(seen[one["id"], "client"]))
+    assert resent > 20
+    assert got["bytes_sent"] == pytest.approx(sent, rel=0.001)
+    assert got["retransmitted_segments"] == pytest.approx(resent, rel=0.001, abs=0.5)
+    assert total["bytes_sent"] == pytest.approx(answers, rel=0.001)
+    assert total["retransmitted_segments"] == pytest.approx(resent_by_server, rel=0.001, abs=0.5)
+
+
+TOPOLOGIES = ("published", "routed", "macvlan", "host", "overlay")
+
+
+@pytest.mark.parametrize("kind", TOPOLOGIES)
+def test_pair_hosts_and_direction_are_right_and_counted_once(agents, lab, kind, networks):
+    (left, _), (right, _) = agents
+    flags_left, flags_right, address = networks(kind)
+    server = right.serve(f"{kind}-server", service=2, flags=flags_right)
+    counted = left.ask(f"{kind}-client", address(server), seconds=7, think=20, flags=flags_left)
+    clients, servers = settled(agents)
+    right.remove(server)
+    pairs = agent_lab.joined(clients, servers)
+    assert {(c["host"], c["container_id"], s["host"], s["container_id"]) for c, s in pairs} == {
+        ("host1", counted["id"], "host2", server)
+    }
+    mine = [row for row in clients if row["container_id"] == counted["id"]]
+    theirs = [row for row in servers if row["container_id"] == server]
+    assert {row["role"] for row in mine} == {"client"}
+    assert {row["role"] for row in theirs} == {"server"}
+    assert sum(row["exchanges"] for row in mine) == pytest.approx(
+        counted["requests"], abs=1 if kind == "host" else 0
+    )
+    assert sum(row["exchanges"] for row in theirs) == pytest.approx(
+        counted["requests"], abs=1 if kind == "host" else 0
+    )
+    if kind == "overlay":
+        assert {row["peer_host"] for row in mine} == {right.address}
