@@ -268,6 +268,11 @@ class Engine:
         file.unlink()
         return counted
 
+    def answered(self, name: str) -> list[dict[str, Any]]:
+        """Return what a serving container counted, one entry a connection that has ended."""
+        lines = self.docker("logs", name).splitlines()
+        return [counted for line in lines if "answered" in (counted := json.loads(line))]
+
     def remove(self, *names: str) -> None:
         """Remove containers, whether they run or not."""
         self.docker("rm", "-f", *names)
@@ -292,7 +297,7 @@ class Lab:
         self.wire()
         self._wire = subprocess.Popen(
             ["nsenter", f"--net=/run/netns/{self._wire_netns}", str(self.directory / "wire.bin"), "w1", "w2",
-             str(self._control)], stdout=subprocess.PIPE,
+             str(self._control)]
         )  # fmt: skip
         with ThreadPoolExecutor(2) as two:
             list(two.map(self._start, self.engines))
@@ -337,18 +342,22 @@ class Lab:
         run("tar", "-C", tree, "-cf", engine.directory / "image.tar", ".")
         engine.docker("import", str(engine.directory / "image.tar"), IMAGE)
 
-    def wire(self, delay_ms: float = 0.0, to_right: float = 0.0, to_left: float = 0.0) -> None:
-        """Set the delay of each way and the share of data frames lost from host1 to host2 and back."""
+    def wire(
+        self, delay_ms: float = 0.0, to_right: float = 0.0, to_left: float = 0.0
+    ) -> list[dict[str, int]]:
+        """Set the delay of each way and the share of data frames lost from host1 to host2 and back.
+
+        Return what the wire did since the last call, host1 to host2 first.
+        """
+        done = self.directory / "wire.done"
+        done.unlink(missing_ok=True)
         text = f"{delay_ms * 1000} {int(to_right * 1e6)} {int(to_left * 1e6)}\n"
         (self.directory / "wire.new").write_text(text)
         (self.directory / "wire.new").replace(self._control)
-
-    def wire_figures(self) -> list[dict[str, int]]:
-        """End the wire; return what it did, host1 to host2 first."""
-        assert self._wire is not None
-        self._wire.terminate()
-        figures: list[dict[str, int]] = json.loads(self._wire.communicate(timeout=10)[0])
-        self._wire = None
+        if self._wire is None:
+            return []
+        until(done.exists, 5, 0.02)
+        figures: list[dict[str, int]] = json.loads(done.read_text())
         return figures
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import time
@@ -78,7 +77,7 @@ def test_bytes_and_retransmissions_of_a_mixed_load_are_attributed(agents, lab):
         counted = list(some.map(live, lives))
     lab.wire()
     clients, servers = settled(agents)
-    logged = [json.loads(line) for line in right.docker("logs", "mixed-server").splitlines()]
+    logged = right.answered("mixed-server")
     right.remove("mixed-server")
     seen = sums(clients, "bytes_sent", "retransmitted_segments")
     wrong = [one for one in counted if seen[one["id"], "client"]["bytes_sent"] != one["sent"]]
@@ -86,8 +85,8 @@ def test_bytes_and_retransmissions_of_a_mixed_load_are_attributed(agents, lab):
     got = Counter()
     for of_one in seen.values():
         got += of_one
-    answers = sum(one["sent"] for one in logged[1:])
-    resent_by_server = sum(one["resent"] for one in logged[1:])
+    answers = sum(one["sent"] for one in logged)
+    resent_by_server = sum(one["resent"] for one in logged)
     by_server = sums(servers, "bytes_sent", "retransmitted_segments")
     total = sum((Counter(v) for v in by_server.values()), Counter())
     print(
@@ -131,3 +130,93 @@ def test_pair_hosts_and_direction_are_right_and_counted_once(agents, lab, kind, 
     )
     if kind == "overlay":
         assert {row["peer_host"] for row in mine} == {right.address}
+
+
+SECONDS = float(os.environ.get("CORRELATOR_SECONDS", "25"))
+
+
+@pytest.mark.parametrize("network", [0.0, 5.0])
+def test_response_service_and_network_times_are_those_injected(agents, lab, network):
+    (left, _), (right, _) = agents
+    lab.wire(delay_ms=network / 2)
+    truth = {}
+    for number, service in enumerate((5, 20, 100)):
+        right.serve(f"timed-{service}", service=service, flags=("-p", f"{9000 + number}:9000"))
+
+    def live(case):
+        service, port, copy = case
+        return service, left.ask(
+            f"asking-{service}-{copy}",
+            right.address,
+            port,
+            seconds=SECONDS,
+            think=50,
+            request=200,
+            answer=400,
+        )
+
+    cases = [(s, 9000 + n, copy) for n, s in enumerate((5, 20, 100)) for copy in range(3)]
+    with ThreadPoolExecutor(len(cases)) as all_at_once:
+        counted = list(all_at_once.map(live, cases))
+    clients, servers = settled(agents)
+    worked = {service: right.answered(f"timed-{service}") for service in (5, 20, 100)}
+    right.remove(*(f"timed-{service}" for service in worked))
+    failures = []
+    for number, service in enumerate((5, 20, 100)):
+        asked = [one for s, one in counted if s == service]
+        truth = _mean(asked, "mean_ms", "requests"), _mean(worked[service], "service_ms", "answered")
+        port = 9000 + number
+        response, responses = _measured(clients, port, "response_ms")
+        own, services = _measured(servers, port, "service_ms")
+        exchanges = sum(row["exchanges"] for row in clients if row["server_port"] == port)
+        print(
+            f"service {service} network {network}: response {response:.2f} (true {truth[0]:.2f}, {responses} timed) "
+            f"service {own:.2f} (true {truth[1]:.2f}, {services}) network {response - own:.2f} "
+            f"(true {truth[0] - truth[1]:.2f}) exchanges {exchanges} of {sum(one['requests'] for one in asked)}"
+        )
+        assert exchanges == sum(one["requests"] for one in asked)
+        for got, true in ((response, truth[0]), (own, truth[1]), (response - own, truth[0] - truth[1])):
+            if abs(got - true) > max(1.0, 0.05 * true):
+                failures.append((service, got, true))
+    assert not failures
+
+
+def _mean(counted, value, weight):
+    return sum(one[value] * one[weight] for one in counted) / sum(one[weight] for one in counted)
+
+
+def _measured(rows, port, what):
+    mine = [row for row in rows if row["server_port"] == port]
+    total, count = (sum(row.get(f"{what}_{kind}", 0) for row in mine) for kind in ("sum", "count"))
+    return total / count, count
+
+
+@pytest.mark.parametrize(("to_server", "to_client"), [(0.01, 0.0), (0.0, 0.01)])
+def test_loss_is_read_where_it_was_injected(agents, lab, to_server, to_client):
+    (left, _), (right, _) = agents
+    server = right.serve("lossy", flags=("-p", "9000:9000"))
+    lab.wire(delay_ms=0.5, to_right=to_server, to_left=to_client)
+
+    def live(i):
+        return left.ask(f"loss-{i}", right.address, seconds=SECONDS, think=1, request=1000, answer=1000)
+
+    with ThreadPoolExecutor(6) as some:
+        list(some.map(live, range(6)))
+    wire = lab.wire()
+    clients, servers = settled(agents)
+    right.remove(server)
+    for rows, way in ((clients, wire[0]), (servers, wire[1])):
+        sent, resent, twice = (
+            sum(row[name] for row in rows)
+            for name in ("data_segments_sent", "retransmitted_segments", "dsack")
+        )
+        read, true = (resent - twice) / sent, way["lost"] / way["data"]
+        print(
+            f"loss {true:.5f} ({way['lost']}) read {read:.5f}: {resent} resent, {twice} of them needlessly, of {sent}"
+        )
+        assert read == pytest.approx(true, rel=0.1, abs=0.0003)
+        for row in rows:
+            assert bool(row["retransmitted_segments"]) == (
+                "segments were resent" in row.get("why_incomplete", "")
+            )
+    assert wire[0]["lost"] + wire[1]["lost"] >= 100

@@ -82,19 +82,23 @@ static void serve(int port, double service) {
     if (fork()) { close(fd); continue; }
     close(at);
     long n = 0, sent = 0, received = 0, request, answer;
+    double worked = 0, begin;
     while (moved(fd, 16, 0)) {
       buffer[16] = 0;
       answer = atol(buffer + 8);
       buffer[8] = 0;
       request = atol(buffer);
       if (!moved(fd, request - 16, 0)) break;
+      begin = now();
       pause_ms(service);
+      worked += (now() - begin) * 1000;
       if (!moved(fd, answer, 1)) break;
       n++;
       sent += answer;
       received += request;
     }
-    printf("{\"answered\": %ld, \"sent\": %ld, \"received\": %ld, \"resent\": %u}\n", n, sent, received, resent(fd));
+    printf("{\"answered\": %ld, \"sent\": %ld, \"received\": %ld, \"resent\": %u, \"service_ms\": %.3f}\n",
+           n, sent, received, resent(fd), n ? worked / n : 0);
     fflush(stdout);
     exit(0);
   }

@@ -1,7 +1,8 @@
 /* A wire between two network interfaces that delays and loses frames: wire LEFT RIGHT CONTROL
  *
  * CONTROL is a file: "DELAY_US LOSS_LEFT_TO_RIGHT LOSS_RIGHT_TO_LEFT" (losses in parts per million of
- * TCP frames with payload), read again whenever it changes. On SIGTERM it prints what it did.
+ * TCP frames with payload), read again whenever it changes; what was done until then is written to
+ * CONTROL.done, left to right first.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -86,6 +87,21 @@ static double give(struct way *w) {
   return 1;
 }
 
+static void tell(const char *control, struct way *ways) {
+  char name[4096], next[4096];
+  FILE *file;
+  snprintf(name, sizeof name, "%s.done", control);
+  snprintf(next, sizeof next, "%s.next", control);
+  if (!(file = fopen(next, "w"))) return;
+  for (int i = 0; i < 2; i++) {
+    fprintf(file, "%s{\"seen\": %ld, \"data\": %ld, \"lost\": %ld, \"full\": %ld}%s", i ? "," : "[",
+            ways[i].seen, ways[i].data, ways[i].lost, ways[i].full, i ? "]\n" : "");
+    ways[i].seen = ways[i].data = ways[i].lost = ways[i].full = 0;
+  }
+  fclose(file);
+  rename(next, name);
+}
+
 int main(int argc, char **argv) {
   struct way ways[2];
   double delay = 0;
@@ -105,7 +121,7 @@ int main(int argc, char **argv) {
       FILE *file = fopen(argv[3], "r");
       double us;
       long a, b;
-      if (file && fscanf(file, "%lf %ld %ld", &us, &a, &b) == 3) { delay = us / 1e6; ppm[0] = a; ppm[1] = b; read_at = status.st_mtim; }
+      if (file && fscanf(file, "%lf %ld %ld", &us, &a, &b) == 3) { tell(argv[3], ways); delay = us / 1e6; ppm[0] = a; ppm[1] = b; read_at = status.st_mtim; }
       if (file) fclose(file);
     }
     for (int i = 0; i < 2; i++) { take(&ways[i], delay, ppm[i]); if ((other = give(&ways[i])) < left) left = other; }
@@ -113,7 +129,5 @@ int main(int argc, char **argv) {
     struct timespec wait = {0, (long)(left < 0.1 ? left * 1e9 : 1e8)};
     ppoll(fds, 2, &wait, 0);
   }
-  for (int i = 0; i < 2; i++)
-    printf("%s{\"seen\": %ld, \"data\": %ld, \"lost\": %ld, \"full\": %ld}%s", i ? "," : "[", ways[i].seen, ways[i].data, ways[i].lost, ways[i].full, i ? "]\n" : "");
   return 0;
 }
