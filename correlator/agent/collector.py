@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 MAX_SLOT = 65_535
 OVERLAY = "1-"
+REMEMBER = 6  # intervals after which what NAT does to a connection is looked at again
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,10 @@ class Params:
     interval_s: float = 10.0
     reading_s: float = 1.0
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
-    drain_s: float = 0.1  # 1600 close events at 16,000 a second; the buffer holds about 6000
-    dump_above: int = 50  # sockets of a namespace: beyond, one walk is cheaper than looking each up
+    drain_s: float = 0.25  # 4000 close events at 16,000 a second; the buffer holds about 12,000
+    dump_every_s: float = 60.0  # even where nothing seems to be new
+    dumps_at_once: int = 10  # at a reading, of namespaces with new connections
+    dump_above: int = 250  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     enter_within_s: float = 1.0  # the file is there before the namespace is mounted on it
     linger_s: float = 2.0  # a namespace that is gone is kept open this long for its last events
     overlay_keep_s: float = 60.0
@@ -127,6 +130,7 @@ class Collector:
         self._home = -1
         self._started = self._wall()
         self._is_last = False
+        self._finished = 0
         self._conntrack: Conntrack | None = None
         self.nat = Nat(lambda raw: False)
         self.nat_inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
@@ -238,7 +242,7 @@ class Collector:
                 diag = sockets.Diag.open(self._buffer)
         except OSError:
             return False
-        self._add_namespace(Namespace(name, path, identity, self._free_slot(), diag, from_birth, self._now()))
+        self._add_namespace(Namespace(name, path, identity, self._free_slot(), diag, from_birth))
         return True
 
     def _add_namespace(self, namespace: Namespace) -> None:
@@ -346,7 +350,6 @@ class Collector:
         events, part = sockets.decode_parts([b"".join(n.raw) for n in told])
         for namespace in told:
             namespace.raw.clear()
-            namespace.asked = None
         self._figures.count("close_events", len(events))
         events, slots, born = self._without_listeners(told, events, part)
         if len(events):
@@ -373,39 +376,63 @@ class Collector:
         return owners.by_cgroup(int(sample["cgroup"])) or owners.by_inode(int(sample["inode"]))
 
     def _take_readings(self) -> None:
-        counts = self._ledger.counts(MAX_SLOT + 1)
+        self._ask_anew()
+        due = self._due()
         read: list[Namespace] = []
         parts: list[bytes] = []
-        dumped: list[Namespace] = []
         for namespace in self._namespaces.values():
-            due = self._is_dump_due(namespace, int(counts[namespace.slot]))
-            found = self._read_one(namespace, due)
-            if found is None:
-                continue
-            read.append(namespace)
-            parts.append(found)
-            if due:
-                dumped.append(namespace)
+            found = self._read_one(namespace, namespace.slot in due)
+            if found is not None:
+                read.append(namespace)
+                parts.append(found)
         if not read:
             return
         samples, slots, born = self._without_listeners(read, *sockets.decode_parts(parts))
-        new = self._ledger.read(slots, samples, born, self._now())
-        for namespace in dumped:
-            self._ledger.missing(namespace.slot, samples[slots == namespace.slot])
-            namespace.dumped_at, namespace.lost = self._now(), False
-            namespace.asked = None if new else namespace.asked
-            self._fold.listeners[namespace.slot].complete = True
+        self._ledger.read(slots, samples, born, self._now())
+        for namespace in read:
+            if namespace.slot in due:
+                self._dumped(namespace, samples[slots == namespace.slot])
 
-    def _is_dump_due(self, namespace: Namespace, connections: int) -> bool:
-        """Return whether to walk the whole namespace instead of looking its connections up.
+    def _dumped(self, namespace: Namespace, found: Array) -> None:
+        """Note what a full dump showed."""
+        self._ledger.missing(namespace.slot, found)
+        namespace.dumped_at, namespace.lost = self._now(), False
+        namespace.unseen = namespace.in_use - len(found)
+        self._fold.listeners[namespace.slot].complete = True
 
-        At an interval's end all are walked, so that what moved is told of in the interval in which it
-        moved; young ones also after 1, 2, 4… s, since most connections of a container begin early.
+    def _ask_anew(self) -> None:
+        """Write the requests for all known connections, if those have changed."""
+        if not self._ledger.changed:
+            return
+        self._ledger.changed = False
+        slots, samples = self._ledger.open()
+        asked = memoryview(sockets.lookups(samples))
+        size = sockets.REQUEST.itemsize
+        for namespace in self._namespaces.values():
+            first, last = np.searchsorted(slots, [namespace.slot, namespace.slot + 1])
+            namespace.asked = bytes(asked[first * size : last * size])
+
+    def _due(self) -> set[int]:
+        """Return the slots of the namespaces that are to be walked, instead of looking connections up.
+
+        The kernel counts the sockets of each namespace; a count that differs from what is known tells
+        of new connections. At an interval's end all of those are walked, so that what moved is told of
+        in the interval in which it moved; at other readings some of them.
         """
-        if namespace.lost or connections > self._params.dump_above or namespace.slot in self._sharing.slots:
-            return True
-        since, age = self._now() - namespace.dumped_at, namespace.dumped_at - namespace.opened_at
-        return self._is_last or since >= max(0.5, age)
+        counts = self._ledger.counts(MAX_SLOT + 1)
+        must: set[int] = set()
+        might: list[Namespace] = []
+        for namespace in self._namespaces.values():
+            connections = int(counts[namespace.slot])
+            namespace.in_use = namespace.diag.in_use()
+            stale = self._now() - namespace.dumped_at > self._params.dump_every_s
+            shared = namespace.slot in self._sharing.slots
+            if namespace.lost or stale or shared or connections > self._params.dump_above:
+                must.add(namespace.slot)
+            elif namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
+                might.append(namespace)
+        might.sort(key=lambda namespace: namespace.dumped_at)
+        return must | {n.slot for n in might[: None if self._is_last else self._params.dumps_at_once]}
 
     def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
         """Return the messages of a namespace's connections; None where there are none, or no answer."""
@@ -413,8 +440,6 @@ class Collector:
             if dump:
                 self._figures.count("dumps")
                 return namespace.diag.dump()
-            if namespace.asked is None:
-                namespace.asked = sockets.lookups(self._ledger.known(namespace.slot))
             if not namespace.asked:
                 return None
             self._figures.count("lookups", len(namespace.asked) // sockets.REQUEST.itemsize)
@@ -471,6 +496,9 @@ class Collector:
     def finish(self) -> None:
         """Close the interval and hand it on; where nobody takes it, it is dropped and counted."""
         now, wall = self._now(), self._wall()
+        self._finished += 1
+        if self._finished % REMEMBER == 0:
+            self._fold.forget()
         self._add(self._ledger.settle(now))
         seconds = now - self._clock.began
         jump = (wall - self._clock.wall).total_seconds() - seconds

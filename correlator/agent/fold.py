@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 from correlator.agent.conntrack import MAPPED, Nat, Tuple
 from correlator.agent.ledger import Array
@@ -15,6 +15,7 @@ LOOPBACK_6 = bytes(15) + b"\x01"
 VIA_PROXY = "via docker-proxy: times include the proxy"
 NOBODY = "several containers share this network namespace, and the kernel did not say whose it was"
 MAX_LISTENERS = 4096
+MAX_KNOWN = 20_000  # connections whose key is remembered; about 300 bytes each
 EPHEMERAL = 32_768  # net.ipv4.ip_local_port_range begins here by default
 
 
@@ -33,15 +34,27 @@ class Listeners:
 
 @dataclass
 class Sharing:
-    """What is known of namespaces that several containers use; ``since`` is when by slot (monotonic)."""
+    """What is known of namespaces that several containers use; ``slots`` are those namespaces."""
 
     owners: Owners
     slots: set[int] = field(default_factory=set)
     inodes: dict[tuple[int, int], str] = field(default_factory=dict)
 
-    def owner(self, slot: int, share: Any) -> str | None:
+    def owner(self, slot: int, cookie: int, cgroup: int) -> str | None:
         """Return the container that a connection in a shared namespace belongs to, None where unknown."""
-        return self.owners.by_cgroup(int(share["cgroup"])) or self.inodes.get((slot, int(share["cookie"])))
+        return self.owners.by_cgroup(cgroup) or self.inodes.get((slot, cookie))
+
+
+class _End(NamedTuple):
+    """One end of a connection, as its socket shows it."""
+
+    slot: int
+    cookie: int
+    sport: int
+    dport: int
+    cgroup: int
+    local: bytes
+    peer: bytes
 
 
 class Fold:
@@ -51,6 +64,7 @@ class Fold:
         self._nat = nat
         self._sharing = sharing
         self._host = host_slot
+        self._known: dict[tuple[int, int], tuple[Key, int] | tuple[()]] = {}
         self.listeners: dict[int, Listeners] = {}
         self.published: Mapping[int, str] = {}
         self.unattributed = 0
@@ -63,28 +77,39 @@ class Fold:
         keys: list[Key] = []
         ports: list[int] = []
         places: list[int] = []
-        for place, share in enumerate(shares):
-            local, peer = share["src"].tobytes(), share["dst"].tobytes()
-            if _is_inside(local, peer):
-                continue
-            found = self._key(share, local, peer)
-            if found is not None:
+        columns = (shares[name].tolist() for name in ("open", "slot", "cookie", "sport", "dport", "cgroup"))
+        local, peer = shares["src"].tobytes(), shares["dst"].tobytes()
+        for place, (lasts, slot, cookie, *rest) in enumerate(zip(*columns, strict=True)):
+            found = self._known.get((slot, cookie))
+            if found is None:
+                ends = local[16 * place : 16 * place + 16], peer[16 * place : 16 * place + 16]
+                found = self._key(_End(slot, cookie, rest[0], rest[1], rest[2], *ends))
+                certain = slot != self._host and slot not in self._sharing.slots
+                if lasts and certain and len(self._known) < MAX_KNOWN:
+                    self._known[slot, cookie] = found
+            if found:
                 keys.append(found[0])
                 ports.append(found[1])
                 places.append(place)
         return keys, ports, places
 
-    def _key(self, share: Any, local: bytes, peer: bytes) -> tuple[Key, int] | None:
-        slot, sport, dport = int(share["slot"]), int(share["sport"]), int(share["dport"])
-        role = self._role(slot, sport, dport)
-        owner, note = self._owner(slot, sport, role, share)
-        if slot == self._host and owner is None:
-            return None
-        seen: Tuple = local + peer + sport.to_bytes(2, "big") + dport.to_bytes(2, "big")
+    def forget(self) -> None:
+        """Have all connections looked at anew: what NAT does to them may have become known."""
+        self._known.clear()
+
+    def _key(self, end: _End) -> tuple[Key, int] | tuple[()]:
+        """Return (key, client's port) of a connection; nothing where it does not belong into rows."""
+        if _is_inside(end.local, end.peer):
+            return ()
+        role = self._role(end.slot, end.sport, end.dport)
+        owner, note = self._owner(end, role)
+        if end.slot == self._host and owner is None:
+            return ()
+        seen: Tuple = end.local + end.peer + end.sport.to_bytes(2, "big") + end.dport.to_bytes(2, "big")
         wire = self._nat.wire(seen)
         near, far = int.from_bytes(wire[32:34], "big"), int.from_bytes(wire[34:36], "big")
         server_port, client_port = (near, far) if role == SERVER else (far, near)
-        return Key(slot, owner, role, wire[:16], wire[16:32], server_port, note), client_port
+        return Key(end.slot, owner, role, wire[:16], wire[16:32], server_port, note), client_port
 
     def _role(self, slot: int, sport: int, dport: int) -> str:
         """Return which end this is: the server is the one whose port was listened on."""
@@ -98,11 +123,12 @@ class Fold:
             return SERVER if sport < EPHEMERAL else CLIENT
         return SERVER if sport < dport else CLIENT
 
-    def _owner(self, slot: int, sport: int, role: str, share: Any) -> tuple[str | None, str]:
+    def _owner(self, end: _End, role: str) -> tuple[str | None, str]:
         """Return (container where the namespace alone does not tell, note)."""
+        slot, sport = end.slot, end.sport
         if slot not in self._sharing.slots and slot != self._host:
             return None, ""
-        owner = self._sharing.owner(slot, share)
+        owner = self._sharing.owner(slot, end.cookie, end.cgroup)
         listeners = self.listeners.get(slot)
         if owner is None and role == SERVER and listeners is not None:
             owner = listeners.ports.get(sport)

@@ -13,6 +13,7 @@ refreshes last_data_sent, so readings during which something was resent time not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,11 @@ COUNTERS = (
     "rto_ms",
     "exchanges",
 )
-SENT, RECEIVED, RESENT, RTO, RTO_MS, EXCHANGES = 2, 3, 4, 7, 8, 9  # places among COUNTERS
+# Places among COUNTERS, which are those of sockets.COUNTED but for the last.
+SENT, RECEIVED, RESENT, RTO_MS, EXCHANGES = 2, 3, 4, 8, 9
 OLDER, LOST, GONE = 1, 2, 4  # why a row is not complete
 COOKIE_BITS = 48
+SAYS_SENT = 208  # length of tcp_info with bytes_sent (Linux 4.19); before, what was acknowledged stands in
 NO_RTT = 0xFFFF_FFFF  # min_rtt of a connection that has none yet
 LONGEST_MS = 600_000.0  # differences beyond are idle time, not responses
 CLOSED_LOOP_READINGS = 30  # readings in a row without an answered one: think time 0 (0.85^30 < 1 %)
@@ -89,11 +92,6 @@ and is still open, and its timed responses. ``loop_ms`` over ``looped`` is the r
 that asks again at once; ``stall`` is NaN where no wait was seen."""
 
 
-def nothing() -> Array:
-    """Return no shares."""
-    return np.zeros(0, SHARE)
-
-
 class Ledger:
     """The live connections of all namespaces, at most ``limit``; ``overflowed`` counts those beyond."""
 
@@ -101,6 +99,7 @@ class Ledger:
         self._table = np.zeros(0, CONNECTION)
         self._limit = limit
         self.overflowed = 0
+        self.changed = True  # whether the set of open connections did, since somebody set this to False
         self.info_bytes = 0  # length of the kernel's tcp_info: what it does not send stays unknown
 
     def __len__(self) -> int:
@@ -112,6 +111,11 @@ class Ledger:
         found: Array = self._table["sample"][mine]
         return found
 
+    def open(self) -> tuple[Array, Array]:
+        """Return (slots, newest samples) of all open connections, ordered by slot."""
+        mine = self._table["open"]
+        return self._table["slot"][mine], self._table["sample"][mine]
+
     def counts(self, slots: int) -> Array:
         """Return how many open connections each slot below ``slots`` has."""
         return np.bincount(self._table["slot"][self._table["open"]], minlength=slots)
@@ -122,15 +126,23 @@ class Ledger:
         ``slots`` and ``from_birth`` (the namespace was listened to before the connection began) are
         parallel to ``samples``; ``now`` is monotonic seconds.
         """
-        keys = _keys(slots, samples)
-        keys, first = np.unique(keys, return_index=True)
+        keys, first = np.unique(_keys(slots, samples), return_index=True)
         slots, samples, from_birth = slots[first], samples[first], from_birth[first]
         place, known = self._find(keys)
-        self._update(place[known], samples[known], now)
-        new = ~known
-        if not new.any():
+        if len(keys) == len(self._table) and known.all():
+            self._advanced(self._table, samples, now)
             return False
-        self._insert(keys[new], slots[new], samples[new], from_birth[new], now)
+        self._table[place[known]] = self._advanced(self._table[place[known]], samples[known], now)
+        new = np.flatnonzero(~known)
+        room = max(0, self._limit - len(self._table))
+        self.overflowed += max(0, len(new) - room)
+        new = new[:room]
+        if not new.size:
+            return False
+        self.changed = True
+        rows = _begun(keys[new], slots[new], samples[new], from_birth[new], now)
+        table = joined([self._table, self._advanced(rows, samples[new], now)], CONNECTION)
+        self._table = table[np.argsort(table["key"], kind="stable")]
         return True
 
     def missing(self, slot: int, samples: Array) -> None:
@@ -141,26 +153,24 @@ class Ledger:
         mine = np.flatnonzero((self._table["slot"] == slot) & self._table["open"])
         gone = ~np.isin(self._table["sample"]["cookie"][mine], samples["cookie"])
         self._table["open"][mine[gone]] = False
+        self.changed |= bool(gone.any())
 
     def close(self, slots: Array, events: Array, from_birth: Array, now: float) -> Array:
         """Take in destroy events; return the shares of the connections that ended."""
-        events, slots, from_birth = _last(events, slots, from_birth)
-        unknown = ~self._find(_keys(slots, events))[1]
-        self._insert(
-            _keys(slots, events)[unknown],
-            slots[unknown],
-            events[unknown],
-            from_birth[unknown],
-            now,
-            force=True,
-        )
-        place, found = self._find(_keys(slots, events))
-        self._update(place[found], events[found], now, closing=True)
-        rows = self._table[place[found]]
-        self._table = np.delete(self._table, place[found])
-        shares = _shares(rows)
-        shares["closed"] = True
-        shares["open"] = False
+        keys, first = np.unique(_keys(slots, events), return_index=True)
+        slots, events, from_birth = slots[first], events[first], from_birth[first]
+        place, known = self._find(keys)
+        new = ~known
+        begun = _begun(keys[new], slots[new], events[new], from_birth[new], now)
+        rows = joined([self._table[place[known]], begun], CONNECTION)
+        events = joined([events[known], events[new]], sockets.SAMPLE)
+        for name in ("cgroup", "inode"):  # what destroy events do not say stays as it was read before
+            events[name] = np.where(events[name] == 0, rows["sample"][name], events[name])
+        shares = _shares(self._advanced(rows, events, now))
+        if known.any():
+            self.changed = True
+            self._table = np.delete(self._table, place[known])
+        shares["closed"], shares["open"] = True, False
         return shares
 
     def settle(self, now: float) -> Array:
@@ -194,72 +204,70 @@ class Ledger:
         place = np.minimum(np.searchsorted(own, keys), len(own) - 1)
         return place, own[place] == keys
 
-    def _insert(
-        self, keys: Array, slots: Array, samples: Array, from_birth: Array, now: float, force: bool = False
-    ) -> None:
-        room = len(keys) if force else max(0, self._limit - len(self._table))
-        self.overflowed += len(keys) - min(room, len(keys))
-        keys, slots, samples, from_birth = keys[:room], slots[:room], samples[:room], from_birth[:room]
-        rows = np.zeros(len(keys), CONNECTION)
-        rows["key"], rows["slot"], rows["open"], rows["fresh"] = keys, slots, True, from_birth
-        rows["since"] = rows["seen"] = now
-        rows["stall"] = np.nan
-        rows["min_rtt"] = NO_RTT
-        rows["why"] = np.where(from_birth, 0, OLDER)
-        rows["sample"] = samples
-        for name in sockets.TCP_INFO:  # from birth on everything counts, else what comes from now on
-            rows["sample"][name] = np.where(from_birth, 0, samples[name])
-        table = np.concatenate([self._table, rows])
-        self._table = table[np.argsort(table["key"], kind="stable")]
-        place, there = self._find(keys)
-        self._update(place[there], samples[there], now)
-
-    def _update(self, place: Array, samples: Array, now: float, closing: bool = False) -> None:
-        table = self._table
-        before = table["sample"][place]
-        moved = (samples["data_segs_in"] != before["data_segs_in"]) | (
-            samples["data_segs_out"] != before["data_segs_out"]
-        )
-        resent = samples["total_retrans"] != before["total_retrans"]
-        self._time(place, samples, moved & ~resent)
+    def _advanced(self, rows: Array, samples: Array, now: float) -> Array:
+        """Bring connections to what they are after one more reading each; return them."""
+        before = rows["sample"]
         gain = _gain(before, samples)
+        resent = gain[:, RESENT] > 0
+        _time(rows, samples, (gain[:, SENT] + gain[:, RECEIVED] > 0) & ~resent)
         rto_ms = gain[:, RTO_MS]
         waited = np.where((samples["unacked"] > 0) & ~resent, samples["last_data_sent"], np.nan)
         waited = np.fmax(waited, np.where(rto_ms > 0, rto_ms.astype("f8"), np.nan))
-        table["stall"][place] = np.fmax(table["stall"][place], waited)
-        sides = table["sides"][place] + _sides(gain)
-        table["sides"][place] = sides
-        table["now"][place] += gain
-        table["now"][place, EXCHANGES] = sides.min(axis=1)
+        rows["stall"] = np.fmax(rows["stall"], waited)
+        rows["sides"] += _sides(gain)
+        rows["now"] += gain
+        rows["now"][:, EXCHANGES] = np.minimum(rows["sides"][:, 0], rows["sides"][:, 1])
         self.info_bytes = int(samples["known"].max(initial=0)) or self.info_bytes
         rtt = np.where(samples["min_rtt"] > 0, samples["min_rtt"], NO_RTT)
-        table["min_rtt"][place] = np.minimum(table["min_rtt"][place], rtt)
-        table["seen"][place] = now
-        if closing:  # what destroy events do not say stays as it was read before
-            for name in ("cgroup", "inode"):
-                samples[name] = np.where(samples[name] == 0, before[name], samples[name])
-        table["sample"][place] = samples
-        table["open"][place] = True
+        rows["min_rtt"] = np.minimum(rows["min_rtt"], rtt)
+        rows["seen"] = now
+        rows["sample"] = samples
+        rows["open"] = True
+        return rows
 
-    def _time(self, place: Array, samples: Array, timed: Array) -> None:
-        table = self._table
-        sent = samples["last_data_sent"].astype("f8")
-        received = samples["last_data_recv"].astype("f8")
-        both = timed & (samples["data_segs_in"] > 0) & (samples["data_segs_out"] > 0)
-        # Within one tick the order is unknown, unless as many segments came as went: all answered.
-        tie = both & (sent == received) & (samples["data_segs_in"] == samples["data_segs_out"])
-        answered = both & (sent > received)
-        served = both & (received > sent)
-        for ms, count, which, took in (
-            ("response_ms", "responses", answered | tie, sent - received),
-            ("service_ms", "services", served | tie, received - sent),
-        ):
-            which = which & (took <= LONGEST_MS)
-            table[ms][place] += np.where(which, took, 0.0)
-            table[count][place] += which
-        streak = table["streak"][place]
-        streak = np.where(answered | tie, 0, np.minimum(streak + both, 60_000))
-        table["streak"][place] = streak
+
+def joined(parts: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """Return structured arrays one after another (np.concatenate spends longer on comparing their types)."""
+    answer = np.empty(sum(map(len, parts)), dtype)
+    filled = 0
+    for part in parts:
+        answer[filled : filled + len(part)] = part
+        filled += len(part)
+    return answer
+
+
+def _begun(keys: Array, slots: Array, samples: Array, from_birth: Array, now: float) -> Array:
+    """Return connections that were not known, before their first reading is taken in."""
+    rows = np.zeros(len(keys), CONNECTION)
+    rows["key"], rows["slot"], rows["fresh"] = keys, slots, from_birth
+    rows["since"] = now
+    rows["stall"] = np.nan
+    rows["min_rtt"] = NO_RTT
+    rows["why"] = np.where(from_birth, 0, OLDER)
+    rows["sample"] = samples
+    # From birth on everything counts, else what comes from now on.
+    rows["sample"]["counted"] = np.where(from_birth[:, None], 0, samples["counted"])
+    return rows
+
+
+def _time(rows: Array, samples: Array, timed: Array) -> None:
+    """Add to ``rows`` what the newest exchange of each took, where that can be told."""
+    sent = samples["last_data_sent"].astype("f8")
+    received = samples["last_data_recv"].astype("f8")
+    out, came = samples["counted"][:, SENT], samples["counted"][:, RECEIVED]
+    both = timed & (came > 0) & (out > 0)
+    # Within one tick the order is unknown, unless as many segments came as went: all answered.
+    tie = both & (sent == received) & (came == out)
+    answered = both & (sent > received)
+    served = both & (received > sent)
+    for ms, count, which, took in (
+        ("response_ms", "responses", answered | tie, sent - received),
+        ("service_ms", "services", served | tie, received - sent),
+    ):
+        counted = which & (took <= LONGEST_MS)
+        rows[ms] += np.where(counted, took, 0.0)
+        rows[count] += counted
+    rows["streak"] = np.where(answered | tie, 0, np.minimum(rows["streak"] + both, 60_000))
 
 
 def _keys(slots: Array, samples: Array) -> Array:
@@ -268,37 +276,18 @@ def _keys(slots: Array, samples: Array) -> Array:
     return keys
 
 
-def _last(events: Array, slots: Array, from_birth: Array) -> tuple[Array, Array, Array]:
-    """Return each socket's event once (a socket is destroyed once; this guards the table's keys)."""
-    first = np.unique(_keys(slots, events), return_index=True)[1]
-    return events[first], slots[first], from_birth[first]
-
-
-def _grown(before: Array, after: Array, name: str) -> Array:
-    """Return how far a counter of the kernel's moved, as it wraps itself: (after - before) mod 2^w.
-
-    A step back (a reading overtaken by a later one) counts as none.
-    """
-    step = after[name] - before[name]
-    grown: Array = np.where(step > np.iinfo(step.dtype).max // 2, 0, step).astype("u8")
-    return grown
-
-
 def _gain(before: Array, after: Array) -> Array:
-    """Return what COUNTERS moved between two readings; exchanges are filled in by the caller."""
-    gain = np.zeros((len(after), len(COUNTERS)), "u8")
-    resent_bytes = _grown(before, after, "bytes_retrans")
-    sent = _grown(before, after, "bytes_sent")
-    said = after["known"] >= 208  # bytes_sent came with Linux 4.19; before, what was acknowledged
-    gain[:, 0] = np.where(said, sent - np.minimum(sent, resent_bytes), _grown(before, after, "bytes_acked"))
-    gain[:, 1] = _grown(before, after, "bytes_received")
-    gain[:, 2] = _grown(before, after, "data_segs_out")
-    gain[:, 3] = _grown(before, after, "data_segs_in")
-    gain[:, 4] = _grown(before, after, "total_retrans")
-    gain[:, 5] = resent_bytes
-    gain[:, 6] = _grown(before, after, "dsack_dups")
-    gain[:, 7] = _grown(before, after, "total_rto")
-    gain[:, 8] = _grown(before, after, "total_rto_time")
+    """Return what COUNTERS moved between two readings; exchanges are filled in by the caller.
+
+    Each counter wraps as the kernel's does: (after - before) mod 2^w. A step back, a reading that was
+    overtaken by a later one, counts as none.
+    """
+    gain: Array = (after["counted"] - before["counted"]) & sockets.WRAP
+    gain[gain > sockets.WRAP >> np.uint64(1)] = 0
+    said = after["known"] >= SAYS_SENT
+    sent = gain[:, 0] - np.minimum(gain[:, 0], gain[:, 5])
+    gain[:, 0] = sent if said.all() else np.where(said, sent, gain[:, 9])
+    gain[:, EXCHANGES] = 0
     return gain
 
 

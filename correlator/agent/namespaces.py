@@ -69,7 +69,9 @@ class Namespace:
 
     ``slot`` is its number among those that are open; ``from_birth`` says that it was listened to
     before its first connection, so that counters start from 0. ``dead_since`` is the monotonic time
-    at which it was found gone, ``lost`` that destroy events were dropped since the last dump.
+    at which it was found gone, ``lost`` that destroy events were dropped since the last dump;
+    ``in_use`` is how many sockets the kernel counts in it, ``unseen`` how many more those were than
+    the connections of the last dump (listening ones, mostly).
     """
 
     name: str
@@ -78,11 +80,12 @@ class Namespace:
     slot: int
     diag: Diag
     from_birth: bool
-    opened_at: float = 0.0
     dumped_at: float = float("-inf")
     dead_since: float | None = None
     lost: bool = False
-    asked: bytes | None = field(default=None, repr=False)
+    in_use: int = 0
+    unseen: int = 0
+    asked: bytes = field(default=b"", repr=False)
     raw: list[bytes] = field(default_factory=list, repr=False)
 
     def is_gone(self) -> bool:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
+import resource
+import signal
 import ssl
 import threading
 import time
@@ -80,11 +83,16 @@ class Program:
 
     def serve(self) -> int:
         """Run until told to stop; return 0, or 1 where a part of the agent broke."""
+        _open_more_files()
         ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)  # an arena a thread would cost tens of megabytes
+        for number in (signal.SIGTERM, signal.SIGINT):  # uvicorn ends on them, then raises them again
+            signal.signal(number, lambda *_: None)
         self._server = self._http()
         collecting = self._thread("collector", self._collector.run)
         writing = self._thread("writer", self._writer.run)
         self._resolver.start()
+        gc.collect()
+        gc.freeze()  # what was imported lives as long as the process
         try:
             self._server.run()
         finally:
@@ -161,6 +169,12 @@ class Program:
         if time.monotonic() - written > (STALE_INTERVALS + 1) * self._settings.interval_s:
             wrong.append("no interval could be written for a while: see the log")
         return wrong
+
+
+def _open_more_files() -> None:
+    """Raise the soft limit of open files to the hard one: a namespace takes four."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _boot_id() -> str:

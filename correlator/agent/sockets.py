@@ -8,8 +8,11 @@ announced with their last counters by the destroy groups. Offsets are those of s
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import functools
+import os
+import re
 import socket
 import struct
 from collections.abc import Sequence
@@ -28,9 +31,10 @@ GET_BOTH_FAMILIES = 18  # TCPDIAG_GETSOCK: with family 0 one walk serves IPv4 an
 ASK_INFO = 1 << 1  # 1 << (INET_DIAG_INFO - 1)
 INFO, CGROUP_ID = 2, 21  # INET_DIAG_INFO, INET_DIAG_CGROUP_ID
 DESTROY_GROUPS = 0b101  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
-EVENT_BUFFER = 4 << 20  # bytes; an event takes about 1.3 kB, so about 6000 wait without loss
+EVENT_BUFFER = 8 << 20  # bytes, which the kernel doubles; an event takes about 1.3 kB, so 12,000 can wait
 REQUEST_BUFFER = 1 << 20
 AT_ONCE = 256  # lookups in one datagram; their answers wait in REQUEST_BUFFER
+IN_USE = re.compile(rb"^TCP6?: inuse (\d+)", re.MULTILINE)
 TCP = 6
 LISTEN = 10
 # Neither half-open connections (SYN_RECV, NEW_SYN_RECV), which anybody can make without end, nor
@@ -39,24 +43,26 @@ STATES = sum(1 << state for state in (1, 2, 4, 5, 8, 9, 11, LISTEN))
 
 HEAD = 16  # struct nlmsghdr
 FIXED = 72  # struct inet_diag_msg
-TCP_INFO = {  # name: (offset in struct tcp_info, type)
-    "retransmits": (2, "u1"),
-    "unacked": (24, "<u4"),
-    "last_data_sent": (44, "<u4"),
-    "last_data_recv": (52, "<u4"),
-    "rtt": (68, "<u4"),
-    "total_retrans": (100, "<u4"),
-    "bytes_acked": (120, "<u8"),
-    "bytes_received": (128, "<u8"),
-    "min_rtt": (148, "<u4"),
-    "data_segs_in": (152, "<u4"),
-    "data_segs_out": (156, "<u4"),
+COUNTED = {  # what only grows: name: (offset in struct tcp_info, type)
     "bytes_sent": (200, "<u8"),
+    "bytes_received": (128, "<u8"),
+    "data_segs_out": (156, "<u4"),
+    "data_segs_in": (152, "<u4"),
+    "total_retrans": (100, "<u4"),
     "bytes_retrans": (208, "<u8"),
     "dsack_dups": (216, "<u4"),
     "total_rto": (240, "<u2"),
     "total_rto_time": (244, "<u4"),
+    "bytes_acked": (120, "<u8"),
 }
+STATE = {  # what is so now
+    "unacked": (24, "<u4"),
+    "last_data_sent": (44, "<u4"),
+    "last_data_recv": (52, "<u4"),
+    "rtt": (68, "<u4"),
+    "min_rtt": (148, "<u4"),
+}
+TCP_INFO = COUNTED | STATE
 FIXED_FIELDS = {  # name: (offset in the message, type)
     "kind": (4, "<u2"),
     "family": (HEAD, "u1"),
@@ -83,12 +89,19 @@ SAMPLE = np.dtype(
         ("cgroup", "u8"),
         ("known", "u2"),
         ("place", "u4"),
-        *((name, kind) for name, (_, kind) in TCP_INFO.items()),
+        ("counted", "u8", len(COUNTED)),
+        *((name, "u4") for name in STATE),
     ]
 )
-"""One socket as it was read: addresses are 16 bytes, IPv4 ones mapped (::ffff:a.b.c.d); ``known`` is the
-length of the tcp_info that the kernel sent, and fields beyond it are 0; ``cgroup`` 0 means not said;
-``place`` is the offset of its message in what was decoded."""
+"""One socket as it was read: ``counted`` has the counters in COUNTED's order; addresses are 16 bytes,
+IPv4 ones mapped (::ffff:a.b.c.d); ``known`` is the length of the tcp_info that the kernel sent, and
+fields beyond it are 0; ``cgroup`` 0 means not said; ``place`` is the offset of its message in what was
+decoded."""
+
+SAMPLED = frozenset(SAMPLE.names or ())
+PLACE = {name: place for place, name in enumerate(COUNTED)}
+WRAP = np.array([2 ** (8 * int(kind[-1])) - 1 for _, kind in COUNTED.values()], "u8")
+"""What each counter's place among COUNTED wraps at, less one."""
 
 REQUEST = np.dtype(
     [
@@ -113,11 +126,6 @@ REQUEST = np.dtype(
 MAPPED = bytes(10) + b"\xff\xff"
 
 
-def none() -> Array:
-    """Return no samples."""
-    return np.zeros(0, SAMPLE)
-
-
 def decode(data: bytes | bytearray | memoryview) -> Array:
     """Return the SAMPLE of each TCP socket in concatenated netlink messages.
 
@@ -136,7 +144,14 @@ def decode(data: bytes | bytearray | memoryview) -> Array:
         if length >= HEAD + FIXED:
             parts.extend(_decode_run(view, offset, stride, count))
         offset += stride * count
-    return np.concatenate(parts) if parts else none()
+    if len(parts) == 1:
+        return parts[0]
+    answer = np.empty(sum(map(len, parts)), SAMPLE)
+    filled = 0
+    for part in parts:
+        answer[filled : filled + len(part)] = part
+        filled += len(part)
+    return answer
 
 
 def decode_parts(parts: Sequence[bytes]) -> tuple[Array, Array]:
@@ -230,16 +245,19 @@ def _end(offset: int, kind: str) -> int:
 
 def _sample(raw: Array, known: int) -> Array:
     sample = np.zeros(len(raw), SAMPLE)
+    counted = sample["counted"]
     for name in raw.dtype.names or ():
-        if name in (SAMPLE.names or ()):
+        if name in COUNTED:
+            counted[:, PLACE[name]] = raw[name]
+        elif name in SAMPLED:
             sample[name] = raw[name]
     sample["known"] = known
     four = sample["family"] == socket.AF_INET
-    for name in ("src", "dst"):
-        addresses = sample[name]
-        addresses[four, 12:] = addresses[four, :4]
-        addresses[four, :12] = np.frombuffer(MAPPED, "u1")
-        sample[name] = addresses
+    if four.any():
+        for name in ("src", "dst"):
+            addresses = sample[name]
+            addresses[four, 12:] = addresses[four, :4]
+            addresses[four, :12] = np.frombuffer(MAPPED, "u1")
     return sample
 
 
@@ -269,12 +287,22 @@ _DUMP = netlink.message(
 )
 
 
+def _counts() -> tuple[int, ...]:
+    """Return open files in which the kernel counts the sockets of the calling thread's namespace."""
+    opened = []
+    for name in ("sockstat", "sockstat6"):
+        with contextlib.suppress(OSError):  # without IPv6 there is no sockstat6
+            opened.append(os.open(f"/proc/thread-self/net/{name}", os.O_RDONLY | os.O_CLOEXEC))
+    return tuple(opened)
+
+
 @dataclass
 class Diag:
     """The two sock_diag sockets of one network namespace; they stay bound to it wherever they are used."""
 
     requests: socket.socket
     events: socket.socket
+    counts: tuple[int, ...]
     buffer: bytearray = field(repr=False)
 
     @classmethod
@@ -290,7 +318,7 @@ class Diag:
         except OSError:
             events.close()
             raise
-        return cls(requests, events, buffer)
+        return cls(requests, events, _counts(), buffer)
 
     def dump(self) -> bytes:
         """Return the messages of all TCP sockets but half-open and dead ones. Raises OSError."""
@@ -349,3 +377,19 @@ class Diag:
     def close(self) -> None:
         """Let go of the namespace, which an open socket keeps alive."""
         netlink.closed(self.requests, self.events)
+        for descriptor in self.counts:
+            os.close(descriptor)
+
+    def in_use(self) -> int:
+        """Return how many TCP sockets the kernel counts in the namespace, listening ones too.
+
+        -1 where it does not say.
+        """
+        total = 0
+        for descriptor in self.counts:
+            try:
+                found = IN_USE.search(os.pread(descriptor, 1024, 0))
+            except OSError:
+                return -1
+            total += int(found[1]) if found else 0
+        return total if self.counts else -1

@@ -8,7 +8,6 @@ by whoever reads on. Blocks of rows are zstd-compressed JSON lines in an SQLite 
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 import threading
 import time
@@ -16,11 +15,8 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import zstandard
-
-from correlator.agent.rows import Row
 
 BLOCK = 500  # rows in a block
 SCHEMA = """
@@ -115,8 +111,8 @@ class Spool:
         with self._lock, self._writing():
             self._db.execute("insert or replace into facts values (?, ?)", (name, value))
 
-    def append(self, rows: Sequence[tuple[str, Row]], now: float | None = None) -> None:
-        """Keep (table, row) pairs, all or none. ``now`` is in seconds of the epoch 1970.
+    def append(self, rows: Sequence[tuple[str, str]], now: float | None = None) -> None:
+        """Keep (table, row as a JSON object) pairs, all or none. ``now`` is in seconds of the epoch 1970.
 
         Raises SpoolError where they could not be written; their numbers are then missing for good, so
         that a reader sees how many were lost.
@@ -219,18 +215,16 @@ class Spool:
             self._db.close()
 
 
-def _blocks(rows: Sequence[tuple[str, Row]], first: int) -> Iterable[tuple[int, int, bytes]]:
+def _blocks(rows: Sequence[tuple[str, str]], first: int) -> Iterable[tuple[int, int, bytes]]:
     """Yield (first, last, body) of each block of rows."""
     packer = zstandard.ZstdCompressor(level=3, write_content_size=True)
     for start in range(0, len(rows), BLOCK):
         part = rows[start : start + BLOCK]
         begin = first + start
-        lines = [_line(begin + i, table, row) for i, (table, row) in enumerate(part)]
+        lines = [
+            f'{{"seq":{begin + i},"table":"{table}","row":{row}}}' for i, (table, row) in enumerate(part)
+        ]
         yield begin, begin + len(part) - 1, packer.compress("\n".join(lines).encode())
-
-
-def _line(sequence: int, table: str, row: dict[str, Any]) -> str:
-    return json.dumps({"seq": sequence, "table": table, "row": row}, separators=(",", ":"))
 
 
 def _is_broken(error: sqlite3.DatabaseError) -> bool:

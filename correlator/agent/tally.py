@@ -7,7 +7,7 @@ share one address; the engine joins both ends on addresses and ports.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +28,7 @@ class Limits:
     rows: int = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
+class Key(NamedTuple):
     """What the rows of one container pair share at this end. Addresses are 16 bytes.
 
     ``owner`` is a container's id where the namespace alone does not tell it; ``note`` says why a row
@@ -74,8 +73,7 @@ class Tally:
         self._limits = limits
         self._sums = np.zeros(256, SUMS)
         self._rows: list[tuple[Key, list[int]]] = []
-        self._mine: dict[Key, list[int]] = {}
-        self._ports: dict[Key, dict[int, int]] = {}
+        self._of: dict[Key, tuple[dict[int, int], list[int]]] = {}  # row by port, all rows
         self.dropped = 0
 
     def add(self, keys: list[Key], ports: list[int], shares: Array) -> None:
@@ -100,10 +98,12 @@ class Tally:
 
     def _row(self, key: Key, port: int) -> int:
         """Return the row that a connection belongs to, made where there is none; -1 where none fits."""
-        ports = self._ports.setdefault(key, {})
+        found = self._of.get(key)
+        if found is None:
+            found = self._of[key] = ({}, [])
+        ports, mine = found
         if port in ports:
             return ports[port]
-        mine = self._mine.setdefault(key, [])
         apart, most = (1, SERVER_ROWS) if key.role == SERVER else (MAX_PORTS, CLIENT_ROWS)
         listed = self._rows[mine[-1]][1] if mine else None
         if len(mine) > most:  # the row of all the rest names no ports

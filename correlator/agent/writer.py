@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import socket
@@ -141,8 +142,8 @@ class Writer:
             self._figures.count("rows_lost", len(interval.rows))
             return
         who = Who(host, self._registry.owner, self._registry.get, self._gateways)
-        rows: list[tuple[str, Row]] = [("hosts", row) for row in self._host_rows(host, interval.at)]
-        rows += [("containers", row) for row in self._container_rows(host, interval.at)]
+        rows = [("hosts", json.dumps(row)) for row in self._host_rows(host, interval.at)]
+        rows += [("containers", json.dumps(row)) for row in self._container_rows(host, interval.at)]
         rows += [("pair_samples", row) for row in pair_rows(interval, who)]
         pruned = self._spool.pruned
         try:
