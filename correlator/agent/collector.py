@@ -359,15 +359,15 @@ class Collector:
         self, namespaces: Sequence[Namespace], samples: Array, part: Array
     ) -> tuple[Array, Array, Array]:
         """Learn which ports are listened on; return (samples, slots, from_birth) of the connections."""
-        listening = (samples["state"] == sockets.LISTEN) | (samples["dport"] == 0)
+        listening, connected = sockets.listening(samples)
         for sample, place in zip(samples[listening], part[listening], strict=True):
             slot = namespaces[place].slot
             self._fold.listeners[slot].learn(int(sample["sport"]), self._owner(slot, sample))
         slots = np.array([n.slot for n in namespaces], "u2")
         # What a first dump does not show, or what begins in a namespace that was seen made, is new.
         born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
-        part = part[~listening]
-        return samples[~listening], slots[part], born[part]
+        part = part[connected]
+        return samples[connected], slots[part], born[part]
 
     def _owner(self, slot: int, sample: Any) -> str | None:
         if slot not in self._sharing.slots:

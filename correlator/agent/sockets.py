@@ -56,6 +56,7 @@ COUNTED = {  # what only grows: name: (offset in struct tcp_info, type)
     "bytes_acked": (120, "<u8"),
 }
 STATE = {  # what is so now
+    "pmtu": (60, "<u4"),
     "unacked": (24, "<u4"),
     "last_data_sent": (44, "<u4"),
     "last_data_recv": (52, "<u4"),
@@ -259,6 +260,17 @@ def _sample(raw: Array, known: int) -> Array:
             addresses[four, 12:] = addresses[four, :4]
             addresses[four, :12] = np.frombuffer(MAPPED, "u1")
     return sample
+
+
+def listening(samples: Array) -> tuple[Array, Array]:
+    """Return (which samples are listening sockets, which are connections).
+
+    A listening socket that is destroyed has no peer and never had a path; one whose connection was
+    refused has lost its peer too, but not its path's MTU. The latter is neither.
+    """
+    peerless = samples["dport"] == 0
+    listens = (samples["state"] == LISTEN) | (peerless & (samples["pmtu"] == 0) & (samples["sport"] != 0))
+    return listens, ~(listens | peerless)
 
 
 def lookups(samples: Array) -> bytes:

@@ -105,7 +105,7 @@ static void serve(int port, double service) {
 }
 
 static int ask(char **a) {
-  double end, total = 0, most = 0;
+  double end, total = 0, squares = 0, most = 0;
   long count = atol(a[2]), request = atol(a[5]), answer = atol(a[6]), n = 0;
   int fd = -1;
   for (int i = 0; i < 50 && (fd = connected(a[0], a[1])) < 0; i++) pause_ms(100);
@@ -117,12 +117,14 @@ static int ask(char **a) {
     if (!moved(fd, request, 1) || !moved(fd, answer, 0)) break;
     took = (now() - begin) * 1000;
     total += took;
+    squares += took * took;
     if (took > most) most = took;
     n++;
     pause_ms(atof(a[4]));
   }
-  printf("{\"requests\": %ld, \"sent\": %ld, \"received\": %ld, \"resent\": %u, \"mean_ms\": %.3f, \"max_ms\": %.3f}\n",
-         n, n * request, n * answer, resent(fd), n ? total / n : 0, most);
+  printf("{\"requests\": %ld, \"sent\": %ld, \"received\": %ld, \"resent\": %u, \"mean_ms\": %.3f, "
+         "\"square_ms\": %.3f, \"max_ms\": %.3f}\n",
+         n, n * request, n * answer, resent(fd), n ? total / n : 0, n ? squares / n : 0, most);
   fflush(stdout);
   close(fd);
   return 0;
