@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 
 MAX_SLOT = 65_535
 OVERLAY = "1-"
+ABORTED = "connections were refused or aborted before they were read, and the kernel forgets what they did"
 REMEMBER = 6  # intervals after which what NAT does to a connection is looked at again
 
 
@@ -45,7 +46,7 @@ class Params:
     interval_s: float = 10.0
     reading_s: float = 1.0
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
-    drain_s: float = 0.25  # 4000 close events at 16,000 a second; the buffer holds about 12,000
+    drain_s: float = 0.25  # 4000 close events at 16,000 a second; the buffer holds about 25,000
     dump_every_s: float = 60.0  # even where nothing seems to be new
     dumps_at_once: int = 10  # at a reading, of namespaces with new connections
     dump_above: int = 250  # sockets of a namespace: beyond, one walk is cheaper than looking each up
@@ -339,6 +340,7 @@ class Collector:
         self._share()
         self._tally_closed()
         self._take_events()
+        self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
         self._take_readings()
         self._bury()
         self._figures.count("readings")
@@ -352,22 +354,28 @@ class Collector:
             namespace.raw.clear()
         self._figures.count("close_events", len(events))
         events, slots, born = self._without_listeners(told, events, part)
-        if len(events):
-            self._closed.append(self._ledger.close(slots, events, born, self._now()))
+        forgotten = sockets.listening(events)[1]
+        aborted = forgotten & ~self._ledger.knows(slots, events)
+        for slot in np.unique(slots[aborted]).tolist():
+            self._clock.notes[slot] = ABORTED
+        self._figures.count("aborted", int(aborted.sum()))
+        whole = ~aborted
+        if whole.any():
+            self._closed.append(self._ledger.close(slots[whole], events[whole], born[whole], self._now()))
 
     def _without_listeners(
         self, namespaces: Sequence[Namespace], samples: Array, part: Array
     ) -> tuple[Array, Array, Array]:
         """Learn which ports are listened on; return (samples, slots, from_birth) of the connections."""
-        listening, connected = sockets.listening(samples)
+        listening, _ = sockets.listening(samples)
         for sample, place in zip(samples[listening], part[listening], strict=True):
             slot = namespaces[place].slot
             self._fold.listeners[slot].learn(int(sample["sport"]), self._owner(slot, sample))
         slots = np.array([n.slot for n in namespaces], "u2")
         # What a first dump does not show, or what begins in a namespace that was seen made, is new.
         born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
-        part = part[connected]
-        return samples[connected], slots[part], born[part]
+        part = part[~listening]
+        return samples[~listening], slots[part], born[part]
 
     def _owner(self, slot: int, sample: Any) -> str | None:
         if slot not in self._sharing.slots:

@@ -11,6 +11,7 @@ DESCRIPTIONS: Mapping[str, str] = {
     "dumps": "full dumps of a namespace's sockets",
     "lookups": "sockets looked up exactly",
     "close_events": "destroy events of sockets",
+    "aborted": "connections that were refused or aborted before they were read once",
     "close_events_lost": "times that the kernel dropped destroy events, so that a dump had to follow",
     "kernel_failures": "requests that the kernel refused or did not answer",
     "namespaces_opened": "network namespaces that were listened to",

@@ -28,7 +28,7 @@ class Listeners:
 
     def learn(self, port: int, owner: str | None = None) -> None:
         """Note a port; a known owner is not forgotten."""
-        if len(self.ports) < MAX_LISTENERS or port in self.ports:
+        if port and (len(self.ports) < MAX_LISTENERS or port in self.ports):
             self.ports[port] = owner or self.ports.get(port)
 
 

@@ -164,14 +164,17 @@ class Ledger:
         begun = _begun(keys[new], slots[new], events[new], from_birth[new], now)
         rows = joined([self._table[place[known]], begun], CONNECTION)
         events = joined([events[known], events[new]], sockets.SAMPLE)
-        for name in ("cgroup", "inode"):  # what destroy events do not say stays as it was read before
-            events[name] = np.where(events[name] == 0, rows["sample"][name], events[name])
+        self._remember(rows, events)
         shares = _shares(self._advanced(rows, events, now))
         if known.any():
             self.changed = True
             self._table = np.delete(self._table, place[known])
         shares["closed"], shares["open"] = True, False
         return shares
+
+    def knows(self, slots: Array, events: Array) -> Array:
+        """Return which of ``events`` are of connections that are known."""
+        return self._find(_keys(slots, events))[1]
 
     def settle(self, now: float) -> Array:
         """Return what every known connection moved since the last call, and begin anew."""
@@ -195,6 +198,13 @@ class Ledger:
         shares["open"], shares["closed"] = False, True
         self._table = self._table[~mine]
         return shares
+
+    def _remember(self, rows: Array, events: Array) -> None:
+        """Put into destroy events what they do not say and was read before: the owner, a forgotten peer."""
+        for name in ("cgroup", "inode"):
+            events[name] = np.where(events[name] == 0, rows["sample"][name], events[name])
+        forgotten = events["dport"] == 0
+        events[forgotten] = rows["sample"][forgotten]
 
     def _find(self, keys: Array) -> tuple[Array, Array]:
         """Return (place, whether it is there) of each key."""

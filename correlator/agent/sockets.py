@@ -31,7 +31,7 @@ GET_BOTH_FAMILIES = 18  # TCPDIAG_GETSOCK: with family 0 one walk serves IPv4 an
 ASK_INFO = 1 << 1  # 1 << (INET_DIAG_INFO - 1)
 INFO, CGROUP_ID = 2, 21  # INET_DIAG_INFO, INET_DIAG_CGROUP_ID
 DESTROY_GROUPS = 0b101  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
-EVENT_BUFFER = 8 << 20  # bytes, which the kernel doubles; an event takes about 1.3 kB, so 12,000 can wait
+EVENT_BUFFER = 16 << 20  # bytes, which the kernel doubles; an event takes about 1.3 kB, so 25,000 can wait
 REQUEST_BUFFER = 1 << 20
 AT_ONCE = 256  # lookups in one datagram; their answers wait in REQUEST_BUFFER
 IN_USE = re.compile(rb"^TCP6?: inuse (\d+)", re.MULTILINE)
@@ -263,14 +263,15 @@ def _sample(raw: Array, known: int) -> Array:
 
 
 def listening(samples: Array) -> tuple[Array, Array]:
-    """Return (which samples are listening sockets, which are connections).
+    """Return (which samples are listening sockets, which have forgotten their connection).
 
-    A listening socket that is destroyed has no peer and never had a path; one whose connection was
-    refused has lost its peer too, but not its path's MTU. The latter is neither.
+    A listening socket that is destroyed has no peer and never had a path. One whose connection was
+    refused, or that its owner aborted (SO_LINGER 0), has lost its peer and its counters, but not its
+    path's MTU.
     """
     peerless = samples["dport"] == 0
-    listens = (samples["state"] == LISTEN) | (peerless & (samples["pmtu"] == 0) & (samples["sport"] != 0))
-    return listens, ~(listens | peerless)
+    listens = (samples["state"] == LISTEN) | (peerless & (samples["pmtu"] == 0))
+    return listens, peerless & ~listens
 
 
 def lookups(samples: Array) -> bytes:

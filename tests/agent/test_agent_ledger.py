@@ -208,3 +208,10 @@ def test_an_old_kernel_s_bytes_sent_are_those_acknowledged():
     read(book, message(info_bytes=192, bytes_acked=555))
     assert moved(book.settle(1.0)[0])["bytes_sent"] == 555
     assert book.info_bytes == 192
+
+
+def test_an_aborted_connection_keeps_what_was_read_before():
+    book = Ledger()
+    read(book, message(cookie=1, bytes_sent=100, data_segs_out=1))
+    share = close(book, message(cookie=1, state=7, dport=0, pmtu=1500))[0]
+    assert (moved(share)["bytes_sent"], share["dport"], share["closed"]) == (100, 9000, True)

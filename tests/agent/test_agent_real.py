@@ -15,7 +15,7 @@ import pytest
 pytestmark = [pytest.mark.real, pytest.mark.root, pytest.mark.slow]
 
 ONE_SHOTS = int(os.environ.get("CORRELATOR_ONE_SHOTS", "30"))
-MIXED = int(os.environ.get("CORRELATOR_MIXED", "24"))
+MIXED = int(os.environ.get("CORRELATOR_MIXED", "12"))
 SETTLE = 6.0  # two intervals of 2 s, and the writer's patience
 
 
@@ -134,7 +134,7 @@ def test_pair_hosts_and_direction_are_right_and_counted_once(agents, lab, kind, 
         assert {row["peer_host"] for row in mine} == {right.address}
 
 
-SECONDS = float(os.environ.get("CORRELATOR_SECONDS", "25"))
+SECONDS = float(os.environ.get("CORRELATOR_SECONDS", "15"))
 
 
 @pytest.mark.parametrize("network", [0.0, 5.0])
@@ -230,28 +230,36 @@ def test_loss_is_read_where_it_was_injected(agents, lab, to_server, to_client):
 KILLS = int(os.environ.get("CORRELATOR_KILLS", "6"))
 
 
-def test_16000_closes_a_second_are_all_counted_or_the_interval_is_marked(agents):
-    (left, reader), _ = agents
-    server = left.docker("run", "-d", "--name", "taking", agent_lab.IMAGE, "/load", "take", "9000").strip()
-    place = "{{.NetworkSettings.IPAddress}}"
-    address = left.docker("inspect", "-f", place, server).strip()
-    text = left.docker(
-        "run", "--name", "churning", agent_lab.IMAGE, "/load", "churn", address, "9000", "7", "8000"
+def test_a_flood_of_closes_is_counted_to_the_last_or_the_interval_is_marked(agents):
+    (left, _), _ = agents
+    command = ("run", "-d", "--name", "taking", agent_lab.IMAGE, "/load", "take", "9000", "2")
+    server = left.docker(*command).strip()
+    address = left.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", server).strip()
+    before = left.metric("close_events")
+    counts = left.docker("exec", "taking", "/load", "churn", "127.0.0.1", "9000", "7", "3", timeout=60)
+    inside = json.loads(counts)
+    time.sleep(1.5)
+    events = left.metric("close_events") - before
+    churned = left.docker(
+        "run", "--name", "churning", agent_lab.IMAGE, "/load", "churn", address, "9000", "5", "2"
     )
-    made = json.loads(text)
+    made = json.loads(churned)
     asking = left.docker("inspect", "-f", "{{.Id}}", "churning").strip()
     clients, _ = settled(agents)
     left.remove("taking", "churning")
     closed = sums(clients, "connections_closed")
-    incomplete = [row for row in clients if not row["complete"]]
-    counted = closed[asking, "client"]["connections_closed"], closed[server, "server"]["connections_closed"]
-    rate = 2 * made["connections"] / made["seconds"]
+    marked = [row for row in clients if not row["complete"]]
+    counted = [
+        closed[one, role]["connections_closed"] for one, role in ((asking, "client"), (server, "server"))
+    ]
+    lost = left.metric("close_events_lost")
     print(
-        f"{rate:.0f} closes a second: {counted} of {made['connections']}; {len(incomplete)} rows marked; "
-        f"lost {left.metric('close_events_lost')}"
+        f"{2 * inside['connections'] / inside['seconds']:.0f} closes a second: {events:.0f} of "
+        f"{2 * inside['connections']}; between containers {2 * made['connections'] / made['seconds']:.0f} a second: "
+        f"{counted} of {made['connections']} each; dropped {lost:.0f} times, {len(marked)} rows marked"
     )
-    assert counted[0] == made["connections"] or incomplete
-    assert counted[1] == made["connections"] or incomplete
+    assert events >= 2 * inside["connections"] or lost
+    assert counted == [made["connections"]] * 2 or marked
 
 
 def test_kill_9_of_agent_and_reader_leaves_each_interval_once_or_a_gap(agents):
@@ -297,7 +305,7 @@ def test_kill_9_of_agent_and_reader_leaves_each_interval_once_or_a_gap(agents):
 
 
 def test_docker_stopped_and_started_again_is_found_again(agents):
-    (left, reader), (right, _) = agents
+    (left, _), (right, _) = agents
     right.serve("steady", flags=("-p", "9000:9000"))
     left.ask("before", right.address, count=3)
     os.kill(left.pid, 19)  # SIGSTOP: an API that hangs
@@ -311,14 +319,15 @@ def test_docker_stopped_and_started_again_is_found_again(agents):
     left.start_docker()
     left.extra = []
     agent_lab.until(left.is_well, 90)
-    counted = left.ask("after", right.address, count=3)
+    # The new daemon's folder is another one: the namespace is found by Docker's API, the second way.
+    counted = left.ask("after", right.address, seconds=5, think=20)
     clients, _ = settled(agents)
     right.remove("steady")
-    assert sums(clients, "exchanges")[counted["id"], "client"]["exchanges"] == 3
+    assert sums(clients, "exchanges")[counted["id"], "client"]["exchanges"] == counted["requests"]
 
 
 def test_docker_proxy_and_shared_namespaces_are_told_apart(agents):
-    (left, reader), _ = agents
+    (left, _), _ = agents
     server = left.serve("proxied", service=1, flags=("-p", "9100:9000"))
     # Through the loopback address only docker-proxy leads to the container.
     through = left.ask("through", "127.0.0.1", 9100, seconds=5, think=20, flags=("--network", "host"))

@@ -2,8 +2,8 @@
  *
  *   load serve PORT SERVICE_MS                       answers until killed, a process a connection
  *   load ask HOST PORT COUNT SECONDS THINK_MS REQUEST ANSWER   one connection; COUNT 0: for SECONDS
- *   load churn HOST PORT SECONDS PER_SECOND          connects and resets, as often as it can or is told
- *   load take PORT                                   accepts and closes
+ *   load churn HOST PORT SECONDS PROCESSES PER_SECOND   connects and waits for the end, that often
+ *   load take PORT PROCESSES                         accepts and closes
  *
  * A request begins with 16 digits: its own size and the answer's. Each prints what it itself counted, one line of JSON a connection (churn: one in all).
  */
@@ -131,24 +131,35 @@ static int ask(char **a) {
 }
 
 static int churn(char **a) {
-  double begin = now(), end = begin + atof(a[2]), rate = atof(a[3]);
-  struct linger hard = {1, 0};
-  long n = 0, failed = 0;
-  while (now() < end) {
-    int fd = connected(a[0], a[1]);
-    if (fd < 0) { failed++; continue; }
-    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
-    close(fd);
-    n++;
-    if (rate > 0) pause_ms((begin + n / rate - now()) * 1000);
+  double begin = now(), end = begin + atof(a[2]), rate = atof(a[4]) / atoi(a[3]);
+  int counts[2];
+  long n = 0, all = 0, part;
+  if (pipe(counts)) return 1;
+  for (int i = 0; i < atoi(a[3]); i++) {
+    if (fork()) continue;
+    while (now() < end) {
+      int fd = connected(a[0], a[1]);
+      if (fd < 0) continue;
+      while (recv(fd, buffer, sizeof buffer, 0) > 0) {}
+      close(fd);
+      n++;
+      pause_ms((begin + n / rate - now()) * 1000);
+    }
+    if (write(counts[1], &n, sizeof n) != sizeof n) exit(1);
+    exit(0);
   }
-  printf("{\"connections\": %ld, \"failed\": %ld, \"seconds\": %.3f}\n", n, failed, now() - begin);
+  for (int i = 0; i < atoi(a[3]); i++)
+    if (read(counts[0], &part, sizeof part) == sizeof part) all += part;
+  printf("{\"connections\": %ld, \"seconds\": %.3f}\n", all, now() - begin);
   fflush(stdout);
   return 0;
 }
 
-static void take(int port) {
+static void take(int port, int processes) {
   int at = listening(port);
+  printf("{\"ready\": true}\n");
+  fflush(stdout);
+  while (--processes > 0 && fork()) {}
   for (;;) {
     int fd = accept(at, 0, 0);
     if (fd >= 0) close(fd);
@@ -158,8 +169,8 @@ static void take(int port) {
 int main(int argc, char **argv) {
   if (argc == 4 && !strcmp(argv[1], "serve")) serve(atoi(argv[2]), atof(argv[3]));
   if (argc == 9 && !strcmp(argv[1], "ask")) return ask(argv + 2);
-  if (argc == 6 && !strcmp(argv[1], "churn")) return churn(argv + 2);
-  if (argc == 3 && !strcmp(argv[1], "take")) take(atoi(argv[2]));
+  if (argc == 7 && !strcmp(argv[1], "churn")) return churn(argv + 2);
+  if (argc == 4 && !strcmp(argv[1], "take")) take(atoi(argv[2]), atoi(argv[3]));
   fprintf(stderr, "load: wrong arguments\n");
   return 2;
 }
