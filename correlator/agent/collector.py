@@ -115,7 +115,7 @@ class Collector:
         self._directory = directory
         self._namespaces: dict[str, Namespace] = {}
         self._pending: dict[str, _Pending] = {}
-        self._missed: set[str] = set()
+        self._tried: set[str] = set()
         self._next_slot = 1
         self._buffer = bytearray(1 << 18)
         self._ledger = Ledger(params.connections)
@@ -265,14 +265,16 @@ class Collector:
 
     def _second_way(self) -> None:
         """Expect the namespaces that Docker's API names and the directory did not show."""
-        for name, (path, pid) in self._registry.sandboxes().items():
-            if name in self._namespaces or name in self._pending or name in self._missed:
+        sandboxes = self._registry.sandboxes()
+        self._tried &= sandboxes.keys()
+        for name, (path, pid) in sandboxes.items():
+            if name in self._namespaces or name in self._pending or name in self._tried:
                 continue
             owner = self._registry.owner(name)
             young = owner is not None and owner.started_at is not None and owner.started_at > self._started
             paths = (Path(path), Path(f"/proc/{pid}/ns/net")) if pid else (Path(path),)
             self._expect(name, from_birth=young, paths=paths)
-            self._missed.add(name)
+            self._tried.add(name)
 
     def _bury(self) -> None:
         """Close namespaces that have been gone for a while."""
@@ -285,7 +287,7 @@ class Collector:
                 self._by_descriptor.pop(namespace.diag.events.fileno())
                 namespace.diag.close()
                 del self._namespaces[name]
-                self._missed.discard(name)
+                self._tried.discard(name)
                 self._buried.append(namespace.slot)
 
     def conntrack_entries(self) -> list[Entry]:

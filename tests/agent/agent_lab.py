@@ -165,7 +165,8 @@ class Engine:
         d = self.directory
         script = (
             f"mount -t tmpfs none /run && exec dockerd --config-file {d}/daemon.json --data-root {d}/docker "
-            f"--exec-root {d}/exec -H unix://{d}/docker.sock --pidfile {d}/pid --bip 172.30.{self.number}.1/24 "
+            f"--exec-root {d}/exec -H unix://{d}/docker.sock --pidfile {d}/pid "
+            f"--bip 172.30.{self.number}.1/24 "
             f"--fixed-cidr 172.30.{self.number}.0/24 --cgroup-parent /{self.netns} "
             "--exec-opt native.cgroupdriver=cgroupfs --storage-driver overlay2 --log-level warn"
         )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
+
 import numpy as np
 import pytest
 from agent_messages import message
@@ -10,7 +13,9 @@ from correlator.agent import conntrack, sockets
 from correlator.agent.conntrack import Entry, Nat, packed
 from correlator.agent.fold import NOBODY, VIA_PROXY, Fold, Listeners, Sharing
 from correlator.agent.ledger import Ledger
+from correlator.agent.netlink import attribute
 from correlator.agent.owners import Owners
+from correlator.agent.registry import Container
 from correlator.agent.tally import CLIENT_ROWS, MAX_PORTS, SERVER_ROWS, Key, Limits, Tally
 
 
@@ -122,8 +127,6 @@ def test_in_a_shared_namespace_the_listening_port_s_owner_is_the_server(fold):
 
 
 def test_the_cgroup_names_the_owner(tmp_path):
-    from correlator.agent.registry import Container
-
     identity = "ab" * 32
     place = tmp_path / "system.slice" / f"docker-{identity}.scope"
     place.mkdir(parents=True)
@@ -164,3 +167,42 @@ def test_ports_beyond_share_a_row_that_names_none(role, fit):
 def test_rows_beyond_the_limit_are_counted():
     tally = tallied("server", range(1, 8), rows=3)
     assert (len(tally.rows()), tally.dropped) == (3, 4)
+
+
+def conntrack_message(status, original, reply, protocol=6):
+    """Return the body of a conntrack message (nfgenmsg and attributes) for two tuples."""
+
+    def one(kind, source, sport, destination, dport):
+        ends = attribute(1, socket.inet_aton(source)) + attribute(2, socket.inet_aton(destination))
+        ports = attribute(1, bytes([protocol]))
+        ports += attribute(2, sport.to_bytes(2, "big")) + attribute(3, dport.to_bytes(2, "big"))
+        return attribute(kind | 0x8000, attribute(1 | 0x8000, ends) + attribute(2 | 0x8000, ports))
+
+    return memoryview(bytes(4) + one(1, *original) + one(2, *reply) + attribute(3, status.to_bytes(4, "big")))
+
+
+TO_PUBLISHED = (("172.21.0.2", 56392, "10.77.0.2", 8080), ("10.77.0.2", 8080, "10.77.0.1", 61000))
+
+
+def test_a_rewritten_connection_is_read_from_conntrack():
+    entry = conntrack.parse(conntrack_message(0x1BE, *TO_PUBLISHED))
+    assert entry == Entry(tup(*TO_PUBLISHED[0]), tup(*TO_PUBLISHED[1]))
+
+
+@pytest.mark.parametrize(("status", "protocol"), [(0x18E, 6), (0x1BE, 17)])
+def test_what_is_not_rewritten_or_not_tcp_is_passed_over(status, protocol):
+    assert conntrack.parse(conntrack_message(status, *TO_PUBLISHED, protocol=protocol)) is None
+
+
+def test_a_cut_conntrack_message_is_passed_over():
+    whole = conntrack_message(0x1BE, *TO_PUBLISHED)
+    for length in range(len(whole)):
+        assert conntrack.parse(whole[:length]) is None or length >= len(whole) - 4
+
+
+def test_networks_hold_their_addresses():
+    is_local = conntrack.within([ipaddress.ip_network("172.17.0.0/16"), ipaddress.ip_network("fd00::/64")])
+    assert is_local(packed("172.17.3.4"))
+    assert is_local(packed("fd00::9"))
+    assert not is_local(packed("172.18.0.1"))
+    assert conntrack.address(packed("fd00::9")) == "fd00::9"

@@ -172,7 +172,8 @@ def test_response_service_and_network_times_are_those_injected(agents, lab, netw
         own, services = _measured(servers, port, "service_ms")
         exchanges = sum(row["exchanges"] for row in clients if row["server_port"] == port)
         print(
-            f"service {service} network {network}: response {response:.2f} (true {truth[0]:.2f}, {responses}) "
+            f"service {service} network {network}: "
+            f"response {response:.2f} (true {truth[0]:.2f}, {responses}) "
             f"service {own:.2f} (true {truth[1]:.2f}, {services}) network {response - own:.2f} "
             f"(true {truth[0] - truth[1]:.2f}) exchanges {exchanges} of {sum(a['requests'] for a in asked)}"
         )
@@ -236,13 +237,14 @@ def test_a_flood_of_closes_is_counted_to_the_last_or_the_interval_is_marked(agen
     server = left.docker(*command).strip()
     address = left.docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", server).strip()
     before = left.metric("close_events")
-    counts = left.docker("exec", "taking", "/load", "churn", "127.0.0.1", "9000", "7", "3", timeout=60)
+    counts = left.docker(
+        "exec", "taking", "/load", "churn", "127.0.0.1", "9000", "7", "3", "8000", timeout=60
+    )
     inside = json.loads(counts)
     time.sleep(1.5)
     events = left.metric("close_events") - before
-    churned = left.docker(
-        "run", "--name", "churning", agent_lab.IMAGE, "/load", "churn", address, "9000", "5", "2"
-    )
+    churn = ("/load", "churn", address, "9000", "7", "3", "8000")
+    churned = left.docker("run", "--name", "churning", agent_lab.IMAGE, *churn)
     made = json.loads(churned)
     asking = left.docker("inspect", "-f", "{{.Id}}", "churning").strip()
     clients, _ = settled(agents)
@@ -255,7 +257,8 @@ def test_a_flood_of_closes_is_counted_to_the_last_or_the_interval_is_marked(agen
     lost = left.metric("close_events_lost")
     print(
         f"{2 * inside['connections'] / inside['seconds']:.0f} closes a second: {events:.0f} of "
-        f"{2 * inside['connections']}; between containers {2 * made['connections'] / made['seconds']:.0f} a second: "
+        f"{2 * inside['connections']}; between containers "
+        f"{2 * made['connections'] / made['seconds']:.0f} a second: "
         f"{counted} of {made['connections']} each; dropped {lost:.0f} times, {len(marked)} rows marked"
     )
     assert events >= 2 * inside["connections"] or lost

@@ -69,7 +69,8 @@ def rows_of(*arguments, who=WHO, **keywords):
 
 BUSY = message(
     bytes_sent=5000, bytes_received=700, data_segs_out=5, data_segs_in=4, total_retrans=1, bytes_retrans=1000,
-    dsack_dups=1, total_rto=1, total_rto_time=230, min_rtt=5100, rtt=9000, unacked=1, last_data_sent=52, last_data_recv=40,
+    dsack_dups=1, total_rto=1, total_rto_time=230, min_rtt=5100, rtt=9000, unacked=1,
+    last_data_sent=52, last_data_recv=40,
 )  # fmt: skip
 
 
@@ -146,7 +147,8 @@ def test_the_agent_loads_neither_pandas_nor_pyarrow_nor_pysnmp():
     program = (
         "import sys, correlator.agent.__main__, correlator.agent.program, correlator.agent.serve, "
         "correlator.agent.check, correlator.commands.agent; "
-        "print([m for m in ('pandas', 'pyarrow', 'pysnmp', 'pydantic', 'correlator.frames') if m in sys.modules])"
+        "heavy = ('pandas', 'pyarrow', 'pysnmp', 'pydantic', 'correlator.frames'); "
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -285,8 +287,15 @@ def test_events_have_inspected_what_begins_and_end_what_died():
     assert registry.running() == set()
 
 
-@pytest.mark.parametrize("event", [{}, {"Actor": 3}, {"Type": "container", "Action": "die", "Actor": {"Attributes": []}},
-                                   {"Type": "network", "Action": "connect", "Actor": {"Attributes": {"container": "../x"}}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"Actor": 3},
+        {"Type": "container", "Action": "die", "Actor": {"Attributes": []}},
+        {"Type": "network", "Action": "connect", "Actor": {"Attributes": {"container": "../x"}}},
+    ],
+)
 def test_a_strange_event_is_passed_over(event):
     registry = Registry()
     Resolver(DockerParams(), registry, lambda name: None, lambda engine: None).event(event)
