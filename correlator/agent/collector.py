@@ -509,6 +509,7 @@ class Collector:
         self._finished += 1
         if self._finished % REMEMBER == 0:
             self._fold.forget()
+        self._tally_closed()
         self._add(self._ledger.settle(now))
         seconds = now - self._clock.began
         jump = (wall - self._clock.wall).total_seconds() - seconds

@@ -47,9 +47,14 @@ def test_containers_of_one_request_are_all_attributed_by_name(agents):
         counted = list(some.map(live, sizes))
     clients, servers = settled(agents)
     names = {row["container_id"]: row["name"] for row in reader.table("containers")}
-    addresses = Counter(row["address"] for row in reader.table("containers") if "ended_at" in row)
+    addresses = Counter(row.get("address") for row in reader.table("containers") if "ended_at" in row)
     seen = sums(clients, "bytes_sent", "connections_new", "connections_closed")
     right.remove("one-server")
+    named = sum(1 for i, role in seen if role == "client" and i in names)
+    print(
+        f"{named} of {len(counted)} one-request containers attributed, {addresses.pop(None, 0)} without address, "
+        f"one address used up to {max(addresses.values())} times, {sorted(map(str, seen))[-1]}"
+    )
     assert all(one["requests"] == 1 for one in counted)
     assert max(addresses.values()) > 1, "no address was used again"
     assert {names[i]: seen[i, "client"]["bytes_sent"] for i, _ in seen if (i, "client") in seen} == sizes
@@ -59,6 +64,9 @@ def test_containers_of_one_request_are_all_attributed_by_name(agents):
     )
     assert by_server == sum(sizes.values())
     pairs = {(c["container_id"], s["container_id"]) for c, s in agent_lab.joined(clients, servers)}
+    lonely = {one["id"] for one in counted} - {client for client, _ in pairs}
+    for row in (row for row in clients if row["container_id"] in lonely):
+        print("no other end:", row, [s for s in servers if set(s["source_ports"]) & set(row["source_ports"])])
     assert pairs == {(one["id"], server) for one in counted}
 
 
