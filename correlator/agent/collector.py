@@ -8,9 +8,7 @@ fraction of waking for each.
 from __future__ import annotations
 
 import logging
-import os
 import queue
-import select
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -21,20 +19,18 @@ from typing import Any
 
 import numpy as np
 
-from correlator.agent import addresses, sockets
+from correlator.agent import roster, sockets
 from correlator.agent.conntrack import Conntrack, Entry, Nat
 from correlator.agent.figures import Figures
 from correlator.agent.fold import Fold, Listeners, Sharing
 from correlator.agent.ledger import Array, Ledger
-from correlator.agent.namespaces import HOST, Namespace, Watch, inside, is_sandbox
+from correlator.agent.namespaces import Namespace
 from correlator.agent.owners import Owners
 from correlator.agent.registry import Registry
 from correlator.agent.tally import Key, Limits, Tally
 
 log = logging.getLogger(__name__)
 
-MAX_SLOT = 65_535
-OVERLAY = "1-"
 ABORTED = "connections were refused or aborted before they were read, and the kernel forgets what they did"
 REMEMBER = 6  # intervals after which what NAT does to a connection is looked at again
 
@@ -50,8 +46,6 @@ class Params:
     dump_every_s: float = 60.0  # even where nothing seems to be new
     dumps_at_once: int = 10  # at a reading, of namespaces with new connections
     dump_above: int = 250  # sockets of a namespace: beyond, one walk is cheaper than looking each up
-    enter_within_s: float = 1.0  # the file is there before the namespace is mounted on it
-    linger_s: float = 2.0  # a namespace that is gone is kept open this long for its last events
     overlay_keep_s: float = 60.0
     connections: int = 50_000
     limits: Limits = field(default_factory=Limits)
@@ -73,15 +67,6 @@ class Interval:
     note: str
     info_bytes: int
     overlay: dict[str, str]
-
-
-@dataclass
-class _Pending:
-    """A namespace that is to be entered: until when it is tried, and whether it was just made."""
-
-    until: float
-    from_birth: bool
-    paths: tuple[Path, ...]
 
 
 @dataclass
@@ -111,25 +96,12 @@ class Collector:
         self._registry = registry
         self._figures = figures
         self._now, self._wall = now, wall
-        self._watch = Watch(directory)
-        self._directory = directory
-        self._namespaces: dict[str, Namespace] = {}
-        self._pending: dict[str, _Pending] = {}
-        self._tried: set[str] = set()
-        self._next_slot = 1
-        self._buffer = bytearray(1 << 18)
+        self.roster = roster.Roster(roster.Params(), directory, registry, figures, wall())
         self._ledger = Ledger(params.connections)
         self._tally = Tally(params.limits)
         self._closed: list[Array] = []
         self._random = np.random.default_rng()
         self._sharing = Sharing(Owners())
-        self._poll = select.poll()
-        self._events = select.epoll()
-        self._by_descriptor: dict[int, Namespace] = {}
-        self._names: dict[int, str] = {}
-        self._buried: list[int] = []
-        self._home = -1
-        self._started = self._wall()
         self._is_last = False
         self._finished = 0
         self._conntrack: Conntrack | None = None
@@ -139,21 +111,20 @@ class Collector:
         self.finished: queue.Queue[Interval] = queue.Queue(6)
         self.conntrack_lost = threading.Event()
         self._stop = threading.Event()
-        self._fold = Fold(self.nat, self._sharing, host_slot=0)
-        self._clock = _Clock(self._now(), self._started)
+        self._fold = Fold(self.nat, self._sharing, roster.HOST_SLOT)
+        self._clock = _Clock(self._now(), self._wall())
 
     # -- life -----------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Read until ``stop``; then close the last interval. To be run in a thread of its own."""
-        self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         try:
             self.open()
             self._clock = _Clock(self._now(), self._wall())
             next_reading = next_interval = self._now()
             next_interval += self._params.interval_s
             while not self._stop.is_set():
-                self._wait()
+                self.roster.wait(self._params.drain_s, self._now())
                 self.drain()
                 if self._now() >= next_reading:
                     self.read()
@@ -180,115 +151,19 @@ class Collector:
 
     def open(self) -> None:
         """Open the host's namespace, conntrack and the directory of namespaces. Raises OSError."""
-        if self._home < 0:
-            self._home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        status = os.fstat(self._home)
-        diag = sockets.Diag.open(self._buffer)
-        self._add_namespace(Namespace(HOST, None, (status.st_dev, status.st_ino), 0, diag, from_birth=False))
+        self.roster.open(self._now())
         try:
             self._conntrack = Conntrack()
         except OSError as error:
             log.warning(
                 "conntrack cannot be listened to: %s; published ports will not be joined", error.strerror
             )
-        self._poll.register(self._watch.fileno(), select.POLLIN)
-        self._attach()
 
     def close(self) -> None:
         """Let go of everything."""
-        for namespace in self._namespaces.values():
-            namespace.diag.close()
-        self._namespaces.clear()
-        self._watch.close()
+        self.roster.close()
         if self._conntrack:
             self._conntrack.close()
-        os.close(self._home)
-
-    # -- namespaces -----------------------------------------------------------------------------------
-
-    def _wait(self) -> None:
-        """Wait for new namespaces, but not longer than until events are to be fetched."""
-        pause = 0.002 if self._pending else self._params.drain_s
-        if self._poll.poll(pause * 1000):
-            for name in self._watch.created():
-                self._expect(name, from_birth=True)
-            self._attach()
-        self._enter_pending()
-
-    def _attach(self) -> None:
-        if self._watch.attach():
-            for name in sorted(self._watch.names()):
-                self._expect(name, from_birth=self._watch.was_missing)
-
-    def _expect(self, name: str, *, from_birth: bool, paths: tuple[Path, ...] = ()) -> None:
-        if not is_sandbox(name) or name in self._namespaces:
-            return
-        until = self._now() + self._params.enter_within_s
-        self._pending.setdefault(name, _Pending(until, from_birth, (self._directory / name, *paths)))
-
-    def _enter_pending(self) -> None:
-        now = self._now()
-        for name, pending in list(self._pending.items()):
-            if any(self._enter(name, path, pending.from_birth) for path in pending.paths):
-                del self._pending[name]
-            elif now > pending.until:
-                del self._pending[name]
-                self._figures.count("namespaces_missed")
-
-    def _enter(self, name: str, path: Path, from_birth: bool) -> bool:
-        try:
-            with inside(path, self._home) as identity:
-                if identity == self._namespaces[HOST].identity:
-                    return False
-                diag = sockets.Diag.open(self._buffer)
-        except OSError:
-            return False
-        self._add_namespace(Namespace(name, path, identity, self._free_slot(), diag, from_birth))
-        return True
-
-    def _add_namespace(self, namespace: Namespace) -> None:
-        self._namespaces[namespace.name] = namespace
-        self._fold.listeners[namespace.slot] = Listeners()
-        self._names[namespace.slot] = namespace.name
-        descriptor = namespace.diag.events.fileno()
-        self._by_descriptor[descriptor] = namespace
-        self._events.register(descriptor, select.EPOLLIN)
-        self._figures.count("namespaces_opened")
-
-    def _free_slot(self) -> int:
-        taken = self._fold.listeners.keys()
-        while self._next_slot in taken:
-            self._next_slot = self._next_slot % MAX_SLOT + 1
-        slot = self._next_slot
-        self._next_slot = self._next_slot % MAX_SLOT + 1
-        return slot
-
-    def _second_way(self) -> None:
-        """Expect the namespaces that Docker's API names and the directory did not show."""
-        sandboxes = self._registry.sandboxes()
-        self._tried &= sandboxes.keys()
-        for name, (path, pid) in sandboxes.items():
-            if name in self._namespaces or name in self._pending or name in self._tried:
-                continue
-            owner = self._registry.owner(name)
-            young = owner is not None and owner.started_at is not None and owner.started_at > self._started
-            paths = (Path(path), Path(f"/proc/{pid}/ns/net")) if pid else (Path(path),)
-            self._expect(name, from_birth=young, paths=paths)
-            self._tried.add(name)
-
-    def _bury(self) -> None:
-        """Close namespaces that have been gone for a while."""
-        now = self._now()
-        for name, namespace in list(self._namespaces.items()):
-            if namespace.dead_since is None:
-                namespace.dead_since = now if namespace.is_gone() else None
-            elif now - namespace.dead_since > self._params.linger_s:
-                self._closed.append(self._ledger.forget(namespace.slot))
-                self._by_descriptor.pop(namespace.diag.events.fileno())
-                namespace.diag.close()
-                del self._namespaces[name]
-                self._tried.discard(name)
-                self._buried.append(namespace.slot)
 
     def conntrack_entries(self) -> list[Entry]:
         """Return the rewritten connections that conntrack holds; any thread of the host may ask."""
@@ -304,8 +179,7 @@ class Collector:
 
     def drain(self) -> None:
         """Fetch what the kernel queued: destroy events of all namespaces and conntrack's new entries."""
-        for descriptor, _ in self._events.poll(0):
-            namespace = self._by_descriptor[descriptor]
+        for namespace in self.roster.with_events():
             try:
                 lost = namespace.diag.drain(namespace.raw)
             except OSError as error:
@@ -337,18 +211,18 @@ class Collector:
         """
         self._is_last = last
         self.drain()
-        self._attach()
-        self._second_way()
+        self.roster.look(self._now())
         self._share()
         self._tally_closed()
         self._take_events()
         self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
         self._take_readings()
-        self._bury()
+        for gone in self.roster.bury(self._now()):
+            self._closed.append(self._ledger.forget(gone.slot))
         self._figures.count("readings")
 
     def _take_events(self) -> None:
-        told = [n for n in self._namespaces.values() if n.raw]
+        told = [n for n in self.roster if n.raw]
         if not told:
             return
         events, part = sockets.decode_parts([b"".join(n.raw) for n in told])
@@ -372,7 +246,9 @@ class Collector:
         listening, _ = sockets.listening(samples)
         for sample, place in zip(samples[listening], part[listening], strict=True):
             slot = namespaces[place].slot
-            self._fold.listeners[slot].learn(int(sample["sport"]), self._owner(slot, sample))
+            self._fold.listeners.setdefault(slot, Listeners()).learn(
+                int(sample["sport"]), self._owner(slot, sample)
+            )
         slots = np.array([n.slot for n in namespaces], "u2")
         # What a first dump does not show, or what begins in a namespace that was seen made, is new.
         born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
@@ -390,7 +266,7 @@ class Collector:
         due = self._due()
         read: list[Namespace] = []
         parts: list[bytes] = []
-        for namespace in self._namespaces.values():
+        for namespace in self.roster:
             found = self._read_one(namespace, namespace.slot in due)
             if found is not None:
                 read.append(namespace)
@@ -408,7 +284,7 @@ class Collector:
         self._ledger.missing(namespace.slot, found)
         namespace.dumped_at, namespace.lost = self._now(), False
         namespace.unseen = namespace.in_use - len(found)
-        self._fold.listeners[namespace.slot].complete = True
+        self._fold.listeners.setdefault(namespace.slot, Listeners()).complete = True
 
     def _ask_anew(self) -> None:
         """Write the requests for all known connections, if those have changed."""
@@ -418,7 +294,7 @@ class Collector:
         slots, samples = self._ledger.open()
         asked = memoryview(sockets.lookups(samples))
         size = sockets.REQUEST.itemsize
-        for namespace in self._namespaces.values():
+        for namespace in self.roster:
             first, last = np.searchsorted(slots, [namespace.slot, namespace.slot + 1])
             namespace.asked = bytes(asked[first * size : last * size])
 
@@ -429,10 +305,10 @@ class Collector:
         of new connections. At an interval's end all of those are walked, so that what moved is told of
         in the interval in which it moved; at other readings some of them.
         """
-        counts = self._ledger.counts(MAX_SLOT + 1)
+        counts = self._ledger.counts(roster.MAX_SLOT + 1)
         must: set[int] = set()
         might: list[Namespace] = []
-        for namespace in self._namespaces.values():
+        for namespace in self.roster:
             connections = int(counts[namespace.slot])
             namespace.in_use = namespace.diag.in_use()
             stale = self._now() - namespace.dumped_at > self._params.dump_every_s
@@ -468,9 +344,9 @@ class Collector:
     def _share(self) -> None:
         """Find out whose sockets those in shared namespaces are."""
         sharers = self._registry.sharers()
-        slots = {self._namespaces[name].slot for name in sharers if name in self._namespaces}
+        slots = {self.roster.by_name[name].slot for name in sharers if name in self.roster.by_name}
         self._sharing.slots |= slots
-        self._sharing.slots &= self._fold.listeners.keys()
+        self._sharing.slots &= self.roster.names.keys()
         self._fold.published = self._registry.publishers()
         if not slots:
             return
@@ -523,7 +399,7 @@ class Collector:
             at=wall,
             seconds=seconds,
             rows=self._tally.rows(),
-            names=dict(self._names),
+            names=dict(self.roster.names),
             notes=self._clock.notes,
             note=note,
             info_bytes=self._ledger.info_bytes,
@@ -537,7 +413,7 @@ class Collector:
         self._clock = _Clock(now, wall)
         self._dig()
         self._figures.gauges["connections"] = len(self._ledger)
-        self._figures.gauges["namespaces"] = len(self._namespaces)
+        self._figures.gauges["namespaces"] = len(self.roster.by_name)
 
     def _count_overflow(self) -> str:
         """Return what did not fit into this interval, as a note; empty where all did."""
@@ -550,25 +426,19 @@ class Collector:
         return f"{connections + rows} connections were too many to follow" if connections or rows else ""
 
     def _dig(self) -> None:
-        """Forget the names of namespaces whose last connections have been told of."""
+        """Forget what closed namespaces were called and listened on, once all has been told of them."""
         waiting = {int(slot) for shares in self._closed for slot in np.unique(shares["slot"])}
-        still = [slot for slot in self._buried if slot in waiting]
-        for slot in set(self._buried) - set(still):
-            self._names.pop(slot, None)
+        for slot in self.roster.forget(waiting):
             self._fold.listeners.pop(slot, None)
-        self._buried = still
 
     def _look_at_overlays(self) -> None:
         """Read which host each container of an overlay network is on; what is gone is kept for a while."""
         now = self._now()
-        for name in self._watch.names():
-            if not name.startswith(OVERLAY):
-                continue
+        for path in self.roster.overlays():
             try:
-                with inside(self._directory / name, self._home):
-                    found = addresses.overlay()
+                found = self.roster.visit(path)
             except OSError as error:
-                log.debug("%s: %s", name, error)
+                log.debug("%s: %s", path, error)
                 continue
             self._overlay |= {address: (host, now) for address, host in found.items()}
         keep = now - self._params.overlay_keep_s

@@ -49,7 +49,8 @@ def setns(descriptor: int) -> None:
 def inside(path: Path, home: int) -> Iterator[tuple[int, int]]:
     """Run the body in the namespace at ``path`` and return to ``home``; gives its (device, inode).
 
-    Raises OSError where the namespace is gone or not there yet.
+    Raises OSError where the namespace is gone or not there yet; RuntimeError where there is no way
+    back, after which the thread must not go on.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -58,7 +59,10 @@ def inside(path: Path, home: int) -> Iterator[tuple[int, int]]:
         try:
             yield status.st_dev, status.st_ino
         finally:
-            setns(home)
+            try:
+                setns(home)
+            except OSError as error:
+                raise RuntimeError(f"{path}: the thread cannot leave this namespace: {error}") from error
     finally:
         os.close(descriptor)
 

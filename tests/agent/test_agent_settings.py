@@ -13,6 +13,8 @@ from correlator.agent.collector import Collector, Params
 from correlator.agent.figures import DESCRIPTIONS, Figures
 from correlator.agent.namespaces import Watch, is_sandbox
 from correlator.agent.registry import Container, Registry
+from correlator.agent.roster import Params as RosterParams
+from correlator.agent.roster import Roster
 from correlator.agent.settings import Settings, SettingsError, load
 
 TOKEN = "token_env=AGENT_TEST_TOKEN"
@@ -166,25 +168,31 @@ def test_intervals_that_nobody_takes_are_dropped_and_counted_not_kept(collector)
     assert collector.finished.qsize() == 6
 
 
-def test_a_namespace_that_never_can_be_entered_is_given_up_and_counted(collector, tmp_path):
+@pytest.fixture
+def roster(tmp_path):
+    made = Roster(RosterParams(), tmp_path, Registry(), Figures(), datetime(2026, 11, 23, tzinfo=UTC))
+    made.by_name["host"] = type("Host", (), {"identity": (0, 0)})()
+    return made
+
+
+def test_a_namespace_that_never_can_be_entered_is_given_up_and_counted(roster, tmp_path):
     (tmp_path / "0123456789ab").touch()
-    collector._namespaces["host"] = type("Host", (), {"identity": (0, 0)})()
-    collector._expect("0123456789ab", from_birth=True)
-    collector._enter_pending()
-    collector.clocks["now"] += 2
-    collector._enter_pending()
-    assert collector._pending == {}
-    assert collector._figures.counts()["namespaces_missed"] == 1
+    roster.expect("0123456789ab", 1.0, from_birth=True)
+    roster.enter_pending(1.5)
+    assert list(roster._pending) == ["0123456789ab"]
+    roster.enter_pending(2.5)
+    assert roster._pending == {}
+    assert roster._figures.counts()["namespaces_missed"] == 1
 
 
-def test_the_api_is_the_second_way_and_asked_once(collector):
-    identity = "cd" * 32
-    collector._registry.put(Container(identity, "a", sandbox="0123456789ab", sandbox_path="/x", pid=1), 1.0)
-    collector._second_way()
-    assert [str(path) for path in collector._pending["0123456789ab"].paths][1:] == ["/x", "/proc/1/ns/net"]
-    collector._pending.clear()
-    collector._second_way()
-    assert collector._pending == {}
+def test_the_api_is_the_second_way_and_asked_once(roster):
+    one = Container("cd" * 32, "a", sandbox="0123456789ab", sandbox_path="/x", pid=1)
+    roster._registry.put(one, 1.0)
+    roster.look(1.0)
+    assert [str(path) for path in roster._pending["0123456789ab"].paths][1:] == ["/x"]
+    roster._pending.clear()
+    roster.look(2.0)
+    assert roster._pending == {}
 
 
 def test_every_figure_is_described():
