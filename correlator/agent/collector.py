@@ -1,0 +1,447 @@
+"""The one thread that enters namespaces and reads sockets, each second, and closes intervals.
+
+It alone calls setns, so no other thread is ever in a wrong namespace. It waits for inotify only:
+destroy events queue in the kernel's buffers and are fetched ten times a second, which costs a
+fraction of waking for each.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from correlator.agent import roster, sockets
+from correlator.agent.conntrack import Conntrack, Entry, Nat
+from correlator.agent.figures import Figures
+from correlator.agent.fold import Fold, Listeners, Sharing
+from correlator.agent.ledger import Array, Ledger
+from correlator.agent.namespaces import Namespace
+from correlator.agent.owners import Owners
+from correlator.agent.registry import Registry
+from correlator.agent.tally import Key, Limits, Tally
+
+log = logging.getLogger(__name__)
+
+ABORTED = "connections were refused or aborted before they were read, and the kernel forgets what they did"
+REMEMBER = 6  # intervals after which what NAT does to a connection is looked at again
+
+
+@dataclass(frozen=True)
+class Params:
+    """How sockets are read. Origins: measured costs of a dump (0.2 ms a namespace) and a lookup (4 µs)."""
+
+    interval_s: float = 10.0
+    reading_s: float = 1.0
+    jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
+    drain_s: float = 0.25  # 4000 close events at 16,000 a second; the buffer holds about 25,000
+    dump_every_s: float = 60.0  # even where nothing seems to be new
+    dumps_at_once: int = 10  # at a reading, of namespaces with new connections
+    dump_above: int = 250  # sockets of a namespace: beyond, one walk is cheaper than looking each up
+    overlay_keep_s: float = 60.0
+    connections: int = 50_000
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What was tallied: ``at`` is its end; ``names`` gives each slot's namespace, ``notes`` what it missed.
+
+    ``note`` is what was missed everywhere, empty where nothing was; ``info_bytes`` is how much of
+    struct tcp_info the kernel sends; ``overlay`` gives the host's address of remote overlay addresses.
+    """
+
+    at: datetime
+    seconds: float
+    rows: list[tuple[Key, list[int], Any]]
+    names: dict[int, str]
+    notes: dict[int, str]
+    note: str
+    info_bytes: int
+    overlay: dict[str, str]
+
+
+@dataclass
+class _Clock:
+    """The interval that runs: monotonic and wall time of its beginning."""
+
+    began: float
+    wall: datetime
+    notes: dict[int, str] = field(default_factory=dict)
+    note: str = ""
+
+
+class Collector:
+    """Reads sockets until stopped. Finished intervals go to ``finished``, at most a few wait there."""
+
+    def __init__(
+        self,
+        params: Params,
+        directory: Path,
+        registry: Registry,
+        figures: Figures,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        wall: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._params = params
+        self._registry = registry
+        self._figures = figures
+        self._now, self._wall = now, wall
+        self.roster = roster.Roster(roster.Params(), directory, registry, figures, wall())
+        self._ledger = Ledger(params.connections)
+        self._tally = Tally(params.limits)
+        self._closed: list[Array] = []
+        self._random = np.random.default_rng()
+        self._sharing = Sharing(Owners())
+        self._is_last = False
+        self._finished = 0
+        self._conntrack: Conntrack | None = None
+        self.nat = Nat(lambda raw: False)
+        self.nat_inbox: queue.SimpleQueue[Entry] = queue.SimpleQueue()
+        self._overlay: dict[str, tuple[str, float]] = {}
+        self.finished: queue.Queue[Interval] = queue.Queue(6)
+        self.conntrack_lost = threading.Event()
+        self._stop = threading.Event()
+        self._fold = Fold(self.nat, self._sharing, roster.HOST_SLOT)
+        self._clock = _Clock(self._now(), self._wall())
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Read until ``stop``; then close the last interval. To be run in a thread of its own."""
+        try:
+            self.open()
+            self._clock = _Clock(self._now(), self._wall())
+            next_reading = next_interval = self._now()
+            next_interval += self._params.interval_s
+            while not self._stop.is_set():
+                self.roster.wait(self._params.drain_s, self._now())
+                self.drain()
+                if self._now() >= next_reading:
+                    self.read()
+                    next_reading = self._next(next_reading)
+                if self._now() >= next_interval:
+                    self.read(last=True)
+                    self.finish()
+                    next_interval = max(next_interval + self._params.interval_s, self._now())
+            self.read(last=True)
+            self.finish()
+        finally:
+            self.close()
+
+    def _next(self, before: float) -> float:
+        """Return when to read next: about a period on, from now where that has passed."""
+        low, high = 1 - self._params.jitter, 1 + self._params.jitter
+        return max(before, self._now() - self._params.reading_s) + self._params.reading_s * float(
+            self._random.uniform(low, high)
+        )
+
+    def stop(self) -> None:
+        """Have ``run`` end soon."""
+        self._stop.set()
+
+    def open(self) -> None:
+        """Open the host's namespace, conntrack and the directory of namespaces. Raises OSError."""
+        self.roster.open(self._now())
+        try:
+            self._conntrack = Conntrack()
+        except OSError as error:
+            log.warning(
+                "conntrack cannot be listened to: %s; published ports will not be joined", error.strerror
+            )
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.roster.close()
+        if self._conntrack:
+            self._conntrack.close()
+
+    def conntrack_entries(self) -> list[Entry]:
+        """Return the rewritten connections that conntrack holds; any thread of the host may ask."""
+        if self._conntrack is None:
+            return []
+        try:
+            return self._conntrack.all()
+        except OSError as error:
+            log.warning("conntrack cannot be read: %s", error)
+            return []
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Fetch what the kernel queued: destroy events of all namespaces and conntrack's new entries."""
+        for namespace in self.roster.with_events():
+            try:
+                lost = namespace.diag.drain(namespace.raw)
+            except OSError as error:
+                self._kernel_failed(namespace, error)
+                continue
+            if lost:
+                namespace.lost = True
+                self._clock.notes[namespace.slot] = "the kernel dropped close events"
+                self._figures.count("close_events_lost")
+        self._drain_conntrack()
+
+    def _drain_conntrack(self) -> None:
+        while not self.nat_inbox.empty():
+            self.nat.add(self.nat_inbox.get())
+        if self._conntrack is None:
+            return
+        before = self._conntrack.lost
+        for entry in self._conntrack.new():
+            self.nat.add(entry)
+            self._figures.count("conntrack_events")
+        if self._conntrack.lost > before:
+            self._figures.count("conntrack_lost")
+            self.conntrack_lost.set()
+
+    def read(self, *, last: bool = False) -> None:
+        """Take in the events, read every connection once, and look after the namespaces.
+
+        ``last``: the interval is about to be finished, so look for connections that are not known yet.
+        """
+        self._is_last = last
+        self.drain()
+        self.roster.look(self._now())
+        self._share()
+        self._tally_closed()
+        self._take_events()
+        self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
+        self._take_readings()
+        for gone in self.roster.bury(self._now()):
+            self._closed.append(self._ledger.forget(gone.slot))
+        self._figures.count("readings")
+
+    def _take_events(self) -> None:
+        told = [n for n in self.roster if n.raw]
+        if not told:
+            return
+        events, part = sockets.decode_parts([b"".join(n.raw) for n in told])
+        for namespace in told:
+            namespace.raw.clear()
+        self._figures.count("close_events", len(events))
+        events, slots, born = self._without_listeners(told, events, part)
+        forgotten = sockets.listening(events)[1]
+        aborted = forgotten & ~self._ledger.knows(slots, events)
+        for slot in np.unique(slots[aborted]).tolist():
+            self._clock.notes[slot] = ABORTED
+        self._figures.count("aborted", int(aborted.sum()))
+        whole = ~aborted
+        if whole.any():
+            self._closed.append(self._ledger.close(slots[whole], events[whole], born[whole], self._now()))
+
+    def _without_listeners(
+        self, namespaces: Sequence[Namespace], samples: Array, part: Array
+    ) -> tuple[Array, Array, Array]:
+        """Learn which ports are listened on; return (samples, slots, from_birth) of the connections."""
+        listening, _ = sockets.listening(samples)
+        for sample, place in zip(samples[listening], part[listening], strict=True):
+            slot = namespaces[place].slot
+            self._fold.listeners.setdefault(slot, Listeners()).learn(
+                int(sample["sport"]), self._owner(slot, sample)
+            )
+        slots = np.array([n.slot for n in namespaces], "u2")
+        # What a first dump does not show, or what begins in a namespace that was seen made, is new.
+        born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
+        part = part[~listening]
+        return samples[~listening], slots[part], born[part]
+
+    def _owner(self, slot: int, sample: Any) -> str | None:
+        if slot not in self._sharing.slots:
+            return None
+        owners = self._sharing.owners
+        return owners.by_cgroup(int(sample["cgroup"])) or owners.by_inode(int(sample["inode"]))
+
+    def _take_readings(self) -> None:
+        self._ask_anew()
+        due = self._due()
+        read: list[Namespace] = []
+        parts: list[bytes] = []
+        for namespace in self.roster:
+            found = self._read_one(namespace, namespace.slot in due)
+            if found is not None:
+                read.append(namespace)
+                parts.append(found)
+        if not read:
+            return
+        samples, slots, born = self._without_listeners(read, *sockets.decode_parts(parts))
+        self._ledger.read(slots, samples, born, self._now())
+        for namespace in read:
+            if namespace.slot in due:
+                self._dumped(namespace, samples[slots == namespace.slot])
+
+    def _dumped(self, namespace: Namespace, found: Array) -> None:
+        """Note what a full dump showed."""
+        self._ledger.missing(namespace.slot, found)
+        namespace.dumped_at, namespace.lost = self._now(), False
+        namespace.unseen = namespace.in_use - len(found)
+        self._fold.listeners.setdefault(namespace.slot, Listeners()).complete = True
+
+    def _ask_anew(self) -> None:
+        """Write the requests for all known connections, if those have changed."""
+        if not self._ledger.changed:
+            return
+        self._ledger.changed = False
+        slots, samples = self._ledger.open()
+        asked = memoryview(sockets.lookups(samples))
+        size = sockets.REQUEST.itemsize
+        for namespace in self.roster:
+            first, last = np.searchsorted(slots, [namespace.slot, namespace.slot + 1])
+            namespace.asked = bytes(asked[first * size : last * size])
+
+    def _due(self) -> set[int]:
+        """Return the slots of the namespaces that are to be walked, instead of looking connections up.
+
+        The kernel counts the sockets of each namespace; a count that differs from what is known tells
+        of new connections. At an interval's end all of those are walked, so that what moved is told of
+        in the interval in which it moved; at other readings some of them.
+        """
+        counts = self._ledger.counts(roster.MAX_SLOT + 1)
+        must: set[int] = set()
+        might: list[Namespace] = []
+        for namespace in self.roster:
+            connections = int(counts[namespace.slot])
+            namespace.in_use = namespace.diag.in_use()
+            stale = self._now() - namespace.dumped_at > self._params.dump_every_s
+            shared = namespace.slot in self._sharing.slots
+            if namespace.lost or stale or shared or connections > self._params.dump_above:
+                must.add(namespace.slot)
+            elif namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
+                might.append(namespace)
+        might.sort(key=lambda namespace: namespace.dumped_at)
+        return must | {n.slot for n in might[: None if self._is_last else self._params.dumps_at_once]}
+
+    def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
+        """Return the messages of a namespace's connections; None where there are none, or no answer."""
+        try:
+            if dump:
+                self._figures.count("dumps")
+                return namespace.diag.dump()
+            if not namespace.asked:
+                return None
+            self._figures.count("lookups", len(namespace.asked) // sockets.REQUEST.itemsize)
+            return namespace.diag.lookup(namespace.asked)
+        except OSError as error:
+            self._kernel_failed(namespace, error)
+            return None
+
+    def _kernel_failed(self, namespace: Namespace, error: OSError) -> None:
+        self._figures.count("kernel_failures")
+        self._clock.notes[namespace.slot] = f"the kernel did not answer: {error.strerror or error}"
+        log.debug("%s: %s", namespace.name, error)
+
+    # -- who shares a namespace -----------------------------------------------------------------------
+
+    def _share(self) -> None:
+        """Find out whose sockets those in shared namespaces are."""
+        sharers = self._registry.sharers()
+        slots = {self.roster.by_name[name].slot for name in sharers if name in self.roster.by_name}
+        self._sharing.slots |= slots
+        self._sharing.slots &= self.roster.names.keys()
+        self._fold.published = self._registry.publishers()
+        if not slots:
+            return
+        containers = [container for group in sharers.values() for container in group]
+        self._sharing.owners.learn(containers)
+        known = [self._ledger.known(slot) for slot in slots]
+        unknown = [
+            s for samples in known for s in samples if not self._sharing.owners.by_cgroup(int(s["cgroup"]))
+        ]
+        if not unknown:
+            return
+        self._sharing.owners.look(containers)
+        for slot, samples in zip(slots, known, strict=True):
+            for sample in samples:
+                owner = self._sharing.owners.by_inode(int(sample["inode"]))
+                if owner:
+                    self._sharing.inodes[slot, int(sample["cookie"])] = owner
+
+    # -- intervals ------------------------------------------------------------------------------------
+
+    def _tally_closed(self) -> None:
+        """Tally what closed before the last reading: by now it is known which ports were listened on."""
+        closed, self._closed = self._closed, []
+        for shares in closed:
+            self._add(shares)
+            for share in shares if self._sharing.inodes else ():
+                self._sharing.inodes.pop((int(share["slot"]), int(share["cookie"])), None)
+
+    def _add(self, shares: Array) -> None:
+        keys, ports, places = self._fold.keys(shares)
+        self._tally.add(keys, ports, shares[places])
+
+    def finish(self) -> None:
+        """Close the interval and hand it on; where nobody takes it, it is dropped and counted."""
+        now, wall = self._now(), self._wall()
+        self._finished += 1
+        if self._finished % REMEMBER == 0:
+            self._fold.forget()
+        self._tally_closed()
+        self._add(self._ledger.settle(now))
+        seconds = now - self._clock.began
+        jump = (wall - self._clock.wall).total_seconds() - seconds
+        note = self._clock.note
+        if abs(jump) > 1.0:
+            self._figures.count("clock_jumps")
+            note = f"the clock jumped by {jump:+.0f} s"
+        note = self._count_overflow() or note
+        self._look_at_overlays()
+        interval = Interval(
+            at=wall,
+            seconds=seconds,
+            rows=self._tally.rows(),
+            names=dict(self.roster.names),
+            notes=self._clock.notes,
+            note=note,
+            info_bytes=self._ledger.info_bytes,
+            overlay={address: host for address, (host, _) in self._overlay.items()},
+        )
+        try:
+            self.finished.put_nowait(interval)
+        except queue.Full:
+            self._figures.count("rows_lost", len(interval.rows))
+        self._tally = Tally(self._params.limits)
+        self._clock = _Clock(now, wall)
+        self._dig()
+        self._figures.gauges["connections"] = len(self._ledger)
+        self._figures.gauges["namespaces"] = len(self.roster.by_name)
+
+    def _count_overflow(self) -> str:
+        """Return what did not fit into this interval, as a note; empty where all did."""
+        connections, rows = self._ledger.overflowed, self._tally.dropped
+        self._ledger.overflowed = 0
+        self._figures.count("connections_overflowed", connections)
+        self._figures.count("rows_overflowed", rows)
+        self._figures.count("unattributed", self._fold.unattributed)
+        self._fold.unattributed = 0
+        return f"{connections + rows} connections were too many to follow" if connections or rows else ""
+
+    def _dig(self) -> None:
+        """Forget what closed namespaces were called and listened on, once all has been told of them."""
+        waiting = {int(slot) for shares in self._closed for slot in np.unique(shares["slot"])}
+        for slot in self.roster.forget(waiting):
+            self._fold.listeners.pop(slot, None)
+
+    def _look_at_overlays(self) -> None:
+        """Read which host each container of an overlay network is on; what is gone is kept for a while."""
+        now = self._now()
+        for path in self.roster.overlays():
+            try:
+                found = self.roster.visit(path)
+            except OSError as error:
+                log.debug("%s: %s", path, error)
+                continue
+            self._overlay |= {address: (host, now) for address, host in found.items()}
+        keep = now - self._params.overlay_keep_s
+        self._overlay = {
+            address: (host, seen) for address, (host, seen) in self._overlay.items() if seen > keep
+        }

@@ -1,0 +1,147 @@
+"""Whose a connection is, which end is the server, and what its addresses are on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from correlator.agent.conntrack import MAPPED, Nat, Tuple
+from correlator.agent.ledger import Array
+from correlator.agent.owners import Owners
+from correlator.agent.tally import CLIENT, SERVER, Key
+
+LOOPBACK_6 = bytes(15) + b"\x01"
+VIA_PROXY = "via docker-proxy: times include the proxy"
+NOBODY = "several containers share this network namespace, and the kernel did not say whose it was"
+MAX_LISTENERS = 4096
+MAX_KNOWN = 20_000  # connections whose key is remembered; about 300 bytes each
+EPHEMERAL = 32_768  # net.ipv4.ip_local_port_range begins here by default
+
+
+@dataclass
+class Listeners:
+    """Ports that were listened on in one namespace, and whose they were where that had to be found out."""
+
+    ports: dict[int, str | None] = field(default_factory=dict)
+    complete: bool = False
+
+    def learn(self, port: int, owner: str | None = None) -> None:
+        """Note a port; a known owner is not forgotten."""
+        if port and (len(self.ports) < MAX_LISTENERS or port in self.ports):
+            self.ports[port] = owner or self.ports.get(port)
+
+
+@dataclass
+class Sharing:
+    """What is known of namespaces that several containers use; ``slots`` are those namespaces."""
+
+    owners: Owners
+    slots: set[int] = field(default_factory=set)
+    inodes: dict[tuple[int, int], str] = field(default_factory=dict)
+
+    def owner(self, slot: int, cookie: int, cgroup: int) -> str | None:
+        """Return the container that a connection in a shared namespace belongs to, None where unknown."""
+        return self.owners.by_cgroup(cgroup) or self.inodes.get((slot, cookie))
+
+
+class _End(NamedTuple):
+    """One end of a connection, as its socket shows it."""
+
+    slot: int
+    cookie: int
+    sport: int
+    dport: int
+    cgroup: int
+    local: bytes
+    peer: bytes
+
+
+class Fold:
+    """Turns shares into keys of rows. ``unattributed`` counts connections whose container nobody knows."""
+
+    def __init__(self, nat: Nat, sharing: Sharing, host_slot: int) -> None:
+        self._nat = nat
+        self._sharing = sharing
+        self._host = host_slot
+        self._known: dict[tuple[int, int], tuple[Key, int] | tuple[()]] = {}
+        self.listeners: dict[int, Listeners] = {}
+        self.published: Mapping[int, str] = {}
+        self.unattributed = 0
+
+    def keys(self, shares: Array) -> tuple[list[Key], list[int], list[int]]:
+        """Return (keys, client ports, places in ``shares``) of the connections that belong into rows.
+
+        Left out: connections of a container with itself, and those of the host's own processes.
+        """
+        keys: list[Key] = []
+        ports: list[int] = []
+        places: list[int] = []
+        columns = (shares[name].tolist() for name in ("open", "slot", "cookie", "sport", "dport", "cgroup"))
+        local, peer = shares["src"].tobytes(), shares["dst"].tobytes()
+        for place, (lasts, slot, cookie, *rest) in enumerate(zip(*columns, strict=True)):
+            found = self._known.get((slot, cookie))
+            if found is None:
+                ends = local[16 * place : 16 * place + 16], peer[16 * place : 16 * place + 16]
+                found = self._key(_End(slot, cookie, rest[0], rest[1], rest[2], *ends))
+                certain = slot != self._host and slot not in self._sharing.slots
+                if lasts and certain and len(self._known) < MAX_KNOWN:
+                    self._known[slot, cookie] = found
+            if found:
+                keys.append(found[0])
+                ports.append(found[1])
+                places.append(place)
+        return keys, ports, places
+
+    def forget(self) -> None:
+        """Have all connections looked at anew: what NAT does to them may have become known."""
+        self._known.clear()
+
+    def _key(self, end: _End) -> tuple[Key, int] | tuple[()]:
+        """Return (key, client's port) of a connection; nothing where it does not belong into rows."""
+        if _is_inside(end.local, end.peer):
+            return ()
+        role = self._role(end.slot, end.sport, end.dport)
+        owner, note = self._owner(end, role)
+        if end.slot == self._host and owner is None:
+            return ()
+        seen: Tuple = end.local + end.peer + end.sport.to_bytes(2, "big") + end.dport.to_bytes(2, "big")
+        wire = self._nat.wire(seen)
+        near, far = int.from_bytes(wire[32:34], "big"), int.from_bytes(wire[34:36], "big")
+        server_port, client_port = (near, far) if role == SERVER else (far, near)
+        return Key(end.slot, owner, role, wire[:16], wire[16:32], server_port, note), client_port
+
+    def _role(self, slot: int, sport: int, dport: int) -> str:
+        """Return which end this is: the server is the one whose port was listened on."""
+        listeners = self.listeners.get(slot)
+        if listeners is not None:
+            if sport in listeners.ports:
+                return SERVER
+            if listeners.complete:
+                return CLIENT
+        if (sport < EPHEMERAL) != (dport < EPHEMERAL):
+            return SERVER if sport < EPHEMERAL else CLIENT
+        return SERVER if sport < dport else CLIENT
+
+    def _owner(self, end: _End, role: str) -> tuple[str | None, str]:
+        """Return (container where the namespace alone does not tell, note)."""
+        slot, sport = end.slot, end.sport
+        if slot not in self._sharing.slots and slot != self._host:
+            return None, ""
+        owner = self._sharing.owner(slot, end.cookie, end.cgroup)
+        listeners = self.listeners.get(slot)
+        if owner is None and role == SERVER and listeners is not None:
+            owner = listeners.ports.get(sport)
+        if owner is not None:
+            return owner, ""
+        if slot == self._host:
+            proxied = self.published.get(sport) if role == SERVER else None
+            return proxied, VIA_PROXY
+        self.unattributed += 1
+        return None, NOBODY
+
+
+def _is_inside(local: bytes, peer: bytes) -> bool:
+    if local in (peer, LOOPBACK_6):
+        return True
+    return local[:12] == MAPPED and (local[12] == 127 or peer[12] == 127)

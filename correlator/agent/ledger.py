@@ -1,0 +1,325 @@
+"""Live connections and their counters: what each moved since the last interval, and timed responses.
+
+A connection is known by (namespace slot, cookie), never by its ports, which are used again. Counters
+of a connection that was there before the agent start at their first reading: what came before is
+unknown, not zero.
+
+Times (facts: tcp_info's last_data_sent and last_data_recv, "ms ago", in steps of one kernel tick):
+a client that received after it sent waited for the difference, its response time; a server that sent
+after it received worked for the difference, its service time. Only the newest exchange can be seen,
+so each reading times at most one, and only if data moved since the reading before. A retransmission
+refreshes last_data_sent, so readings during which something was resent time nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from correlator.agent import sockets
+
+Array = npt.NDArray[Any]
+
+COUNTERS = (
+    "bytes_sent",
+    "bytes_received",
+    "data_segments_sent",
+    "data_segments_received",
+    "retransmitted_segments",
+    "retransmitted_bytes",
+    "dsack",
+    "rto_count",
+    "rto_ms",
+    "exchanges",
+)
+# Places among COUNTERS, which are those of sockets.COUNTED but for the last.
+SENT, RECEIVED, RESENT, RTO_MS, EXCHANGES = 2, 3, 4, 8, 9
+OLDER, LOST, GONE = 1, 2, 4  # why a row is not complete
+COOKIE_BITS = 48
+SAYS_SENT = 208  # length of tcp_info with bytes_sent (Linux 4.19); before, what was acknowledged stands in
+NO_RTT = 0xFFFF_FFFF  # min_rtt of a connection that has none yet
+LONGEST_MS = 600_000.0  # differences beyond are idle time, not responses
+CLOSED_LOOP_READINGS = 30  # readings in a row without an answered one: think time 0 (0.85^30 < 1 %)
+
+_TIMES = [("response_ms", "f8"), ("responses", "u4"), ("service_ms", "f8"), ("services", "u4")]
+CONNECTION = np.dtype(
+    [
+        ("key", "u8"),
+        ("slot", "u2"),
+        ("open", "?"),
+        ("fresh", "?"),
+        ("why", "u1"),
+        ("streak", "u2"),
+        ("sample", sockets.SAMPLE),
+        ("now", "u8", len(COUNTERS)),
+        ("base", "u8", len(COUNTERS)),
+        ("sides", "u8", 2),
+        ("since", "f8"),
+        ("seen", "f8"),
+        ("min_rtt", "u4"),
+        ("stall", "f4"),
+        *_TIMES,
+    ]
+)
+SHARE = np.dtype(
+    [
+        ("slot", "u2"),
+        ("sport", "u2"),
+        ("dport", "u2"),
+        ("src", "u1", 16),
+        ("dst", "u1", 16),
+        ("cookie", "u8"),
+        ("inode", "u4"),
+        ("cgroup", "u8"),
+        ("delta", "u8", len(COUNTERS)),
+        ("new", "?"),
+        ("closed", "?"),
+        ("open", "?"),
+        ("why", "u1"),
+        ("loop_ms", "f8"),
+        ("looped", "u4"),
+        ("min_rtt", "u4"),
+        ("rtt", "u4"),
+        ("stall", "f4"),
+        *_TIMES,
+    ]
+)
+"""One connection's part in an interval: what it moved (``delta``, by COUNTERS), whether it began, ended
+and is still open, and its timed responses. ``loop_ms`` over ``looped`` is the response time of a client
+that asks again at once; ``stall`` is NaN where no wait was seen."""
+
+
+class Ledger:
+    """The live connections of all namespaces, at most ``limit``; ``overflowed`` counts those beyond."""
+
+    def __init__(self, limit: int = 50_000) -> None:
+        self._table = np.zeros(0, CONNECTION)
+        self._limit = limit
+        self.overflowed = 0
+        self.changed = True  # whether the set of open connections did, since somebody set this to False
+        self.info_bytes = 0  # length of the kernel's tcp_info: what it does not send stays unknown
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def known(self, slot: int) -> Array:
+        """Return the newest samples of a namespace's open connections."""
+        mine = (self._table["slot"] == slot) & self._table["open"]
+        found: Array = self._table["sample"][mine]
+        return found
+
+    def open(self) -> tuple[Array, Array]:
+        """Return (slots, newest samples) of all open connections, ordered by slot."""
+        mine = self._table["open"]
+        return self._table["slot"][mine], self._table["sample"][mine]
+
+    def counts(self, slots: int) -> Array:
+        """Return how many open connections each slot below ``slots`` has."""
+        return np.bincount(self._table["slot"][self._table["open"]], minlength=slots)
+
+    def read(self, slots: Array, samples: Array, from_birth: Array, now: float) -> bool:
+        """Take in readings of open connections; return whether any of them is new.
+
+        ``slots`` and ``from_birth`` (the namespace was listened to before the connection began) are
+        parallel to ``samples``; ``now`` is monotonic seconds.
+        """
+        keys, first = np.unique(_keys(slots, samples), return_index=True)
+        slots, samples, from_birth = slots[first], samples[first], from_birth[first]
+        place, known = self._find(keys)
+        if len(keys) == len(self._table) and known.all():
+            self._advanced(self._table, samples, now)
+            return False
+        self._table[place[known]] = self._advanced(self._table[place[known]], samples[known], now)
+        new = np.flatnonzero(~known)
+        room = max(0, self._limit - len(self._table))
+        self.overflowed += max(0, len(new) - room)
+        new = new[:room]
+        if not new.size:
+            return False
+        self.changed = True
+        rows = _begun(keys[new], slots[new], samples[new], from_birth[new], now)
+        table = joined([self._table, self._advanced(rows, samples[new], now)], CONNECTION)
+        self._table = table[np.argsort(table["key"], kind="stable")]
+        return True
+
+    def missing(self, slot: int, samples: Array) -> None:
+        """Note which connections of a namespace a full dump no longer showed: not open any more.
+
+        They stay known: their last counters come when the owner closes the socket.
+        """
+        mine = np.flatnonzero((self._table["slot"] == slot) & self._table["open"])
+        gone = ~np.isin(self._table["sample"]["cookie"][mine], samples["cookie"])
+        self._table["open"][mine[gone]] = False
+        self.changed |= bool(gone.any())
+
+    def close(self, slots: Array, events: Array, from_birth: Array, now: float) -> Array:
+        """Take in destroy events; return the shares of the connections that ended."""
+        keys, first = np.unique(_keys(slots, events), return_index=True)
+        slots, events, from_birth = slots[first], events[first], from_birth[first]
+        place, known = self._find(keys)
+        new = ~known
+        begun = _begun(keys[new], slots[new], events[new], from_birth[new], now)
+        rows = joined([self._table[place[known]], begun], CONNECTION)
+        events = joined([events[known], events[new]], sockets.SAMPLE)
+        self._remember(rows, events)
+        shares = _shares(self._advanced(rows, events, now))
+        if known.any():
+            self.changed = True
+            self._table = np.delete(self._table, place[known])
+        shares["closed"], shares["open"] = True, False
+        return shares
+
+    def knows(self, slots: Array, events: Array) -> Array:
+        """Return which of ``events`` are of connections that are known."""
+        return self._find(_keys(slots, events))[1]
+
+    def settle(self, now: float) -> Array:
+        """Return what every known connection moved since the last call, and begin anew."""
+        shares = _shares(self._table)
+        table = self._table
+        table["base"] = table["now"]
+        table["since"] = table["seen"]
+        table["fresh"] = False
+        table["why"] = 0
+        table["stall"] = np.nan
+        table["min_rtt"] = table["sample"]["min_rtt"]
+        for name, _ in _TIMES:
+            table[name] = 0
+        return shares
+
+    def forget(self, slot: int) -> Array:
+        """Return the shares of a namespace that is gone, and forget its connections."""
+        mine = self._table["slot"] == slot
+        shares = _shares(self._table[mine])
+        shares["why"] |= GONE
+        shares["open"], shares["closed"] = False, True
+        self._table = self._table[~mine]
+        return shares
+
+    def _remember(self, rows: Array, events: Array) -> None:
+        """Put into destroy events what they do not say and was read before: the owner, a forgotten peer."""
+        for name in ("cgroup", "inode"):
+            events[name] = np.where(events[name] == 0, rows["sample"][name], events[name])
+        forgotten = events["dport"] == 0
+        events[forgotten] = rows["sample"][forgotten]
+
+    def _find(self, keys: Array) -> tuple[Array, Array]:
+        """Return (place, whether it is there) of each key."""
+        if not len(self._table):
+            return np.zeros(len(keys), np.intp), np.zeros(len(keys), bool)
+        own = self._table["key"]
+        place = np.minimum(np.searchsorted(own, keys), len(own) - 1)
+        return place, own[place] == keys
+
+    def _advanced(self, rows: Array, samples: Array, now: float) -> Array:
+        """Bring connections to what they are after one more reading each; return them."""
+        before = rows["sample"]
+        gain = _gain(before, samples)
+        resent = gain[:, RESENT] > 0
+        _time(rows, samples, (gain[:, SENT] + gain[:, RECEIVED] > 0) & ~resent)
+        rto_ms = gain[:, RTO_MS]
+        waited = np.where((samples["unacked"] > 0) & ~resent, samples["last_data_sent"], np.nan)
+        waited = np.fmax(waited, np.where(rto_ms > 0, rto_ms.astype("f8"), np.nan))
+        rows["stall"] = np.fmax(rows["stall"], waited)
+        rows["sides"] += _sides(gain)
+        rows["now"] += gain
+        rows["now"][:, EXCHANGES] = np.minimum(rows["sides"][:, 0], rows["sides"][:, 1])
+        self.info_bytes = int(samples["known"].max(initial=0)) or self.info_bytes
+        rtt = np.where(samples["min_rtt"] > 0, samples["min_rtt"], NO_RTT)
+        rows["min_rtt"] = np.minimum(rows["min_rtt"], rtt)
+        rows["seen"] = now
+        rows["sample"] = samples
+        rows["open"] = True
+        return rows
+
+
+def joined(parts: Sequence[Array], dtype: np.dtype[Any]) -> Array:
+    """Return structured arrays one after another (np.concatenate spends longer on comparing their types)."""
+    answer = np.empty(sum(map(len, parts)), dtype)
+    filled = 0
+    for part in parts:
+        answer[filled : filled + len(part)] = part
+        filled += len(part)
+    return answer
+
+
+def _begun(keys: Array, slots: Array, samples: Array, from_birth: Array, now: float) -> Array:
+    """Return connections that were not known, before their first reading is taken in."""
+    rows = np.zeros(len(keys), CONNECTION)
+    rows["key"], rows["slot"], rows["fresh"] = keys, slots, from_birth
+    rows["since"] = now
+    rows["stall"] = np.nan
+    rows["min_rtt"] = NO_RTT
+    rows["why"] = np.where(from_birth, 0, OLDER)
+    rows["sample"] = samples
+    # From birth on everything counts, else what comes from now on.
+    rows["sample"]["counted"] = np.where(from_birth[:, None], 0, samples["counted"])
+    return rows
+
+
+def _time(rows: Array, samples: Array, timed: Array) -> None:
+    """Add to ``rows`` what the newest exchange of each took, where that can be told."""
+    sent = samples["last_data_sent"].astype("f8")
+    received = samples["last_data_recv"].astype("f8")
+    out, came = samples["counted"][:, SENT], samples["counted"][:, RECEIVED]
+    both = timed & (came > 0) & (out > 0)
+    # Within one tick the order is unknown, unless as many segments came as went: all answered.
+    tie = both & (sent == received) & (came == out)
+    answered = both & (sent > received)
+    served = both & (received > sent)
+    for ms, count, which, took in (
+        ("response_ms", "responses", answered | tie, sent - received),
+        ("service_ms", "services", served | tie, received - sent),
+    ):
+        counted = which & (took <= LONGEST_MS)
+        rows[ms] += np.where(counted, took, 0.0)
+        rows[count] += counted
+    rows["streak"] = np.where(answered | tie, 0, np.minimum(rows["streak"] + both, 60_000))
+
+
+def _keys(slots: Array, samples: Array) -> Array:
+    mask = np.uint64((1 << COOKIE_BITS) - 1)
+    keys: Array = (slots.astype("u8") << np.uint64(COOKIE_BITS)) | (samples["cookie"] & mask)
+    return keys
+
+
+def _gain(before: Array, after: Array) -> Array:
+    """Return what COUNTERS moved between two readings; exchanges are filled in by the caller.
+
+    Each counter wraps as the kernel's does: (after - before) mod 2^w. A step back, a reading that was
+    overtaken by a later one, counts as none.
+    """
+    gain: Array = (after["counted"] - before["counted"]) & sockets.WRAP
+    gain[gain > sockets.WRAP >> np.uint64(1)] = 0
+    said = after["known"] >= SAYS_SENT
+    sent = gain[:, 0] - np.minimum(gain[:, 0], gain[:, 5])
+    gain[:, 0] = sent if said.all() else np.where(said, sent, gain[:, 9])
+    gain[:, EXCHANGES] = 0
+    return gain
+
+
+def _sides(gain: Array) -> Array:
+    """Return (segments sent for the first time, segments received): an exchange is one of each.
+
+    The smaller total counts exchanges exactly for requests and answers of one segment, for larger
+    ones the smaller side's segments.
+    """
+    sent = gain[:, SENT] - np.minimum(gain[:, SENT], gain[:, RESENT])
+    return np.stack([sent, gain[:, RECEIVED]], axis=1)
+
+
+def _shares(rows: Array) -> Array:
+    shares = np.zeros(len(rows), SHARE)
+    for name in ("sport", "dport", "src", "dst", "cookie", "inode", "cgroup", "rtt"):
+        shares[name] = rows["sample"][name]
+    for name in ("slot", "open", "why", "min_rtt", "stall", *(name for name, _ in _TIMES)):
+        shares[name] = rows[name]
+    shares["new"] = rows["fresh"]
+    shares["delta"] = rows["now"] - rows["base"]
+    looping = rows["streak"] >= CLOSED_LOOP_READINGS
+    shares["loop_ms"] = np.where(looping, (rows["seen"] - rows["since"]) * 1000.0, 0.0)
+    shares["looped"] = np.where(looping, shares["delta"][:, EXCHANGES], 0)
+    return shares

@@ -1,0 +1,262 @@
+"""Intervals, containers and interfaces as rows of the tables pair_samples, containers and hosts.
+
+The columns are those of ``correlator.frames``, which the agent does not load; a test compares them.
+A value that is not known is left out of a row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from correlator.agent import ledger
+from correlator.agent.addresses import Interface, Lldp, bond
+from correlator.agent.collector import Interval
+from correlator.agent.conntrack import address
+from correlator.agent.fold import VIA_PROXY
+from correlator.agent.namespaces import HOST
+from correlator.agent.registry import Attachment, Container
+from correlator.agent.sockets import TCP_INFO
+from correlator.agent.tally import CLIENT, SERVER, Key
+from correlator.agent.text import clean, stamp
+
+Row = dict[str, Any]
+
+MISSED = {
+    ledger.OLDER: "connections older than the agent: what they did before is unknown",
+    ledger.LOST: "close events were lost",
+    ledger.GONE: "the namespace went before its last connections had closed",
+}
+RESENT = "times: segments were resent, so a response may have taken longer"
+UNKNOWN = "the container of this namespace is not known"
+OVERLAY = "overlay"
+NEEDS = {  # column: field of struct tcp_info that it comes from
+    "data_segments_sent": "data_segs_out",
+    "data_segments_received": "data_segs_in",
+    "retransmitted_bytes": "bytes_retrans",
+    "dsack": "dsack_dups",
+    "rto_count": "total_rto",
+    "exchanges": "data_segs_out",
+    "min_rtt_us": "min_rtt",
+}
+PAIR_COLUMNS = tuple(name for name in ledger.COUNTERS if name != "rto_ms")
+
+
+@dataclass(frozen=True)
+class Who:
+    """What rows about an interval need to know besides it.
+
+    ``container`` gives a container by its namespace's name, ``by_id`` by its id; ``gateways`` are the
+    host's own addresses on bridges.
+    """
+
+    host: str
+    container: Callable[[str], Container | None]
+    by_id: Callable[[str], Container | None]
+    gateways: frozenset[str] = frozenset()
+
+
+def pair_rows(interval: Interval, who: Who) -> list[str]:
+    """Return the rows of pair_samples of one interval, each as a JSON object.
+
+    A connection through docker-proxy has two halves on this host; the half on the wire stands for
+    the pair, the half inside is left out. Text is put together by hand: json takes five times as
+    long, and a busy host has a thousand rows an interval.
+    """
+    proxied = {key.owner for key, _, _ in interval.rows if key.note == VIA_PROXY}
+    direct = _from_the_host(interval)
+    heads: dict[Key, _Head] = {}
+    rows = []
+    numbers = _Numbers(interval.info_bytes)
+    for key, ports, sums in interval.rows:
+        head = heads.get(key)
+        if head is None:
+            head = heads[key] = _head(key, interval, who)
+        inner = key.role == SERVER and key.note != VIA_PROXY and head.container_id in proxied
+        if inner and address(key.peer) in who.gateways and not direct & set(ports):
+            continue
+        rows.append(head.text + _remarks(head, sums) + numbers.text(key.role, sums) + _ports(ports))
+    return rows
+
+
+def _from_the_host(interval: Interval) -> set[int]:
+    """Return the source ports of connections that containers on the host's network opened."""
+    host = {slot for slot, name in interval.names.items() if name == HOST}
+    return {
+        port for key, ports, _ in interval.rows if key.slot in host and key.role == CLIENT for port in ports
+    }
+
+
+class _Head(NamedTuple):
+    """What all rows of a key share: the beginning of their text, and what was missed by all of them."""
+
+    text: str
+    container_id: str | None
+    missed: tuple[str, ...]
+    note: str
+
+
+def _head(key: Key, interval: Interval, who: Who) -> _Head:
+    container = _container(key, interval, who)
+    local, peer = address(key.local), address(key.peer)
+    missed = [note for note in (interval.note, interval.notes.get(key.slot)) if note]
+    if container is None and key.owner is None:
+        missed.append(key.note or UNKNOWN)
+    remote = container is not None and _is_overlay(container, local)
+    row = {
+        "at": stamp(interval.at),
+        "host": who.host,
+        "netns": interval.names.get(key.slot),
+        "container_id": container.id if container else key.owner,
+        "role": key.role,
+        "local_wire_address": local,
+        "peer_wire_address": peer,
+        "server_port": key.server_port,
+        "interval_s": round(interval.seconds, 6),
+        "peer_host": interval.overlay.get(peer) if remote else None,
+    }
+    text = json.dumps(
+        {name: value for name, value in row.items() if value is not None}, separators=(",", ":")
+    )
+    note = key.note if key.note not in missed else ""
+    return _Head(text[:-1], container.id if container else key.owner, tuple(missed), note)
+
+
+def _container(key: Key, interval: Interval, who: Who) -> Container | None:
+    if key.owner is not None:
+        return who.by_id(key.owner)
+    return None if key.note else who.container(interval.names.get(key.slot, ""))
+
+
+def _is_overlay(container: Container, local: str) -> bool:
+    return any(a.driver == OVERLAY and a.address == local for a in container.attachments)
+
+
+def _remarks(head: _Head, sums: Any) -> str:
+    """Return whether a row is complete, and why not; what makes its times uncertain is a remark only."""
+    why, resent = int(sums["why"]), int(sums["counters"][ledger.RESENT])
+    if not why and not resent and not head.missed and not head.note:
+        return ',"complete":true'
+    missed = [*head.missed, *(text for bit, text in MISSED.items() if why & bit)]
+    remarks = [*missed, *([head.note] if head.note else []), *([RESENT] if resent else [])]
+    return f',"complete":{"false" if missed else "true"},"why_incomplete":{json.dumps("; ".join(remarks))}'
+
+
+class _Numbers:
+    """Writes what was counted and timed, without what this kernel does not say."""
+
+    def __init__(self, info_bytes: int) -> None:
+        unsaid = {name for name, field in NEEDS.items() if _end(field) > info_bytes}
+        said = [
+            (i, name) for i, name in enumerate(ledger.COUNTERS) if name in PAIR_COLUMNS and name not in unsaid
+        ]
+        self._places = [i for i, _ in said]
+        self._format = "".join(f',"{name}":%d' for _, name in said)
+        self._has_min_rtt = "min_rtt_us" not in unsaid
+
+    def text(self, role: str, sums: Any) -> str:
+        """Return the middle of a row."""
+        (counters, new, closed, open_, loop_ms, looped, response_ms, responses, service_ms, services) = (
+            sums.item()[:10]
+        )
+        min_rtt, rtt, rtts, stall = sums.item()[11:]
+        text = f',"connections_open":{open_},"connections_new":{new},"connections_closed":{closed}'
+        counters = counters.tolist()
+        text += self._format % tuple([counters[i] for i in self._places])
+        if self._has_min_rtt and min_rtt != ledger.NO_RTT:
+            text += f',"min_rtt_us":{min_rtt}.0'
+        if rtts:
+            text += f',"srtt_us":{rtt / rtts:.1f}'
+        if stall == stall:  # NaN: none was seen
+            text += f',"max_stall_ms":{stall:.1f}'
+        if role == SERVER:
+            return text + _times("service", service_ms, services, "difference")
+        if looped and not responses:
+            return text + _times("response", loop_ms, looped, "closed_loop")
+        return text + _times("response", response_ms, responses, "difference")
+
+
+def _times(what: str, total: float, count: int, method: str) -> str:
+    method = method if count else "none"
+    return f',"{what}_ms_sum":{total:.3f},"{what}_ms_count":{count},"method":"{method}"'
+
+
+def _ports(ports: Sequence[int]) -> str:
+    return f',"source_ports":[{",".join(map(str, sorted(ports)))}]}}' if ports else "}"
+
+
+def _end(name: str) -> int:
+    offset, kind = TCP_INFO[name]
+    return offset + int(kind[-1])
+
+
+def container_row(container: Container, at: datetime, host: str) -> Row:
+    """Return the row of containers for one container's start or end."""
+    main = _main(container.attachments)
+    row: Row = {
+        "at": stamp(at),
+        "host": host,
+        "container_id": container.id,
+        "name": container.name,
+        "image": container.image,
+        "service": container.service,
+        "network": main.network if main else None,
+        "driver": main.driver if main else None,
+        "address": main.address if main else None,
+        "mac": main.mac if main else None,
+        "netns": container.sandbox or (HOST if container.shares == HOST else None),
+        "published_ports": [f"{port}/{protocol}" for port, protocol in container.published] or None,
+        "started_at": stamp(container.started_at) if container.started_at else None,
+        "ended_at": stamp(container.ended_at) if container.ended_at else None,
+    }
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def _main(attachments: Sequence[Attachment]) -> Attachment | None:
+    """Return the network that a container is reached by: one with an address, by its name's order."""
+    return min(attachments, key=lambda a: (a.address is None, a.network), default=None)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What identifies the host."""
+
+    host: str
+    engine_id: str | None
+    machine_id: str | None
+    hostname: str | None
+
+
+def host_rows(
+    machine: Machine,
+    nics: Iterable[Interface],
+    everything: Iterable[Interface],
+    heard: Mapping[str, Lldp],
+    at: datetime,
+) -> list[Row]:
+    """Return the rows of hosts: one an interface."""
+    by_index = {one.index: one for one in everything}
+    rows = []
+    for nic in nics:
+        neighbour = heard.get(nic.name, Lldp())
+        row: Row = {
+            "at": stamp(at),
+            "host": machine.host,
+            "nic": nic.name,
+            "agent_id": machine.host,
+            "engine_id": machine.engine_id,
+            "machine_id": machine.machine_id,
+            "hostname": machine.hostname,
+            "addresses": list(nic.addresses) or None,
+            "mac": nic.mac,
+            "speed_bps": nic.speed_bps,
+            "bond": bond(nic, by_index),
+            "lldp_chassis_id": clean(neighbour.chassis_id),
+            "lldp_port_id": clean(neighbour.port_id),
+            "lldp_sys_name": clean(neighbour.system_name),
+        }
+        rows.append({name: value for name, value in row.items() if value is not None})
+    return rows

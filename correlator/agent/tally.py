@@ -1,0 +1,128 @@
+"""Shares of connections summed to rows: one interval, by namespace, owner, role and wire tuple.
+
+Server rows are kept apart by client port where there are few, since behind NAT several containers
+share one address; the engine joins both ends on addresses and ports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from correlator.agent import ledger
+
+Array = npt.NDArray[Any]
+CLIENT, SERVER = "client", "server"
+MAX_PORTS = 32  # source ports in a row: pair_samples.source_ports
+SERVER_ROWS = 256  # client ports of one key that get a server row each; one more row is for the rest
+CLIENT_ROWS = 16  # rows of MAX_PORTS client ports each; one more row is for the rest
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of one interval: rows, origin: 20,000 rows take about 10 MB."""
+
+    rows: int = 20_000
+
+
+class Key(NamedTuple):
+    """What the rows of one container pair share at this end. Addresses are 16 bytes.
+
+    ``owner`` is a container's id where the namespace alone does not tell it; ``note`` says why a row
+    is special, empty where it is not.
+    """
+
+    slot: int
+    owner: str | None
+    role: str
+    local: bytes
+    peer: bytes
+    server_port: int
+    note: str
+
+
+SUMS = np.dtype(
+    [
+        ("counters", "u8", len(ledger.COUNTERS)),
+        ("new", "u8"),
+        ("closed", "u8"),
+        ("open", "u8"),
+        ("loop_ms", "f8"),
+        ("looped", "u8"),
+        ("response_ms", "f8"),
+        ("responses", "u8"),
+        ("service_ms", "f8"),
+        ("services", "u8"),
+        ("why", "u1"),
+        ("min_rtt", "u4"),
+        ("rtt", "f8"),
+        ("rtts", "u8"),
+        ("stall", "f4"),
+    ]
+)
+SUMMED = ("new", "closed", "open", "looped", "responses", "services", "loop_ms", "response_ms", "service_ms")
+
+
+class Tally:
+    """The rows of one interval that is still running. ``dropped`` counts shares for which was no room."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._sums = np.zeros(256, SUMS)
+        self._rows: list[tuple[Key, list[int]]] = []
+        self._of: dict[Key, tuple[dict[int, int], list[int]]] = {}  # row by port, all rows
+        self.dropped = 0
+
+    def add(self, keys: list[Key], ports: list[int], shares: Array) -> None:
+        """Add shares to the rows of their keys; ``ports`` are the clients' ports. All are parallel."""
+        places = np.array([self._row(key, port) for key, port in zip(keys, ports, strict=True)], np.intp)
+        fits = places >= 0
+        self.dropped += int(np.count_nonzero(~fits))
+        places, shares = places[fits], shares[fits]
+        sums = self._sums
+        np.add.at(sums["counters"], places, shares["delta"])
+        for name in SUMMED:
+            np.add.at(sums[name], places, shares[name].astype(SUMS[name]))
+        np.bitwise_or.at(sums["why"], places, shares["why"])
+        np.minimum.at(sums["min_rtt"], places, shares["min_rtt"])
+        np.fmax.at(sums["stall"], places, shares["stall"])
+        np.add.at(sums["rtt"], places, shares["rtt"])
+        np.add.at(sums["rtts"], places, (shares["rtt"] > 0).astype("u8"))
+
+    def rows(self) -> list[tuple[Key, list[int], Any]]:
+        """Return (key, client ports, sums) of each row; no ports where too many connections share it."""
+        return [(key, ports, self._sums[i]) for i, (key, ports) in enumerate(self._rows)]
+
+    def _row(self, key: Key, port: int) -> int:
+        """Return the row that a connection belongs to, made where there is none; -1 where none fits."""
+        found = self._of.get(key)
+        if found is None:
+            found = self._of[key] = ({}, [])
+        ports, mine = found
+        if port in ports:
+            return ports[port]
+        apart, most = (1, SERVER_ROWS) if key.role == SERVER else (MAX_PORTS, CLIENT_ROWS)
+        listed = self._rows[mine[-1]][1] if mine else None
+        if len(mine) > most:  # the row of all the rest names no ports
+            return mine[-1]
+        if listed is None or len(listed) >= apart:
+            if len(self._rows) >= self._limits.rows:
+                return -1
+            mine.append(self._new(key))
+        if len(mine) > most:
+            return mine[-1]
+        ports[port] = mine[-1]
+        self._rows[mine[-1]][1].append(port)
+        return mine[-1]
+
+    def _new(self, key: Key) -> int:
+        place = len(self._rows)
+        if place == len(self._sums):
+            self._sums = np.concatenate([self._sums, np.zeros(len(self._sums), SUMS)])
+        self._sums[place]["min_rtt"] = ledger.NO_RTT
+        self._sums[place]["stall"] = np.nan
+        self._rows.append((key, []))
+        return place
