@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import typer
 
 from correlator.commands import (
+    agent,
     check,
     demo,
     discover,
@@ -44,6 +45,7 @@ app.command()(once.once)
 app.command()(replay.replay)
 app.command()(explain.explain)
 app.command()(report.report)
+app.command()(agent.agent)
 app.command()(incidents.incidents)
 app.command()(remarks.ack)
 app.command()(remarks.silence)
