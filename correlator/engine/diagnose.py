@@ -72,6 +72,7 @@ class Params:
         }
     )  # P(the other direction has no errors | cause): 8 % of links corrupt both ways, fibres often
     typical_change_db: float = 2.0
+    alike: float = 0.5  # how far a damaged cable's two fibres may differ in what they lose
     least_change_db: float = 0.3  # smaller steps are not told from reading errors of other kinds
     most_nats: float = 12.0
 
@@ -271,9 +272,9 @@ def causes_of(scene: Scene, number: int, mode: str, params: Params) -> dict[Root
         return {"congestion": 1.0}
     if mode == "silent":
         return {"silent_drop": 1.0}
-    here, there = scene.lane(number), scene.lane(number ^ 1)
+    here = scene.lane(number)
     lost = _nats(here["loss_change_db"], here["loss_sigma_db"], params)
-    other = _nats(there["loss_change_db"], there["loss_sigma_db"], params)
+    other = _nats(here["other_change_db"], here["other_sigma_db"], params, about=here["loss_change_db"])
     dim = _nats(-here["tx_change_db"], here["tx_sigma_db"], params)
     clean = _other_way_is_clean(scene, number)
     nats = {
@@ -289,12 +290,20 @@ def causes_of(scene: Scene, number: int, mode: str, params: Params) -> dict[Root
     return {cause: weight / sum(weights.values()) for cause, weight in weights.items()}
 
 
-def _nats(change_db: float, sigma_db: float, params: Params) -> float:
-    """Return ln P(change | light lost) / P(change | not), 0 where it was not measured."""
+def _nats(change_db: float, sigma_db: float, params: Params, about: float = np.nan) -> float:
+    """Return ln P(change | light lost) / P(change | not), 0 where it was not measured.
+
+    Lost light is exponential with mean ``typical_change_db``, or, where a cable took ``about`` on its
+    other fibre, within ``alike`` of that: noise is as likely small on one side as large on the other.
+    """
     if not np.isfinite(change_db) or not np.isfinite(sigma_db):
         return 0.0
-    lost = np.linspace(params.least_change_db, 12.0, 60)
-    weight = np.exp(-lost / params.typical_change_db)
+    if np.isfinite(about) and about >= params.least_change_db:
+        lost = about * np.linspace(1.0 - params.alike, 1.0 + params.alike, 31)
+        weight = np.ones_like(lost)
+    else:
+        lost = np.linspace(params.least_change_db, 12.0, 60)
+        weight = np.exp(-lost / params.typical_change_db)
     sigma = max(sigma_db, params.least_change_db / 3.0)
     exponent = (2.0 * change_db * lost - lost**2) / (2.0 * sigma**2)
     peak = exponent.max()

@@ -11,6 +11,7 @@ from correlator.engine import (
     health,
     impacts,
     incidents,
+    lanes,
     localize,
     measures,
     optics,
@@ -31,6 +32,7 @@ class Params:
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
     rates: rates.Params = field(default_factory=rates.Params)
     health: health.Params = field(default_factory=health.Params)
+    lanes: lanes.Params = field(default_factory=lanes.Params)
     optics: optics.Params = field(default_factory=optics.Params)
     baseline: baseline.Params = field(default_factory=baseline.Params)
     measures: measures.Params = field(default_factory=measures.Params)

@@ -18,6 +18,7 @@ from correlator.engine import (
     diagnose,
     health,
     impacts,
+    lanes,
     localize,
     measures,
     optics,
@@ -121,9 +122,8 @@ def _links(
     links = health.health(
         fabric.directed, moved, tables["devices"], tables["link_hours"], since, params.health
     )
-    light = optics.light(
-        fabric.directed, tables["optics"], tables["optics_hours"], tables["interfaces"], now, params.optics
-    )
+    read = lanes.read_lanes(tables["optics"], tables["optics_hours"], tables["interfaces"], now, params.lanes)
+    light = optics.light(fabric.directed, read, params.lanes, params.optics)
     return links, light
 
 

@@ -45,6 +45,8 @@ def scene(
             "known": np.isfinite([lost, other]),
             "loss_change_db": [lost, other],
             "loss_sigma_db": 0.15,
+            "other_change_db": [other, lost],
+            "other_sigma_db": 0.15,
             "tx_change_db": [dim, np.nan],
             "tx_sigma_db": 0.1,
             "nats": 0.0,
@@ -133,3 +135,8 @@ def test_a_class_lists_its_candidates_and_what_would_settle_it() -> None:
     assert verdict.link is None
     assert [candidate.direction for candidate in verdict.candidates] == ["a_to_b", "b_to_a"]
     assert any("not measured" in text for text in verdict.missing)
+
+
+def test_a_small_change_on_the_other_side_is_noise_and_no_fibre() -> None:
+    assert likeliest(scene(lost=3.0, other=0.3, dim=0.0)) == "dirty_connector"
+    assert likeliest(scene(lost=3.0, other=2.2, dim=0.0)) == "damaged_fiber"

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from correlator import frames
+from correlator.engine.lanes import Params, read_lanes
 from correlator.engine.optics import light, log_bayes_factor, strongest
 
 NOW = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
@@ -43,7 +44,8 @@ def past(rx: Any = -5.0, tx: Any = -2.0, hours: int = 72) -> pd.DataFrame:
 
 def look(optics: pd.DataFrame, hours: pd.DataFrame, *ports: dict[str, Any]) -> Any:
     interfaces = frames.frame("interfaces", [{"at": NOW} | port for port in ports])
-    return strongest(light(DIRECTED, optics, hours, interfaces, NOW), 2).loc[A_TO_B]
+    lanes = read_lanes(optics, hours, interfaces, NOW)
+    return strongest(light(DIRECTED, lanes, Params()), 2).loc[A_TO_B]
 
 
 def test_light_lost_on_the_way_is_measured_against_its_own_past() -> None:

@@ -1,0 +1,183 @@
+"""Light by lane: readings against their usual, and since when they have been off.
+
+Arrays are lanes × readings, the newest reading first, NaN where there is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+PLACE = ["device", "if_name"]
+LANE = [*PLACE, "lane"]
+MAD_TO_SIGMA = 1.4826
+
+
+@dataclass(frozen=True)
+class Params:
+    """What is usual of a lane, and how far one reading can be believed."""
+
+    past: timedelta = timedelta(hours=72)  # whole days, for temperature
+    least_hours: int = 6  # fewer hours are no past
+    least_sigma_db: float = 0.05  # quantisation of 0.1 dB and less
+    usual_noise_db: float = 0.2  # of one reading, where too few tell (0.05 to 0.5 seen)
+    least_readings: int = 2  # that make a now, where there are as many: one alone is picked too easily
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far power is from usual, with its standard error and the number of readings; NaN unknown."""
+
+    change: Floats
+    sigma: Floats
+    readings: Floats
+
+
+@dataclass(frozen=True)
+class Power:
+    """One side's power of every lane: distance from usual, when read, usual, and what it varies by, dB."""
+
+    off: Floats
+    at: Floats
+    usual: Floats
+    spread: Floats
+    noise: Floats
+
+    def start(self, params: Params) -> Floats:
+        """Return since when each lane has been off, as a time of ``at``.
+
+        The reading from which on the squared distance from usual, summed back from the newest, gains
+        most over staying at usual (CUSUM, Page 1954). NaN where nothing is known.
+        """
+        if not self.off.size:
+            return np.full(len(self.off), np.nan)
+        told = np.isfinite(self.off)
+        count = told.cumsum(axis=1)
+        mean = np.where(told, self.off, 0.0).cumsum(axis=1) / np.maximum(count, 1)
+        enough = told & (count >= np.minimum(params.least_readings, count[:, -1:]))
+        start = np.argmax(np.where(enough, count * mean**2, -1.0), axis=1)
+        answer: Floats = np.where(told.any(axis=1), self.at[np.arange(len(start)), start], np.nan)
+        return answer
+
+    def since(self, lanes: Ints, start: Floats, picked: bool, params: Params) -> Change:
+        """Return the change of ``lanes`` (−1: none) since ``start``, of the newest readings at least.
+
+        ``picked``: the start was chosen for this very power, because its change looks largest from
+        there on; twice the noise pays for that.
+        """
+        off = np.where((lanes >= 0)[:, None], self.off[lanes], np.nan)
+        told = np.isfinite(off)
+        newest = told.cumsum(axis=1) <= params.least_readings
+        used = told & ((self.at[lanes] >= start[:, None]) | newest)
+        readings = used.sum(axis=1)
+        count = np.where(readings > 0, readings, np.nan)
+        noise = self.noise[lanes] ** 2 * (2.0 if picked else 1.0) / count
+        sigma = np.sqrt(noise + self.spread[lanes] ** 2 + params.least_sigma_db**2)
+        return Change(np.where(used, off, 0.0).sum(axis=1) / count, sigma, count)
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Every lane that was read: ``keys`` (device, if_name, lane, dark), received and sent power.
+
+    Lanes that are dark, whose port is shut or down, or whose module was swapped are off by NaN.
+    """
+
+    keys: pd.DataFrame
+    rx: Power
+    tx: Power
+
+    def find(self, devices: pd.Series[Any], if_names: pd.Series[Any], lanes: pd.Series[Any]) -> Ints:
+        """Return the row of each lane that is asked for, −1 where it was not read."""
+        known = pd.MultiIndex.from_frame(self.keys[LANE])
+        found: Ints = known.get_indexer(pd.MultiIndex.from_arrays([devices, if_names, lanes], names=LANE))
+        return found.astype(np.int64)
+
+
+def read_lanes(
+    optics: pd.DataFrame,
+    optics_hours: pd.DataFrame,
+    interfaces: pd.DataFrame,
+    now: datetime,
+    params: Params | None = None,
+) -> Lanes:
+    """Return the lanes of the window's readings against their past; lane 0, the module, is left out."""
+    params = params or Params()
+    rows = optics[optics["lane"] > 0].sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    rows = rows.drop_duplicates([*LANE, "at"])
+    lane: Any = rows.groupby(LANE, sort=False).ngroup().to_numpy()
+    newest = rows[np.diff(lane, prepend=-1) != 0].reset_index(drop=True)
+    keys: pd.DataFrame = newest[LANE].assign(dark=newest["no_light"].fillna(False).astype(bool))
+    swapped = rows.groupby(lane)["module_serial"].nunique().to_numpy() > 1
+    silent = keys["dark"].to_numpy() | swapped | _shut(keys, interfaces)
+    back: Any = np.arange(len(lane)) - np.searchsorted(lane, lane)
+    microseconds: Any = rows["at"].astype("int64")
+    at = _by_lane(microseconds.to_numpy(dtype=np.float64), lane, back)
+    hours = _past(optics_hours, keys, now, params)
+    powers = []
+    for metric in ("rx_power_dbm", "tx_power_dbm"):
+        usual, spread = _usual(hours[hours["metric"] == metric], len(keys), params)
+        power = _by_lane(rows[metric].to_numpy(), lane, back)
+        off = np.where(silent[:, None], np.nan, power - usual[:, None])
+        powers.append(Power(off, at, usual, spread, _noise(power, params)))
+    return Lanes(keys, *powers)
+
+
+def _by_lane(values: Floats, lane: Ints, back: Ints) -> Floats:
+    table = np.full((lane.max(initial=-1) + 1, back.max(initial=-1) + 1), np.nan)
+    table[lane, back] = values
+    return table
+
+
+def _past(optics_hours: pd.DataFrame, keys: pd.DataFrame, now: datetime, params: Params) -> pd.DataFrame:
+    """Return the last days' hourly means of light with the number of their lane: number, metric, mean."""
+    told = optics_hours["metric"].isin(["rx_power_dbm", "tx_power_dbm"]) & (optics_hours["count"] > 0)
+    hours = optics_hours[told & (optics_hours["hour"] >= pd.Timestamp(now) - params.past)]
+    number = pd.MultiIndex.from_frame(keys[LANE]).get_indexer(pd.MultiIndex.from_frame(hours[LANE]))
+    mean = hours["sum"] / hours["count"]
+    table = pd.DataFrame({"number": number, "metric": hours["metric"], "hour": hours["hour"], "mean": mean})
+    return table[number >= 0].drop_duplicates(["number", "metric", "hour"], keep="last")
+
+
+def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Floats]:
+    """Return median and robust spread of each lane's hourly means; NaN where they are too few."""
+    hours = hours.sort_values("number", kind="stable")
+    number = hours["number"].to_numpy()
+    table = np.full((lanes, 1 + int(np.bincount(number, minlength=1).max())), np.nan)
+    table[number, np.arange(len(number)) - np.searchsorted(number, number)] = hours["mean"].to_numpy()
+    median = _median(table)
+    spread = MAD_TO_SIGMA * _median(np.abs(table - median[:, None]))
+    enough = np.isfinite(table).sum(axis=1) >= params.least_hours
+    return np.where(enough, median, np.nan), np.where(enough, spread, np.nan)
+
+
+def _median(table: Floats) -> Floats:
+    """Return each row's median without its NaN; NaN for a row of nothing else."""
+    answer = np.full(len(table), np.nan)
+    told = np.isfinite(table).any(axis=1)
+    if told.any():
+        answer[told] = np.nanmedian(table[told], axis=1)
+    return answer
+
+
+def _noise(power: Floats, params: Params) -> Floats:
+    """Return, by lane, the noise of one reading: from neighbours' differences, which a step hardly moves."""
+    difference = np.abs(np.diff(power, axis=1))
+    noise = MAD_TO_SIGMA / np.sqrt(2.0) * _median(difference)
+    enough = np.isfinite(difference).sum(axis=1) >= 4
+    return np.maximum(np.where(enough, noise, params.usual_noise_db), params.least_sigma_db)
+
+
+def _shut(keys: pd.DataFrame, interfaces: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    up = (interfaces["admin_status"].fillna("up") == "up") & (interfaces["oper_status"].fillna("up") == "up")
+    ports = pd.MultiIndex.from_frame(interfaces.loc[~up, PLACE])
+    answer: npt.NDArray[np.bool_] = pd.MultiIndex.from_frame(keys[PLACE]).isin(ports)
+    return answer
