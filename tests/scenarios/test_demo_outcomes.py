@@ -26,7 +26,7 @@ def test_one_line_reaches_the_receiver_and_names_the_end_to_clean(played):
     opened = [line for line in outcome.alerts if "INCIDENT_OPENED" in line and 'kind="link"' in line]
     first = outcome.verdicts[0].actions[0]
     assert len(opened) == 1
-    assert f'device="{first.device}" interface="{first.if_name}"' in opened[0]
+    assert f'observer.name="{first.device}" observer.ingress.interface.name="{first.if_name}"' in opened[0]
 
 
 def test_the_report_of_the_day_names_the_link(played):
