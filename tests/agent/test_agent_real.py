@@ -52,7 +52,8 @@ def test_containers_of_one_request_are_all_attributed_by_name(agents):
     right.remove("one-server")
     named = sum(1 for i, role in seen if role == "client" and i in names)
     print(
-        f"{named} of {len(counted)} one-request containers attributed, {addresses.pop(None, 0)} without address, "
+        f"{named} of {len(counted)} one-request containers attributed, "
+        f"{addresses.pop(None, 0)} without address, "
         f"one address used up to {max(addresses.values())} times"
     )
     assert all(one["requests"] == 1 for one in counted)
