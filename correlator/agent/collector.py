@@ -32,6 +32,7 @@ from correlator.agent.tally import Key, Limits, Tally
 log = logging.getLogger(__name__)
 
 ABORTED = "connections were refused or aborted before they were read, and the kernel forgets what they did"
+TALLY_AT = 2000  # closed connections that may wait for the interval's end; about 200 bytes each
 REMEMBER = 6  # intervals after which what NAT does to a connection is looked at again
 
 
@@ -213,7 +214,8 @@ class Collector:
         self.drain()
         self.roster.look(self._now())
         self._share()
-        self._tally_closed()
+        if sum(map(len, self._closed)) > TALLY_AT:
+            self._tally_closed()
         self._take_events()
         self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
         self._take_readings()
@@ -368,7 +370,7 @@ class Collector:
     # -- intervals ------------------------------------------------------------------------------------
 
     def _tally_closed(self) -> None:
-        """Tally what closed before the last reading: by now it is known which ports were listened on."""
+        """Tally what has closed, once it is known which ports were listened on."""
         closed, self._closed = self._closed, []
         for shares in closed:
             self._add(shares)

@@ -156,7 +156,8 @@ class Program:
             raise SettingsError(
                 f"certificate_file, key_file or client_ca_file: {error}; give PEM files"
             ) from None
-        return uvicorn.Server(config)
+
+        return serve.QuietServer(config)
 
     def unwell(self) -> list[str]:
         """Return what is wrong now, one sentence each; empty where all is well."""

@@ -53,7 +53,8 @@ def test_containers_of_one_request_are_all_attributed_by_name(agents):
     named = sum(1 for i, role in seen if role == "client" and i in names)
     print(
         f"{named} of {len(counted)} one-request containers attributed, "
-        f"{addresses.pop(None, 0)} without address, one address used up to {max(addresses.values())} times"
+        f"{addresses.pop(None, 0)} without address, "
+        f"one address used up to {max(addresses.values())} times"
     )
     assert all(one["requests"] == 1 for one in counted)
     assert max(addresses.values()) > 1, "no address was used again"
