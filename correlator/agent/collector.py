@@ -193,6 +193,8 @@ class Collector:
         self._drain_conntrack()
 
     def _drain_conntrack(self) -> None:
+        if not self.nat_inbox.empty():
+            self._fold.forget()
         while not self.nat_inbox.empty():
             self.nat.add(self.nat_inbox.get())
         if self._conntrack is None:

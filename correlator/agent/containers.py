@@ -64,6 +64,7 @@ class Resolver:
         self._counted = counted
         self._when_up = when_up
         self._stop = threading.Event()
+        self._list_now = threading.Event()
         self._waiting: queue.Queue[str] = queue.Queue(params.waiting)
         self._queued: set[str] = set()
         self._drivers: dict[str, str] = {}
@@ -92,6 +93,7 @@ class Resolver:
                 self._events(client(self._params))
             except FAILURES as error:
                 self._failed("events", error)
+            self._list_now.set()  # Docker repeats at most 256 events: the listing puts the rest right
             self._stop.wait(self._params.retry_s)
 
     def _events(self, api: Any) -> None:
@@ -179,7 +181,10 @@ class Resolver:
             except FAILURES as error:
                 self._failed("list", error)
                 pause = self._params.retry_s
-            self._stop.wait(pause)
+            self._list_now.wait(pause)
+            if self._list_now.is_set():
+                self._list_now.clear()
+                self._stop.wait(self._params.retry_s)
 
     def _list(self, api: Any) -> None:
         if not self.up:

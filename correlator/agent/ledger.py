@@ -40,6 +40,7 @@ SENT, RECEIVED, RESENT, RTO_MS, EXCHANGES = 2, 3, 4, 8, 9
 OLDER, LOST, GONE = 1, 2, 4  # why a row is not complete
 COOKIE_BITS = 48
 SAYS_SENT = 208  # length of tcp_info with bytes_sent (Linux 4.19); before, what was acknowledged stands in
+SYN_SENT = 2  # TCP_SYN_SENT
 NO_RTT = 0xFFFF_FFFF  # min_rtt of a connection that has none yet
 LONGEST_MS = 600_000.0  # differences beyond are idle time, not responses
 CLOSED_LOOP_READINGS = 30  # readings in a row without an answered one: think time 0 (0.85^30 < 1 %)
@@ -177,17 +178,22 @@ class Ledger:
         return self._find(_keys(slots, events))[1]
 
     def settle(self, now: float) -> Array:
-        """Return what every known connection moved since the last call, and begin anew."""
-        shares = _shares(self._table)
+        """Return what every known connection moved since the last call, and begin anew.
+
+        Connections that are still being made wait: they have moved nothing, and what NAT does to them
+        is not settled before the first answer.
+        """
+        ready = self._table["sample"]["state"] != SYN_SENT
+        shares = _shares(self._table[ready])
         table = self._table
-        table["base"] = table["now"]
-        table["since"] = table["seen"]
-        table["fresh"] = False
-        table["why"] = 0
-        table["stall"] = np.nan
-        table["min_rtt"] = table["sample"]["min_rtt"]
+        table["base"][ready] = table["now"][ready]
+        table["since"][ready] = table["seen"][ready]
+        table["fresh"][ready] = False
+        table["why"][ready] = 0
+        table["stall"][ready] = np.nan
+        table["min_rtt"][ready] = table["sample"]["min_rtt"][ready]
         for name, _ in _TIMES:
-            table[name] = 0
+            table[name][ready] = 0
         return shares
 
     def forget(self, slot: int) -> Array:
@@ -221,7 +227,8 @@ class Ledger:
         resent = gain[:, RESENT] > 0
         _time(rows, samples, (gain[:, SENT] + gain[:, RECEIVED] > 0) & ~resent)
         rto_ms = gain[:, RTO_MS]
-        waited = np.where((samples["unacked"] > 0) & ~resent, samples["last_data_sent"], np.nan)
+        sending = (samples["unacked"] > 0) & (samples["counted"][:, SENT] > 0)
+        waited = np.where(sending & ~resent, samples["last_data_sent"], np.nan)
         waited = np.fmax(waited, np.where(rto_ms > 0, rto_ms.astype("f8"), np.nan))
         rows["stall"] = np.fmax(rows["stall"], waited)
         rows["sides"] += _sides(gain)

@@ -215,3 +215,14 @@ def test_an_aborted_connection_keeps_what_was_read_before():
     read(book, message(cookie=1, bytes_sent=100, data_segs_out=1))
     share = close(book, message(cookie=1, state=7, dport=0, pmtu=1500))[0]
     assert (moved(share)["bytes_sent"], share["dport"], share["closed"]) == (100, 9000, True)
+
+
+def test_a_connection_that_is_still_being_made_waits_for_its_interval():
+    book = Ledger()
+    read(book, message(state=2, unacked=1, last_data_sent=9_000_000))
+    assert len(book.settle(1.0)) == 0
+    read(book, message(state=1, bytes_sent=10, data_segs_out=1))
+    share = book.settle(2.0)[0]
+    assert share["new"]
+    assert np.isnan(share["stall"])
+    assert moved(share)["bytes_sent"] == 10

@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.real, pytest.mark.root, pytest.mark.slow]
 
 ONE_SHOTS = int(os.environ.get("CORRELATOR_ONE_SHOTS", "30"))
 MIXED = int(os.environ.get("CORRELATOR_MIXED", "12"))
+LONGEST = float(
+    os.environ.get("CORRELATOR_LONGEST", "10")
+)  # seconds that a container of the mixed load lives
 SETTLE = 6.0  # two intervals of 2 s, and the writer's patience
 
 
@@ -76,7 +79,7 @@ def test_bytes_and_retransmissions_of_a_mixed_load_are_attributed(agents, lab):
     right.serve("mixed-server", service=2, flags=("-p", "9000:9000"))
     lab.wire(delay_ms=1, to_right=0.02, to_left=0.02)
     dice = random.Random(5)
-    lives = [(f"mixed-{i}", dice.uniform(1, 20) if i % 4 else 20.0) for i in range(MIXED)]
+    lives = [(f"mixed-{i}", dice.uniform(1, LONGEST) if i % 4 else LONGEST) for i in range(MIXED)]
 
     def live(one):
         time.sleep(dice.uniform(0, 2))
@@ -122,7 +125,7 @@ def test_pair_hosts_and_direction_are_right_and_counted_once(agents, lab, kind, 
     (left, _), (right, _) = agents
     flags_left, flags_right, address = networks(kind)
     server = right.serve(f"{kind}-server", service=2, flags=flags_right)
-    counted = left.ask(f"{kind}-client", address(server), seconds=7, think=20, flags=flags_left)
+    counted = left.ask(f"{kind}-client", address(server), seconds=4, think=20, flags=flags_left)
     clients, servers = settled(agents)
     right.remove(server)
     pairs = agent_lab.joined(clients, servers)
@@ -237,7 +240,7 @@ def test_loss_is_read_where_it_was_injected(agents, lab, to_server, to_client):
     assert wire[0]["lost"] + wire[1]["lost"] >= 100
 
 
-KILLS = int(os.environ.get("CORRELATOR_KILLS", "6"))
+KILLS = int(os.environ.get("CORRELATOR_KILLS", "4"))
 
 
 def test_a_flood_of_closes_is_counted_to_the_last_or_the_interval_is_marked(agents):

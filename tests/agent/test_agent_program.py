@@ -1,0 +1,145 @@
+"""The agent's HTTPS as a reader meets it: certificates, tokens, and a port that is taken."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from correlator.agent.program import Program
+from correlator.agent.settings import Settings, SettingsError
+
+TOKEN = "a-token-of-some-length"
+PEM = serialization.Encoding.PEM
+
+
+def issued(directory, name, signer=None):
+    """Write NAME.pem and NAME.key, signed by ``signer`` (itself where None); return what signs others."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    issuer, issuer_key = signer or (subject, key)
+    now = datetime.datetime.now(datetime.UTC)
+    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(minutes=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=signer is None, path_length=None), critical=True)
+        .add_extension(names, critical=False)
+        .sign(issuer_key, hashes.SHA256())
+    )
+    (directory / f"{name}.pem").write_bytes(made.public_bytes(PEM))
+    (directory / f"{name}.key").write_bytes(
+        key.private_bytes(PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return subject, key
+
+
+@pytest.fixture(scope="module")
+def papers(tmp_path_factory):
+    """A folder with a ca, an agent's and a reader's certificate, and a stranger's."""
+    directory = tmp_path_factory.mktemp("papers")
+    ca = issued(directory, "ca")
+    issued(directory, "agent", ca)
+    issued(directory, "reader", ca)
+    issued(directory, "stranger")
+    return directory
+
+
+@contextlib.contextmanager
+def serving(settings):
+    """Run the agent's HTTP half; give its port."""
+    program = Program(settings)
+    server = program._http()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        end = time.monotonic() + 10
+        while not server.started and time.monotonic() < end:
+            time.sleep(0.01)
+        yield listening.getsockname()[1]
+        server.should_exit = True
+        thread.join(10)
+    program._spool.close()
+
+
+def settings(tmp_path, papers, **more):
+    return Settings(
+        id="node1", address="127.0.0.1", certificate_file=papers / "agent.pem", key_file=papers / "agent.key",
+        spool_directory=tmp_path / "spool", netns_directory=tmp_path, **more,
+    )  # fmt: skip
+
+
+def ask(papers, port, *, paper=None, token=None):
+    context = ssl.create_default_context(cafile=papers / "ca.pem")
+    if paper:
+        context.load_cert_chain(papers / f"{paper}.pem", papers / f"{paper}.key")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.get(f"https://127.0.0.1:{port}/v1/batches", verify=context, headers=headers)
+
+
+def test_over_https_the_token_lets_in(tmp_path, papers):
+    (tmp_path / "token").write_text(TOKEN)
+    with serving(settings(tmp_path, papers, token_file=tmp_path / "token")) as port:
+        assert ask(papers, port, token=TOKEN).status_code == 200
+        assert ask(papers, port, token="another-token-entirely").status_code == 401
+        with pytest.raises(httpx.HTTPError):
+            httpx.get(f"http://127.0.0.1:{port}/v1/batches")
+
+
+def test_a_reader_s_certificate_lets_in_without_a_token(tmp_path, papers):
+    with serving(settings(tmp_path, papers, client_ca_file=papers / "ca.pem")) as port:
+        assert ask(papers, port, paper="reader").status_code == 200
+        for paper in (None, "stranger"):
+            with pytest.raises(httpx.TransportError):
+                ask(papers, port, paper=paper)
+
+
+def test_with_both_both_are_needed(tmp_path, papers):
+    (tmp_path / "token").write_text(TOKEN)
+    both = settings(tmp_path, papers, client_ca_file=papers / "ca.pem", token_file=tmp_path / "token")
+    with serving(both) as port:
+        assert ask(papers, port, paper="reader").status_code == 401
+        assert ask(papers, port, paper="reader", token=TOKEN).status_code == 200
+
+
+def test_a_certificate_that_is_none_is_one_clear_sentence(tmp_path, papers):
+    (tmp_path / "bad.pem").write_text("nothing")
+    bad = Settings(
+        address="127.0.0.1", certificate_file=tmp_path / "bad.pem", key_file=papers / "agent.key",
+        client_ca_file=papers / "ca.pem", spool_directory=tmp_path, netns_directory=tmp_path,
+    )  # fmt: skip
+    with pytest.raises(SettingsError, match="give PEM files"):
+        Program(bad)._http()
+
+
+def test_the_host_s_id_is_remembered(tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    first = Program(
+        Settings(spool_directory=tmp_path, netns_directory=tmp_path, token_file=tmp_path / "token")
+    )
+    assert first.identity() is None
+    first._docker_is_up("ENGINE")
+    assert first.identity() == "ENGINE"
+    first._spool.close()
+    second = Program(
+        Settings(spool_directory=tmp_path, netns_directory=tmp_path, token_file=tmp_path / "token")
+    )
+    assert second.identity() == "ENGINE"
+    assert "docker does not answer: containers are not named" in second.unwell()
+    second._spool.close()
