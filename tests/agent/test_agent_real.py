@@ -213,14 +213,21 @@ def _measured(rows, port, what):
 def test_loss_is_read_where_it_was_injected(agents, lab, to_server, to_client):
     (left, _), (right, _) = agents
     server = right.serve("lossy", flags=("-p", "9000:9000"))
-    lab.wire(delay_ms=0.5, to_right=to_server, to_left=to_client)
+    injected = {"delay_ms": 0.5, "to_right": to_server, "to_left": to_client}
+    lab.wire(**injected)
+    wire = [dict.fromkeys(("lost", "data"), 0) for _ in range(2)]
 
     def live(i):
         return left.ask(f"loss-{i}", right.address, seconds=SECONDS, think=1, request=1000, answer=1000)
 
-    with ThreadPoolExecutor(6) as some:
-        list(some.map(live, range(6)))
-    wire = lab.wire()
+    for turn in range(4):  # a busy machine sends less: until a hundred are lost
+        with ThreadPoolExecutor(6) as some:
+            list(some.map(live, range(6 * turn, 6 * turn + 6)))
+        for total, done in zip(wire, lab.wire(**injected), strict=True):
+            total |= {name: total[name] + done[name] for name in total}
+        if wire[0]["lost"] + wire[1]["lost"] >= 100:
+            break
+    lab.wire()
     clients, servers = settled(agents)
     right.remove(server)
     for rows, way in ((clients, wire[0]), (servers, wire[1])):
