@@ -252,6 +252,8 @@ DENIED = """
     from correlator.ports import StoreError
     from store_tables import END, START, counters
 
+    # whatever loads late is loaded now: the other user may not be allowed to enter the packages' folder
+    ready, _ = counters(2), DeltaStore(sys.argv[1]).read("counters", START, END)
     if os.geteuid() == 0:
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
     store = DeltaStore(sys.argv[1])
