@@ -467,7 +467,7 @@ def from_arrow(name: str, arrow: pa.Table) -> pd.DataFrame:
     """
     schema = _schema(name)
     whole = pa.Table.from_arrays([_column(name, arrow, field) for field in schema], schema=schema)
-    table: pd.DataFrame = whole.to_pandas(types_mapper=DTYPES.get)
+    table: pd.DataFrame = whole.to_pandas(types_mapper=DTYPES.get, use_threads=False)
     for field in schema:
         if pa.types.is_list(field.type):  # lists, not the arrays that Arrow makes of them
             table[field.name] = pd.Series(whole.column(field.name).to_pylist(), dtype=object)

@@ -30,6 +30,8 @@ MINUTES_AFTER_ONSET = 6
 """How long the chain looks on after the moment at which a fault would have set in."""
 MINUTES = {"topology": 10, "counters": 1, "optics": 2, HOSTS: 1}
 """Minutes between polls of each group: denser than a service's, for the story takes a quarter of an hour."""
+LAST_MINUTES = 4
+"""In each of them there is a cycle, before in every second minute."""
 STEP_S = 60
 
 Tell = Callable[[str], None]
@@ -93,8 +95,10 @@ async def _watch(fabric: Fabric, config: Config, tell: Tell) -> tuple[list[Verdi
             groups = [group for group, every in MINUTES.items() if minute % every == 0]
             await asyncio.gather(*(chain.poll(group, now) for group in groups))
             await concluding
-            # a cycle looks at what was measured until then, so the next minute may go on meanwhile
-            concluding = asyncio.ensure_future(asyncio.to_thread(_conclude, chain, now))
+            left = minutes - minute
+            if left < LAST_MINUTES or left % 2 == 0:
+                # a cycle looks at what was measured until then, so the next minute may go on meanwhile
+                concluding = asyncio.ensure_future(asyncio.to_thread(_conclude, chain, now))
         await concluding
         tell("writing the report")
         report = wiring.write_report(chain.store, config, now.date(), now)
@@ -126,6 +130,7 @@ def write_configuration(directory: Path, fabric: Fabric, syslog_port: int) -> Pa
     document = {
         "switches": [_switch(secrets, switch) for switch in fabric.description["switches"]],
         "hosts": [_host(secrets, host) for host in fabric.description["hosts"]],
+        "periods": {f"{group}_s": minutes * STEP_S for group, minutes in MINUTES.items()},
         "store": {"path": "tables"},
         "state": {"path": "state.sqlite"},
         "report": {"directory": "reports"},

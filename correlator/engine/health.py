@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import gamma
+from scipy.special import gammaincinv
 
 from correlator.engine import tally
 
@@ -60,12 +60,13 @@ def health(
     measured; errors_known and discards_known say so.
     """
     params = params or Params()
-    recent = moved[moved["until"] > pd.Timestamp(since)]
-    at_end = _sums(recent)
-    table = directed.copy()
-    table = _add_errors(table, at_end, _past(link_hours, "errors", params), params)
-    table = _add_passed_on(table, at_end, devices)
-    table = _add_discards(table, at_end, _past(link_hours, "discards", params), params)
+    sums = _sums(moved[moved["until"] > pd.Timestamp(since)])
+    pasts = [_past(link_hours, metric, params) for metric in ("errors", "discards")]
+    told = [one.set_index(PLACE) for one in (sums, *pasts)]
+    receiver, sender = (_at(directed, ends, told) for ends in (RECEIVER, SENDER))
+    table = _add_errors(directed.copy(), receiver, params)
+    table = _add_passed_on(table, sums, sender, devices)
+    table = _add_discards(table, sender, receiver, params)
     table["error_onset"] = _onsets(
         table, RECEIVER, moved, "in_errors", "in_packets", table["error_floor"], params
     )
@@ -97,57 +98,56 @@ def _past(link_hours: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame
     number = np.where(twice, -1, number)
     count = tally.total(hours["count"], number, len(table))
     exposure = tally.total(hours["exposure"], number, len(table))
-    table["floor"] = (count + 0.5) / (exposure + 0.5 / params.floor_rate)
-    table["shape"] = 1.0 / (1.0 / (count + 0.5) + 1.0 / params.floor_shape)
+    table[f"{metric}_floor"] = (count + 0.5) / (exposure + 0.5 / params.floor_rate)
+    table[f"{metric}_shape"] = 1.0 / (1.0 / (count + 0.5) + 1.0 / params.floor_shape)
     return table
 
 
-def _at(table: pd.DataFrame, ends: list[str], by_interface: pd.DataFrame) -> pd.DataFrame:
-    """Return, row for row of ``table``, what ``by_interface`` has for one of the link's ends."""
-    keys = pd.MultiIndex.from_frame(by_interface[PLACE])
-    found = keys.get_indexer(pd.MultiIndex.from_frame(table[ends]))
-    values = by_interface.drop(columns=PLACE).to_numpy(dtype=np.float64)
-    values = np.vstack([values, np.full(values.shape[1], np.nan)])[found]
-    return pd.DataFrame(values, index=table.index, columns=by_interface.columns.drop(PLACE))
+def _at(directed: pd.DataFrame, ends: list[str], told: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return, row for row of ``directed``, what the tables (by interface) tell of one of the link's ends."""
+    places = pd.MultiIndex.from_frame(directed[ends])
+    answer = pd.DataFrame(index=directed.index)
+    for table in told:
+        values = table.to_numpy(dtype=np.float64)
+        values = np.vstack([values, np.full(values.shape[1], np.nan)])[table.index.get_indexer(places)]
+        answer[table.columns] = values
+    return answer
 
 
-def _add_errors(
-    table: pd.DataFrame, at_end: pd.DataFrame, past: pd.DataFrame, params: Params
-) -> pd.DataFrame:
-    now, before = _at(table, RECEIVER, at_end), _at(table, RECEIVER, past)
-    table["errors"] = now["in_errors"]
-    table["packets"] = now["in_packets"] + now["in_errors"]
+def _add_errors(table: pd.DataFrame, receiver: pd.DataFrame, params: Params) -> pd.DataFrame:
+    table["errors"] = receiver["in_errors"]
+    table["packets"] = receiver["in_packets"] + receiver["in_errors"]
     table["errors_known"] = table["packets"].notna()
-    table["error_floor"] = before["floor"].fillna(params.floor_rate)
-    table["floor_shape"] = before["shape"].fillna(0.5)
+    table["error_floor"] = receiver["errors_floor"].fillna(params.floor_rate)
+    table["floor_shape"] = receiver["errors_shape"].fillna(0.5)
     return table
 
 
-def _add_passed_on(table: pd.DataFrame, at_end: pd.DataFrame, devices: pd.DataFrame) -> pd.DataFrame:
+def _add_passed_on(
+    table: pd.DataFrame, sums: pd.DataFrame, sender: pd.DataFrame, devices: pd.DataFrame
+) -> pd.DataFrame:
     """Add how many of the errors may have come in at the sender's other ports.
 
     Only a switch that is known to store and forward stops bad frames; of one whose mode nobody
     configured it cannot be said, and an innocent link must not be blamed.
     """
-    came_in = at_end.groupby("device")["in_errors"].sum()
+    came_in = sums.groupby("device")["in_errors"].sum()
     stops = devices.loc[devices["forwarding"] == "store_and_forward", "device"]
     total = table["sender_device"].map(came_in).astype("float64").fillna(0.0)
     total = total.where(~table["sender_device"].isin(stops), 0.0)
-    own_port = _at(table, SENDER, at_end)["in_errors"].fillna(0.0)
+    own_port = sender["in_errors"].fillna(0.0)
     table["passed_on"] = np.minimum((total - own_port).clip(lower=0.0), table["errors"].fillna(0.0))
     return table
 
 
 def _add_discards(
-    table: pd.DataFrame, at_end: pd.DataFrame, past: pd.DataFrame, params: Params
+    table: pd.DataFrame, sender: pd.DataFrame, receiver: pd.DataFrame, params: Params
 ) -> pd.DataFrame:
-    now, before = _at(table, SENDER, at_end), _at(table, SENDER, past)
-    table["discards"] = now["out_discards"]
-    table["sent"] = now["out_packets"] + now["out_discards"]
-    arrived = _at(table, RECEIVER, at_end)["utilisation_in"]
-    table["utilisation"] = now["utilisation_out"].fillna(arrived)
+    table["discards"] = sender["out_discards"]
+    table["sent"] = sender["out_packets"] + sender["out_discards"]
+    table["utilisation"] = sender["utilisation_out"].fillna(receiver["utilisation_in"])
     table["discards_known"] = table["sent"].notna()
-    table["discard_floor"] = before["floor"].fillna(params.floor_rate)
+    table["discard_floor"] = sender["discards_floor"].fillna(params.floor_rate)
     return table
 
 
@@ -169,7 +169,7 @@ def _bound(count: Floats, exposure: Floats, quantile: float) -> Floats:
     """Return a quantile of the rate's Gamma posterior; 0 for the lower bound of nothing."""
     shape = np.where(count > 0, count, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        bound: Floats = gamma.ppf(quantile, shape) / np.where(exposure > 0, exposure, np.nan)
+        bound: Floats = gammaincinv(shape, quantile) / np.where(exposure > 0, exposure, np.nan)
     return np.where(count == 0, 0.0, bound)
 
 
