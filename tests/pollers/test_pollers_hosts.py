@@ -80,6 +80,30 @@ async def test_pages_are_turned_until_there_is_no_more() -> None:
     assert (poll["rows"], poll["requests"]) == (25, 3)
 
 
+async def test_a_page_that_was_being_stored_comes_with_the_same_end_and_then_the_rest() -> None:
+    agent = Agent([sample(n) for n in range(1, 41)])
+    data, poll = await polled(agent, READ_TO_3 | {"storing": '{"host1/e1": 25}'}, page_rows=10)
+    assert [batch.sequence for batch in data] == [13, 23, 25, 35, 40]
+    assert sum(len(batch.tables["pair_samples"]) for batch in data) == 37
+    assert "storing" not in poll["cursor"]
+
+
+async def test_where_an_unread_page_was_being_stored_its_end_is_remembered() -> None:
+    ends = {"storing": '{"host1/e1": 25}'}
+    _, poll = await polled(lambda _: httpx.Response(500), READ_TO_3 | ends)
+    assert poll["cursor"]["storing"] == ends["storing"]
+    agent = Agent([sample(n) for n in range(1, 41)])
+    _, poll = await polled(agent, ends, page_rows=10, pages=1)
+    assert (poll["cursor"]["after"], poll["cursor"]["storing"]) == ("10", ends["storing"])
+
+
+@pytest.mark.parametrize("ends", ["", "{", "[]", '{"host1/e1": "x"}', '{"host1/e1": 2}', '{"host1/e0": 5}'])
+async def test_ends_that_say_nothing_change_nothing(ends: str) -> None:
+    agent = Agent([sample(n) for n in range(1, 6)])
+    (batch,), _ = await polled(agent, READ_TO_3 | {"storing": ends})
+    assert batch.sequence == 5
+
+
 async def test_one_poll_does_not_turn_pages_for_ever() -> None:
     agent = Agent([sample(n) for n in range(1, 101)])
     data, poll = await polled(agent, page_rows=10, pages=4)
