@@ -29,6 +29,8 @@ def bounded(params: Params) -> type[asyncio.Protocol]:
     class Bounded(H11Protocol):  # type: ignore[misc]  # uvicorn comes without types here
         """One connection; ends itself where its address has too many or its request does not come."""
 
+        _answered: Any = None
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._address = self.client[0] if self.client else ""
@@ -52,7 +54,5 @@ def bounded(params: Params) -> type[asyncio.Protocol]:
                 return
             self._answered = answered
             self._look = self.loop.call_later(params.request_s, self._end_if_idle)
-
-        _answered: Any = None
 
     return Bounded

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 
-from correlator.pollers.attempt import Attempt, gap_from, last_good
+from correlator.pollers.attempt import Attempt, gap_from, last_good, moment
 from correlator.pollers.ends import STORING, ends, written
 from correlator.pollers.protocol import CONTENT_TYPE, Header, Page, ProtocolError, parse, table, unpack
 from correlator.ports import Batch, Tables
 
+SAMPLES = "pair_samples"
+LONGEST = timedelta(minutes=10)  # twice the longest interval of an agent
 REFUSALS = {
     401: "refuses the token; check token_env or token_file of this host",
     403: "does not let us in; check which clients it allows",
@@ -50,19 +52,24 @@ class Params:
 
 @dataclass
 class _Stream:
-    """Where we stand in an agent's rows. ``ends`` of pages yet to be read again are by source."""
+    """Where we stand in an agent's rows.
+
+    ``ends`` of pages yet to be read again are by source; ``measured`` is the end of the newest interval.
+    """
 
     agent: str | None
     epoch: str | None
     after: int
     ends: dict[str, int]
+    measured: datetime | None = None
 
     @classmethod
     def at(cls, cursor: Mapping[str, str]) -> _Stream:
         """Return the place that a cursor remembers; the beginning where it remembers none."""
         after = cursor.get("after", "")
         epoch = cursor.get("epoch") if after.isdecimal() else None
-        return cls(cursor.get("agent"), epoch, int(after) if epoch is not None else 0, ends(cursor))
+        place = int(after) if epoch is not None else 0
+        return cls(cursor.get("agent"), epoch, place, ends(cursor), moment(cursor, "measured"))
 
     def follow(self, header: Header) -> None:
         """Move to behind a page; ends that were reached, or can no longer be, are forgotten."""
@@ -74,10 +81,24 @@ class _Stream:
 
     def cursor(self) -> dict[str, str]:
         """Return what to remember of it."""
-        storing = {STORING: written(self.ends)} if self.ends else {}
-        if self.agent is None or self.epoch is None:
-            return storing
-        return {"agent": self.agent, "epoch": self.epoch, "after": str(self.after)} | storing
+        place = {STORING: written(self.ends)} if self.ends else {}
+        if self.agent is not None and self.epoch is not None:
+            place |= {"agent": self.agent, "epoch": self.epoch, "after": str(self.after)}
+        return place | ({"measured": self.measured.isoformat()} if self.measured else {})
+
+    def measure(self, tables: Tables) -> None:
+        """Note how far the intervals of a page go."""
+        if SAMPLES in tables:
+            self.measured = tables[SAMPLES]["at"].max().to_pydatetime()
+
+    def lost_since(self, good: datetime | None) -> datetime | None:
+        """Return where rows that are lost may begin: behind the newest interval, or the last good poll.
+
+        An interval that ends long before the poll that fetched it tells of a clock, not of a loss.
+        """
+        if good is None or self.measured is None or self.measured < good - LONGEST:
+            return good
+        return min(good, self.measured)
 
 
 class HostPoller:
@@ -112,6 +133,7 @@ class HostPoller:
                 page = await self._page(stream, attempt)
                 tables = {name: table(name, rows) for name, rows in page.rows.items()}
                 self._follow(stream, page.header, attempt, cursor)
+                stream.measure(tables)
                 if tables:
                     batches.append(_batch(tables, page.header, {**kept, **stream.cursor()}))
                     attempt.received += page.count
@@ -172,7 +194,8 @@ class HostPoller:
         lost = _lost(stream, header)
         if lost:
             attempt.remarks.append(lost)
-            attempt.gap_from = attempt.gap_from or last_good(cursor)
+            since = stream.lost_since(last_good(cursor))
+            attempt.gap_from = min(filter(None, (attempt.gap_from, since)), default=None)
         stream.follow(header)
 
 

@@ -53,7 +53,8 @@ async def test_rows_arrive_in_their_tables_exactly() -> None:
     assert (batch.source, batch.sequence) == ("host1/e1", 3)
     assert (poll["ok"], poll["rows"], poll["requests"], poll["kind"]) == (True, 3, 1, "host")
     assert pd.isna(poll["error"])
-    assert poll["cursor"] == {"agent": "host1", "epoch": "e1", "after": "3", "last_good": NOW.isoformat()}
+    place = {"agent": "host1", "epoch": "e1", "after": "3", "measured": AT}
+    assert poll["cursor"] == place | {"last_good": NOW.isoformat()}
     assert (poll["source"], poll["sequence"]) == ("host1/polls", 1_772_366_400_000)
 
 
@@ -120,6 +121,22 @@ async def test_a_new_epoch_is_a_gap_that_is_said() -> None:
     assert poll["ok"]
     assert poll["gap_from"] == pd.Timestamp(LAST_GOOD)
     assert "began anew; what it had measured after row 3 may be lost" in poll["error"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "since"),
+    [
+        ("2026-03-01T11:59:20+00:00", "2026-03-01T11:59:20+00:00"),
+        ("2026-03-01T11:59:40+00:00", LAST_GOOD),
+        ("1970-01-01T00:00:00+00:00", LAST_GOOD),
+        ("lately", LAST_GOOD),
+    ],
+)
+async def test_a_gap_begins_behind_the_newest_interval(measured: str, since: str) -> None:
+    agent = Agent([sample(1)])
+    agent.epoch = "e2"
+    _, poll = await polled(agent, READ_TO_3 | {"measured": measured})
+    assert poll["gap_from"] == pd.Timestamp(since)
 
 
 async def test_rows_that_were_pruned_unread_are_a_gap_that_is_said() -> None:
