@@ -119,7 +119,7 @@ _TABLES = (
         ("requests", INT, "requests sent"),
         ("retries", INT, "requests sent again"),
         ("rows", INT, "rows that came out of it, over all tables"),
-        ("gap_from", AT, "on the row that ends a gap: the last good poll before it"),
+        ("gap_from", AT, "on the row that ends a gap: the last good poll, or interval, before it"),
     ),
     _table(
         "devices",

@@ -25,6 +25,7 @@ from correlator.engine.cycle import Params as EngineParams
 from correlator.engine.rollup import roll_up
 from correlator.figures import Figures, Line
 from correlator.model import Incident, IncidentEvent, Verdict
+from correlator.pollers.ends import STORING, noted
 from correlator.ports import Batch, Poller, Sink, SinkError, State, Store, StoreError, Tables
 
 log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ CURRENT = (
     "annotations",
 )
 HOURLY = ("link_hours", "optics_hours", "pair_hours")
+NOTE = "hosts storing"
+"""The name under which the state notes how far each host's rows go that are being stored."""
 COPY = "store"
 """The name under which the state queues incident events for the store's own copy."""
 
@@ -144,7 +147,7 @@ class Pipeline:
         """
         pollers = self.pollers.get(group, ())
         try:
-            cursors = await asyncio.to_thread(self._cursors, pollers)
+            cursors = await asyncio.to_thread(self._cursors, group)
         except StoreError as error:
             self.store_failed(error)
             return Round(len(pollers), len(pollers), 0)
@@ -239,8 +242,25 @@ class Pipeline:
 
     # -- polling ----------------------------------------------------------------------------------
 
-    def _cursors(self, pollers: Sequence[Poller]) -> dict[str, Mapping[str, str]]:
-        return {poller.name: self.state.cursor(poller.name) for poller in pollers}
+    def _cursors(self, group: str) -> dict[str, Mapping[str, str]]:
+        cursors = {poller.name: self.state.cursor(poller.name) for poller in self.pollers.get(group, ())}
+        note = self.state.cursor(NOTE) if group == HOSTS else {}
+        for name in note.keys() & cursors.keys():
+            cursors[name][STORING] = note[name]
+        return dict(cursors)
+
+    def _note(self, heard: Mapping[str, Sequence[Batch]]) -> None:
+        """Note how far the rows go that are about to be stored.
+
+        After a crash between storing and moving the cursors the very same rows are asked for again,
+        under the same numbers, and count as written.
+        """
+        before = self.state.cursor(NOTE)
+        note = {name: before[name] for p in self.pollers.get(HOSTS, ()) if (name := p.name) in before}
+        note |= {name: noted(answer) for name, answer in heard.items()}
+        note = {name: text for name, text in note.items() if text}
+        if note != before:
+            self.state.set_cursor(NOTE, note)
 
     async def _ask(
         self, pollers: Sequence[Poller], cursors: Mapping[str, Mapping[str, str]], now: datetime
@@ -266,6 +286,7 @@ class Pipeline:
         if group == HOSTS:
             self._learn(_joined(batch.tables for batch in batches), now)
             batches = self._resolved(batches)
+            self._note(heard)
         self.store.append_batches(batches)
         for name, answer in heard.items():
             if answer:

@@ -141,7 +141,7 @@ class Resolver:
         api: Any = None
         while not self._stop.is_set():
             try:
-                container_id = self._waiting.get(timeout=1.0)
+                container_id = self._waiting.get(timeout=10.0)
             except queue.Empty:
                 continue
             self._queued.discard(container_id)

@@ -125,7 +125,7 @@ class Program:
     def _http(self) -> uvicorn.Server:
         import uvicorn
 
-        from correlator.agent import serve
+        from correlator.agent import connections, serve
 
         agent = serve.Agent(
             self._spool, self._figures, self.identity, _boot_id(), self._token, healthy=self.unwell
@@ -144,7 +144,7 @@ class Program:
             server_header=False,
             lifespan="off",
             loop="asyncio",
-            http="h11",
+            http=connections.bounded(connections.Params()),
             ws="none",
             limit_concurrency=64,
             timeout_keep_alive=30,

@@ -20,7 +20,7 @@ from correlator.agent.fold import VIA_PROXY
 from correlator.agent.namespaces import HOST
 from correlator.agent.registry import Attachment, Container
 from correlator.agent.sockets import TCP_INFO
-from correlator.agent.tally import CLIENT, SERVER, Key
+from correlator.agent.tally import CLIENT, SERVER, Key, Sums
 from correlator.agent.text import clean, stamp
 
 Row = dict[str, Any]
@@ -135,9 +135,9 @@ def _is_overlay(container: Container, local: str) -> bool:
     return any(a.driver == OVERLAY and a.address == local for a in container.attachments)
 
 
-def _remarks(head: _Head, sums: Any) -> str:
+def _remarks(head: _Head, sums: Sums) -> str:
     """Return whether a row is complete, and why not; what makes its times uncertain is a remark only."""
-    why, resent = int(sums["why"]), int(sums["counters"][ledger.RESENT])
+    why, resent = sums.why, sums.counters[ledger.RESENT]
     if not why and not resent and not head.missed and not head.note:
         return ',"complete":true'
     missed = [*head.missed, *(text for bit, text in MISSED.items() if why & bit)]
@@ -157,14 +157,13 @@ class _Numbers:
         self._format = "".join(f',"{name}":%d' for _, name in said)
         self._has_min_rtt = "min_rtt_us" not in unsaid
 
-    def text(self, role: str, sums: Any) -> str:
+    def text(self, role: str, sums: Sums) -> str:
         """Return the middle of a row."""
-        (counters, new, closed, open_, loop_ms, looped, response_ms, responses, service_ms, services) = (
-            sums.item()[:10]
-        )
-        min_rtt, rtt, rtts, stall = sums.item()[11:]
+        (counters, new, closed, open_, loop_ms, looped, response_ms, responses, service_ms, services) = sums[
+            :10
+        ]
+        min_rtt, rtt, rtts, stall = sums[11:]
         text = f',"connections_open":{open_},"connections_new":{new},"connections_closed":{closed}'
-        counters = counters.tolist()
         text += self._format % tuple([counters[i] for i in self._places])
         if self._has_min_rtt and min_rtt != ledger.NO_RTT:
             text += f',"min_rtt_us":{min_rtt}.0'

@@ -192,6 +192,8 @@ class Spool:
             (number, after),
         )
         for begin, _, body in blocks:
+            if lines and begin > last + 1:  # rows are missing here, and a page has none missing inside
+                break
             skip = max(0, after + 1 - begin)
             part = zstandard.decompress(body).splitlines()[skip : skip + limit - len(lines)]
             first = first or begin + skip

@@ -80,8 +80,13 @@ def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -
 
 def last_good(cursor: Mapping[str, str]) -> datetime | None:
     """Return when the last good poll was; None where there was none or it cannot be read."""
+    return moment(cursor, "last_good")
+
+
+def moment(cursor: Mapping[str, str], key: str) -> datetime | None:
+    """Return a remembered time; None where there is none or it cannot be read."""
     try:
-        return utc(datetime.fromisoformat(cursor["last_good"]))
+        return utc(datetime.fromisoformat(cursor[key]))
     except (KeyError, ValueError):
         return None
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import httpx
 
-from correlator.pollers.attempt import Attempt, gap_from, last_good
+from correlator.pollers.attempt import Attempt, gap_from, last_good, moment
+from correlator.pollers.ends import STORING, ends, written
 from correlator.pollers.protocol import CONTENT_TYPE, Header, Page, ProtocolError, parse, table, unpack
 from correlator.ports import Batch, Tables
 
+SAMPLES = "pair_samples"
+LONGEST = timedelta(minutes=10)  # twice the longest interval of an agent
 REFUSALS = {
     401: "refuses the token; check token_env or token_file of this host",
     403: "does not let us in; check which clients it allows",
@@ -49,24 +52,53 @@ class Params:
 
 @dataclass
 class _Stream:
-    """Where we stand in an agent's rows."""
+    """Where we stand in an agent's rows.
+
+    ``ends`` of pages yet to be read again are by source; ``measured`` is the end of the newest interval.
+    """
 
     agent: str | None
     epoch: str | None
     after: int
+    ends: dict[str, int]
+    measured: datetime | None = None
 
     @classmethod
     def at(cls, cursor: Mapping[str, str]) -> _Stream:
         """Return the place that a cursor remembers; the beginning where it remembers none."""
         after = cursor.get("after", "")
         epoch = cursor.get("epoch") if after.isdecimal() else None
-        return cls(cursor.get("agent"), epoch, int(after) if epoch is not None else 0)
+        place = int(after) if epoch is not None else 0
+        return cls(cursor.get("agent"), epoch, place, ends(cursor), moment(cursor, "measured"))
+
+    def follow(self, header: Header) -> None:
+        """Move to behind a page; ends that were reached, or can no longer be, are forgotten."""
+        if self.epoch is not None and (self.agent, self.epoch) != (header.agent, header.epoch):
+            self.ends.pop(f"{self.agent}/{self.epoch}", None)
+        self.agent, self.epoch, self.after = header.agent, header.epoch, header.next_seq - 1
+        if self.ends.get(header.source, 0) <= self.after:
+            self.ends.pop(header.source, None)
 
     def cursor(self) -> dict[str, str]:
         """Return what to remember of it."""
-        if self.agent is None or self.epoch is None:
-            return {}
-        return {"agent": self.agent, "epoch": self.epoch, "after": str(self.after)}
+        place = {STORING: written(self.ends)} if self.ends else {}
+        if self.agent is not None and self.epoch is not None:
+            place |= {"agent": self.agent, "epoch": self.epoch, "after": str(self.after)}
+        return place | ({"measured": self.measured.isoformat()} if self.measured else {})
+
+    def measure(self, tables: Tables) -> None:
+        """Note how far the intervals of a page go."""
+        if SAMPLES in tables:
+            self.measured = tables[SAMPLES]["at"].max().to_pydatetime()
+
+    def lost_since(self, good: datetime | None) -> datetime | None:
+        """Return where rows that are lost may begin: behind the newest interval, or the last good poll.
+
+        An interval that ends long before the poll that fetched it tells of a clock, not of a loss.
+        """
+        if good is None or self.measured is None or self.measured < good - LONGEST:
+            return good
+        return min(good, self.measured)
 
 
 class HostPoller:
@@ -91,25 +123,28 @@ class HostPoller:
         """Return the agent's rows, a batch an epoch, and then the row of polls in one of its own.
 
         Never raises for the agent: pages before a bad one are kept, the bad one is asked for again.
+        A page that was about to be stored when the service ended comes with the same end (``ends``).
         """
         attempt = Attempt(self._target.name, "host", now, gap_from=gap_from(cursor, now, self._period_s))
         stream, batches = _Stream.at(cursor), []
+        kept = {key: value for key, value in cursor.items() if key != STORING}
         try:
             for _ in range(self._params.pages):
                 page = await self._page(stream, attempt)
                 tables = {name: table(name, rows) for name, rows in page.rows.items()}
                 self._follow(stream, page.header, attempt, cursor)
+                stream.measure(tables)
                 if tables:
-                    batches.append(_batch(tables, page.header, {**cursor, **stream.cursor()}))
+                    batches.append(_batch(tables, page.header, {**kept, **stream.cursor()}))
                     attempt.received += page.count
-                if page.count < self._params.page_rows:
+                if page.count < self._params.page_rows and not page.is_cut:
                     break
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             reason = str(error) or type(error).__name__
             attempt.failed = f"no answer from {self._target.url} ({reason}); check that the agent runs there"
         except ProtocolError as error:
             attempt.failed = f"the answer from {self._target.url} cannot be used: {error}"
-        remembered = attempt.cursor({**cursor, **stream.cursor()})
+        remembered = attempt.cursor({**kept, **stream.cursor()})
         sequence = int(now.timestamp() * 1000)
         return [*batches, Batch(attempt.tables(), f"{self.name}/polls", sequence, remembered)]
 
@@ -131,7 +166,7 @@ class HostPoller:
             body = await self._body(response)
         finally:
             await response.aclose()
-        return parse(unpack(body, self._params.unpacked_bytes), stream.epoch, stream.after)
+        return parse(unpack(body, self._params.unpacked_bytes), stream.epoch, stream.after, stream.ends)
 
     async def _body(self, response: httpx.Response) -> bytes:
         """Return a good response's body as it came. Raises ProtocolError for any other response."""
@@ -159,8 +194,9 @@ class HostPoller:
         lost = _lost(stream, header)
         if lost:
             attempt.remarks.append(lost)
-            attempt.gap_from = attempt.gap_from or last_good(cursor)
-        stream.agent, stream.epoch, stream.after = header.agent, header.epoch, header.next_seq - 1
+            since = stream.lost_since(last_good(cursor))
+            attempt.gap_from = min(filter(None, (attempt.gap_from, since)), default=None)
+        stream.follow(header)
 
 
 def _lost(stream: _Stream, header: Header) -> str | None:
@@ -175,4 +211,4 @@ def _lost(stream: _Stream, header: Header) -> str | None:
 
 
 def _batch(tables: Tables, header: Header, cursor: Mapping[str, str]) -> Batch:
-    return Batch(tables, f"{header.agent}/{header.epoch}", header.next_seq - 1, cursor)
+    return Batch(tables, header.source, header.next_seq - 1, cursor)

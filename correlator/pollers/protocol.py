@@ -54,6 +54,11 @@ class Header(_Closed):
     )
     dropped: int = Field(ge=0, le=BIGGEST_SEQ, description="rows behind `after` that were pruned unread")
 
+    @property
+    def source(self) -> str:
+        """The stream that the rows are of, for the store."""
+        return f"{self.agent}/{self.epoch}"
+
 
 class Line(_Closed):
     """A row of a table; its columns are those of ``frames``, times ISO 8601, what is absent null."""
@@ -65,10 +70,14 @@ class Line(_Closed):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An answer that holds together: its header, its rows by table (not yet frames)."""
+    """An answer that holds together: its header, its rows by table (not yet frames).
+
+    ``is_cut``: the answer went on behind the end that was asked for; header and rows do not.
+    """
 
     header: Header
     rows: Mapping[str, list[dict[str, Any]]]
+    is_cut: bool = False
 
     @property
     def count(self) -> int:
@@ -88,8 +97,12 @@ def unpack(body: bytes, most_bytes: int) -> bytes:
     return bytes(unpacked)
 
 
-def parse(text: bytes, epoch: str | None, after: int) -> Page:
-    """Return the page in ``text``, asked for behind ``after`` of ``epoch``. Raises ProtocolError."""
+def parse(text: bytes, epoch: str | None, after: int, ends: Mapping[str, int] | None = None) -> Page:
+    """Return the page in ``text``, asked for behind ``after`` of ``epoch``. Raises ProtocolError.
+
+    ``ends`` gives, by source (``Header.source``), the row at which a page is to end that would go
+    beyond it.
+    """
     lines = text.splitlines()
     if not lines:
         raise ProtocolError("its body is empty")
@@ -98,17 +111,21 @@ def parse(text: bytes, epoch: str | None, after: int) -> Page:
     expected = header.first_seq
     if header.epoch == epoch and header.first_seq <= after:
         raise ProtocolError(f"rows behind {after} were asked for and those from {header.first_seq} came")
+    end = (ends or {}).get(header.source, 0)
+    end = end if header.first_seq <= end < header.next_seq - 1 else header.next_seq - 1
     for number, raw in enumerate(lines[1:], start=2):
         line = _checked(Line, raw, number)
         if line.seq != expected:
             raise ProtocolError(f"line {number} has seq {line.seq} where {expected} is due")
         if line.row.get("host") != header.agent:
             raise ProtocolError(f"line {number} is of host {line.row.get('host')!r}, not {header.agent!r}")
-        rows.setdefault(line.table, []).append(line.row)
+        if line.seq <= end:
+            rows.setdefault(line.table, []).append(line.row)
         expected += 1
     if expected != header.next_seq:
         raise ProtocolError(f"it ends before seq {header.next_seq - 1}, which its header promises")
-    return Page(header, rows)
+    is_cut = end + 1 < header.next_seq
+    return Page(header.model_copy(update={"next_seq": end + 1}), rows, is_cut)
 
 
 def table(name: str, rows: Iterable[Mapping[str, Any]]) -> pd.DataFrame:

@@ -89,6 +89,9 @@ def batch(
     enter: Path, at: tuple[str, int], query: str, token: str = TOKEN
 ) -> tuple[dict[str, Any], list[Any]]:
     status, headers, body = get(enter, at, query, token)
+    while status == 429:  # after many restarts there are many epochs to be read
+        time.sleep(0.5)
+        status, headers, body = get(enter, at, query, token)
     assert status == 200, (status, body)
     assert headers["content-encoding"] == "zstd"
     lines = zstandard.ZstdDecompressor().stream_reader(body).read().splitlines()

@@ -148,7 +148,7 @@ def tallied(role, ports, rows=20_000):
 
 def test_server_rows_are_kept_apart_by_client_port():
     rows = tallied("server", [1, 2, 2, 3]).rows()
-    assert [(ports, int(sums["counters"][0])) for _, ports, sums in rows] == [([1], 10), ([2], 20), ([3], 10)]
+    assert [(ports, sums.counters[0]) for _, ports, sums in rows] == [([1], 10), ([2], 20), ([3], 10)]
 
 
 def test_client_rows_name_at_most_their_number_of_ports():
@@ -160,8 +160,8 @@ def test_client_rows_name_at_most_their_number_of_ports():
 def test_ports_beyond_share_a_row_that_names_none(role, fit):
     rows = tallied(role, range(1, fit + 21)).rows()
     assert rows[-1][1] == []
-    assert sum(int(sums["counters"][0]) for _, _, sums in rows) == 10 * (fit + 20)
-    assert int(rows[-1][2]["counters"][0]) == 200
+    assert sum(sums.counters[0] for _, _, sums in rows) == 10 * (fit + 20)
+    assert rows[-1][2].counters[0] == 200
 
 
 def test_rows_beyond_the_limit_are_counted():

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from correlator.agent.connections import Params, bounded
 from correlator.agent.program import Program
 from correlator.agent.settings import Settings, SettingsError
 
@@ -143,3 +144,81 @@ def test_the_host_s_id_is_remembered(tmp_path):
     assert second.identity() == "ENGINE"
     assert "docker does not answer: containers are not named" in second.unwell()
     second._spool.close()
+
+
+class _Transport:
+    """As much of a transport as a connection touches."""
+
+    def __init__(self, address):
+        self.address, self.aborted = address, False
+
+    def get_extra_info(self, name):
+        return {"peername": (self.address, 1), "sockname": ("127.0.0.1", 2)}.get(name)
+
+    def abort(self):
+        self.aborted = True
+
+    def is_closing(self):
+        return self.aborted
+
+
+class _Loop:
+    """Keeps what is to be called later until the test calls it."""
+
+    def __init__(self):
+        self.later = []
+
+    def call_later(self, seconds, function):
+        self.later.append(function)
+        return threading.Timer(0, function)  # never started: only cancelled
+
+
+@pytest.fixture
+def connect(tmp_path, papers):
+    """Return a function that opens one more connection from an address, without a network."""
+    import uvicorn
+    from uvicorn.server import ServerState
+
+    loop, protocol = _Loop(), bounded(Params(per_address=3))
+    config = uvicorn.Config(lambda: None, log_config=None, http=protocol, ws="none", lifespan="off")
+    config.load()
+
+    def opened(address):
+        connection = protocol(config, ServerState(), {}, loop)
+        connection.connection_made(_Transport(address))
+        return connection
+
+    opened.loop = loop
+    return opened
+
+
+def test_one_address_cannot_hold_all_connections(connect):
+    mine = [connect("192.0.2.1") for _ in range(5)]
+    assert [one.transport.aborted for one in mine] == [False, False, False, True, True]
+    assert not connect("192.0.2.2").transport.aborted
+    for one in mine[2:]:
+        one.connection_lost(OSError())
+    assert not connect("192.0.2.1").transport.aborted
+
+
+def test_a_connection_that_never_sends_a_whole_request_is_let_go(connect):
+    silent, slow = connect("192.0.2.1"), connect("192.0.2.1")
+    slow.data_received(b"GET /healthz HTTP/1.1\r\nHost:")
+    for look in list(connect.loop.later):
+        look()
+    assert silent.transport.aborted
+    assert slow.transport.aborted
+
+
+def test_a_connection_whose_request_is_being_answered_stays(connect):
+    class Answering:
+        response_complete = False
+
+    working = connect("192.0.2.1")
+    working.cycle = Answering()
+    for _ in range(3):
+        connect.loop.later.pop()()
+    assert not working.transport.aborted
+    working.cycle.response_complete = True
+    connect.loop.later.pop()()  # it may ask again until the next look
+    assert working.transport.aborted

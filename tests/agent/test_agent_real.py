@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 
 import agent_lab
+import agent_service
 import pytest
 
 pytestmark = [pytest.mark.real, pytest.mark.root, pytest.mark.slow]
@@ -284,46 +285,56 @@ def test_a_flood_of_closes_is_counted_to_the_last_or_the_interval_is_marked(agen
     assert counted == [made["connections"]] * 2 or marked
 
 
-def test_kill_9_of_agent_and_reader_leaves_each_interval_once_or_a_gap(agents):
+def test_kill_9_of_agent_and_engine_leaves_each_interval_once_or_a_gap(agents, tmp_path):
     (left, reader), (right, _) = agents
     dice = random.Random(9)
     right.serve("killed-server", flags=("-p", "9000:9000"))
-    with ThreadPoolExecutor(3) as some:
-        loads = [
-            some.submit(left.ask, f"killed-{i}", right.address, seconds=4.0 * KILLS + 10, think=5)
-            for i in range(2)
-        ]
-        stored: dict[tuple[str, int], str] = {}
-        for _ in range(KILLS):
-            time.sleep(dice.uniform(0.2, 4.0))
-            before = reader.epoch, reader.after
-            reader.fetch()
-            if dice.random() < 0.5:  # the reader is killed after storing, before keeping its cursor
-                reader.epoch, reader.after = before
-            left.stop_agent(9)
-            left.start_agent()
-        counted = [load.result() for load in loads]
-    settled(agents)
-    right.remove("killed-server")
-    for row in reader.rows:
-        text = json.dumps(
-            {name: value for name, value in row.items() if name not in ("seq", "epoch")}, sort_keys=True
-        )
-        assert stored.setdefault((row["epoch"], row["seq"]), text) == text, "one number, two rows"
-    for epoch in {epoch for epoch, _ in stored}:
-        numbers = sorted(number for e, number in stored if e == epoch)
-        assert numbers == list(range(1, len(numbers) + 1))
-    rows = [json.loads(text) for text in stored.values()]
-    mine = [row for row in rows if row["table"] == "pair_samples" and row["container_id"] == counted[0]["id"]]
-    ends = [row["at"] for row in mine]
-    epochs = {epoch for epoch, _ in stored}
+    service = agent_service.Service(left, tmp_path)
+    service.start()
+    killed = Counter()
+    try:
+        with ThreadPoolExecutor(2) as some:
+            loads = [
+                some.submit(left.ask, f"killed-{i}", right.address, seconds=5.0 * KILLS + 5, think=5)
+                for i in range(2)
+            ]
+            for number in range(KILLS):
+                time.sleep(dice.uniform(0.2, 3.5))
+                victims = {"agent", "engine"} if dice.random() < 0.2 else {("agent", "engine")[number % 2]}
+                killed.update(victims)
+                if "engine" in victims:
+                    service.kill()
+                if "agent" in victims:
+                    left.stop_agent(9)
+                    left.start_agent()
+                if "engine" in victims:
+                    service.start()
+            counted = [load.result() for load in loads]
+        settled(agents)
+        service.read_to(reader)
+    finally:
+        service.kill()
+        right.remove("killed-server")
+    spooled = reader.table("pair_samples")  # the agent's spool has all that was ever written
+    kept = service.stored("pair_samples").to_dict("records")
+    assert agent_service.identities(kept) == agent_service.identities(spooled)
+    for name in ("containers", "hosts"):
+        assert len(service.stored(name)) == len(reader.table(name))
+    gaps, seen, missing = service.gaps(), 0, []
+    for one in counted:
+        mine = [row for row in spooled if row["container_id"] == one["id"] and row["role"] == "client"]
+        ends = [row["at"] for row in mine]
+        assert len(ends) == len(set(ends))
+        seen += sum(row["exchanges"] for row in mine)
+        missing += agent_service.lost(mine)
+    requests = sum(one["requests"] for one in counted)
     print(
-        f"{KILLS} kills: {len(stored)} rows of {len(epochs)} epochs, each once; "
-        f"{sum(row['exchanges'] for row in mine)} of {counted[0]['requests']} exchanges, the rest in gaps"
+        f"killed {dict(killed)}: {len(kept)} rows of {len(reader.epochs)} epochs, each stored once; "
+        f"{seen} of {requests} exchanges, the rest in {len(missing)} stretches within {len(gaps)} gaps"
     )
-    assert len(ends) == len(set(ends))
+    assert all(agent_service.covered(span, gaps) for span in missing), (missing, gaps)
     assert reader.dropped == 0
-    assert sum(row["exchanges"] for row in mine) <= counted[0]["requests"]
+    assert seen <= requests
 
 
 def test_docker_stopped_and_started_again_is_found_again(agents):

@@ -131,6 +131,9 @@ def test_what_could_not_be_written_is_missing_for_good(spool):
     spool.append(rows(8, 1))
     answer = spool.read(spool.epoch, 2, 100)
     assert (numbers(answer), answer.first, answer.dropped) == ([8], 8, 5)
+    # A page ends before the hole: its rows follow one another, as its header says.
+    before = spool.read(spool.epoch, 0, 100)
+    assert (numbers(before), before.first, before.next, before.dropped) == ([1, 2], 1, 3, 0)
 
 
 def test_a_file_that_is_no_spool_is_put_aside(tmp_path):

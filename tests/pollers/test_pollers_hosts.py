@@ -53,7 +53,8 @@ async def test_rows_arrive_in_their_tables_exactly() -> None:
     assert (batch.source, batch.sequence) == ("host1/e1", 3)
     assert (poll["ok"], poll["rows"], poll["requests"], poll["kind"]) == (True, 3, 1, "host")
     assert pd.isna(poll["error"])
-    assert poll["cursor"] == {"agent": "host1", "epoch": "e1", "after": "3", "last_good": NOW.isoformat()}
+    place = {"agent": "host1", "epoch": "e1", "after": "3", "measured": AT}
+    assert poll["cursor"] == place | {"last_good": NOW.isoformat()}
     assert (poll["source"], poll["sequence"]) == ("host1/polls", 1_772_366_400_000)
 
 
@@ -80,6 +81,30 @@ async def test_pages_are_turned_until_there_is_no_more() -> None:
     assert (poll["rows"], poll["requests"]) == (25, 3)
 
 
+async def test_a_page_that_was_being_stored_comes_with_the_same_end_and_then_the_rest() -> None:
+    agent = Agent([sample(n) for n in range(1, 41)])
+    data, poll = await polled(agent, READ_TO_3 | {"storing": '{"host1/e1": 25}'}, page_rows=10)
+    assert [batch.sequence for batch in data] == [13, 23, 25, 35, 40]
+    assert sum(len(batch.tables["pair_samples"]) for batch in data) == 37
+    assert "storing" not in poll["cursor"]
+
+
+async def test_where_an_unread_page_was_being_stored_its_end_is_remembered() -> None:
+    ends = {"storing": '{"host1/e1": 25}'}
+    _, poll = await polled(lambda _: httpx.Response(500), READ_TO_3 | ends)
+    assert poll["cursor"]["storing"] == ends["storing"]
+    agent = Agent([sample(n) for n in range(1, 41)])
+    _, poll = await polled(agent, ends, page_rows=10, pages=1)
+    assert (poll["cursor"]["after"], poll["cursor"]["storing"]) == ("10", ends["storing"])
+
+
+@pytest.mark.parametrize("ends", ["", "{", "[]", '{"host1/e1": "x"}', '{"host1/e1": 2}', '{"host1/e0": 5}'])
+async def test_ends_that_say_nothing_change_nothing(ends: str) -> None:
+    agent = Agent([sample(n) for n in range(1, 6)])
+    (batch,), _ = await polled(agent, READ_TO_3 | {"storing": ends})
+    assert batch.sequence == 5
+
+
 async def test_one_poll_does_not_turn_pages_for_ever() -> None:
     agent = Agent([sample(n) for n in range(1, 101)])
     data, poll = await polled(agent, page_rows=10, pages=4)
@@ -96,6 +121,22 @@ async def test_a_new_epoch_is_a_gap_that_is_said() -> None:
     assert poll["ok"]
     assert poll["gap_from"] == pd.Timestamp(LAST_GOOD)
     assert "began anew; what it had measured after row 3 may be lost" in poll["error"]
+
+
+@pytest.mark.parametrize(
+    ("measured", "since"),
+    [
+        ("2026-03-01T11:59:20+00:00", "2026-03-01T11:59:20+00:00"),
+        ("2026-03-01T11:59:40+00:00", LAST_GOOD),
+        ("1970-01-01T00:00:00+00:00", LAST_GOOD),
+        ("lately", LAST_GOOD),
+    ],
+)
+async def test_a_gap_begins_behind_the_newest_interval(measured: str, since: str) -> None:
+    agent = Agent([sample(1)])
+    agent.epoch = "e2"
+    _, poll = await polled(agent, READ_TO_3 | {"measured": measured})
+    assert poll["gap_from"] == pd.Timestamp(since)
 
 
 async def test_rows_that_were_pruned_unread_are_a_gap_that_is_said() -> None:
