@@ -55,16 +55,19 @@ class Box:
     name: str
     capabilities: set[str] = field(default_factory=set)
     told: bool = False
+    seen_to: bool = False
     ports: set[str] = field(default_factory=set)
     heard_by: set[Place] = field(default_factory=set)
 
     @property
     def passes(self) -> bool:
-        """Whether traffic of others may go through it.
+        """Whether traffic of others may go through it: ``seen_to`` do so, or likely.
 
         A switch that nobody polls does, and is heard by several; so is a server with two links, which
         mostly tells MAC addresses as its ports, and does not.
         """
+        if self.seen_to:
+            return True
         devices = {device for device, _ in self.heard_by}
         if (self.told and not self.capabilities & SWITCHING) or "telephone" in self.capabilities:
             return False

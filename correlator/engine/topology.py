@@ -234,7 +234,7 @@ def _hang(sources: _Sources, found: Attached, boxes: dict[str, Box]) -> None:
                 known = sources.drop(port, far)
                 sources.add(far, (box, f"to {' '.join(far)}"), "hub", known.at if known else None)
             sources.add(port, (box, f"to {' '.join(port)}"), "hub", max(one.at for one in sights))
-        boxes[box].capabilities.add("bridge")
+        boxes[box].seen_to = True
         for sight in sights:
             _behind(sources, sight, box)
 
