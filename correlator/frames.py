@@ -138,6 +138,7 @@ _TABLES = (
         ("boot_id", STRING, "changes with each restart"),
         ("profile", STRING, "the profile that was used"),
         ("forwarding", STRING, "cut_through, store_and_forward or null (configured)"),
+        ("unread", STRING, "MIB tables that this poll could not read whole, by comma; null: not known"),
     ),
     _table(
         "interfaces",
@@ -153,6 +154,7 @@ _TABLES = (
         ("mac", STRING, "ifPhysAddress as aa:bb:cc:dd:ee:ff"),
         ("aggregate_if_name", STRING, "the LAG that it is a member of"),
         ("stp_state", STRING, "forwarding, blocking or null"),
+        ("lldp_port_id", STRING, "what it calls itself by LLDP"),
     ),
     _table(
         "counters",
@@ -193,8 +195,8 @@ _TABLES = (
     ),
     _table(
         "neighbors",
-        "What a port hears from the other end (LLDP, CDP).",
-        ("device", "if_index", "if_name"),
+        "What a port hears from the other end (LLDP, CDP); several where several are heard there.",
+        ("device", "if_index", "if_name", "protocol", "remote_chassis_id", "remote_port_id"),
         *_INTERFACE,
         ("protocol", STRING, "lldp or cdp"),
         ("remote_chassis_id", STRING, "chassis id, normalised: MAC as aa:bb:cc:dd:ee:ff"),
@@ -202,6 +204,11 @@ _TABLES = (
         ("remote_port_descr", STRING, "port description"),
         ("remote_sys_name", STRING, "system name"),
         ("remote_address", STRING, "management address"),
+        (
+            "remote_capabilities",
+            STRINGS,
+            "what it says it is: bridge, router, station, telephone, access_point, repeater, docsis",
+        ),
     ),
     _table(
         "stations",

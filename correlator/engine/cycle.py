@@ -15,6 +15,7 @@ from correlator.engine import conclude, incidents, localize
 from correlator.engine.proof import Proof
 from correlator.engine.remarks import Remarks
 from correlator.engine.settings import Params
+from correlator.engine.topology import Map
 from correlator.engine.trouble import Trouble
 from correlator.engine.view import View, accepted, look
 from correlator.model import Incident, IncidentEvent, Verdict, utc
@@ -28,8 +29,9 @@ class Cycle:
 
     ``incidents`` are those that changed (to be kept), ``events`` what is to be alerted. Tables:
     ``pairs`` one row a host pair × service pair (columns of ``symptoms.symptoms``),
-    ``container_pairs`` one row a container pair beneath them, ``links`` the map, ``health`` one row
-    a directed link, ``light`` one row a directed link and lane (``number`` = row of ``health``).
+    ``container_pairs`` one row a container pair beneath them, ``links`` the map's links, ``health``
+    one row a directed link, ``light`` one row a directed link and lane (``number`` = row of
+    ``health``). ``fabric`` is the whole map.
     """
 
     now: datetime
@@ -42,6 +44,7 @@ class Cycle:
     links: pd.DataFrame
     health: pd.DataFrame
     light: pd.DataFrame
+    fabric: Map
 
 
 def run_cycle(
@@ -82,6 +85,7 @@ def run_cycle(
         links=view.fabric.links,
         health=view.health,
         light=view.light,
+        fabric=view.fabric,
     )
 
 

@@ -149,7 +149,7 @@ def _paths(cycle: Cycle, tables: Mapping[str, pd.DataFrame], groups: pd.DataFram
     """Return each host pair's ways there and back, hop by hop."""
     known = set(tables["hosts"]["host"].dropna()) if "hosts" in tables else set()
     wanted = list(groups[HOSTS].drop_duplicates().itertuples(index=False, name=None))
-    found = paths.find_paths(cycle.health, sorted(known), wanted)
+    found = paths.find_paths(cycle.health, sorted(known), wanted, cycle.fabric.closed)
     return [
         {
             "source": source,

@@ -1,156 +1,199 @@
 """From host to host: which share of the traffic crosses which directed link.
 
-Each switch splits evenly over its shortest ways to the destination (equal-cost multipath); parallel
-links count one by one. Hosts split evenly over their own links and never pass traffic on.
-Shares are kept as path sets: one row of a sparse matrix for each pair of places where hosts attach.
+Each switch splits evenly over its shortest ways to the destination (equal-cost multipath), an
+aggregate counting as one way and splitting evenly over its members; parallel links that are no
+aggregate count one by one. Hosts split likewise over their own links and never pass traffic on.
+Shares are kept as path sets (``engine.path_sets``). A path that was followed replaces the spread.
 Page: docs/algorithms/paths.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
-from scipy.sparse.csgraph import dijkstra
+from scipy.sparse import csr_array, diags_array
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from correlator.engine.network import Attachments, Floats, Ints, Network
+from correlator.engine.path_sets import Ends, PathSets, path_sets
+
+MOST_MEMBERS = 4096
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What followed paths say of host pairs: entry = part of the pair's traffic that they show.
+
+    ``links``: host pairs × directed links, shares of that traffic together (a host pair whose traffic
+    is all known has its links at 1 in sum on every cut); ``known``: that part, 0 to 1, one a host pair.
+    """
+
+    links: csr_array
+    known: Floats
+
+
+@dataclass(frozen=True)
+class Way:
+    """One direction of the host pairs: host numbers within ``Network.hosts`` and the path set, -1 none."""
+
+    source: Ints
+    destination: Ints
+    path_set: Ints
 
 
 @dataclass(frozen=True)
 class Paths:
     """Shares of directed links, one row a host pair in the order given.
 
-    ``forward`` and ``reverse``: sparse, host pairs × directed links; entry = share of the pair's
-    traffic, source to destination (and back), that crosses the link. A row without entries: no
-    path is known, or both ends are one host.
+    ``there`` and ``back`` name each pair's path set of ``sets``, which reaches from switch to switch;
+    the hosts' own links come on top. ``forward`` and ``reverse``: the same written out, sparse, host
+    pairs × directed links; entry = share of the pair's traffic, source to destination (and back),
+    that crosses the link. A row without entries: no path is known, or both ends are one host.
     """
 
-    forward: csr_array
-    reverse: csr_array
+    network: Network
+    sets: PathSets
+    there: Way
+    back: Way
+    followed: tuple[Followed, Followed] | None = None
+
+    @cached_property
+    def forward(self) -> csr_array:
+        """Source to destination, host pairs × directed links."""
+        return self.written_out(self.there, 0)
+
+    @cached_property
+    def reverse(self) -> csr_array:
+        """Destination to source, host pairs × directed links."""
+        return self.written_out(self.back, 1)
+
+    def written_out(self, way: Way, side: int) -> csr_array:
+        """Return a direction's shares, host pairs × directed links: what was followed, else the spread."""
+        spread = self.spread(way)
+        if self.followed is None:
+            return spread
+        seen = self.followed[side]
+        return (diags_array(1.0 - seen.known) @ spread + seen.links).tocsr()
+
+    def spread(self, way: Way) -> csr_array:
+        """Return the shares over equal paths with the hosts' own links, host pairs × directed links."""
+        known = np.flatnonzero(way.path_set >= 0)
+        sets = way.path_set[known]
+        shape = (len(way.path_set), self.network.links)
+        used, place = np.unique(sets, return_inverse=True)
+        between = _rows(self.sets.shares(used)[place], known, shape)
+        first = _host_links(self.network.up, way.source[known], sets, self.sets.departure, known, shape)
+        last = _host_links(self.network.down, way.destination[known], sets, self.sets.arrival, known, shape)
+        return (first + between + last).tocsr()
+
+    def members(self, pair: int, back: bool = False, most: int = MOST_MEMBERS) -> list[tuple[float, Ints]]:
+        """Return a host pair's equal paths one by one: probability, and directed links in order.
+
+        Followed paths are not looked at. Where there are more than ``most``, so many of them.
+        """
+        way = self.back if back else self.there
+        only = Way(way.source[[pair]], way.destination[[pair]], way.path_set[[pair]])
+        row = self.spread(only)
+        return _members(self.network, row.indices.astype(np.int64), row.data, only, most)
 
 
-def find_paths(directed: pd.DataFrame, hosts: list[str], host_pairs: list[tuple[str, str]]) -> Paths:
+def find_paths(
+    directed: pd.DataFrame,
+    hosts: Sequence[str],
+    host_pairs: Sequence[tuple[str, str]],
+    closed: Sequence[str] = (),
+) -> Paths:
     """Return the shares for each (source, destination) of ``host_pairs``.
 
-    ``directed`` is the map's table of directed links; links that are not usable carry nothing.
-    ``hosts`` are the devices that are end points.
+    ``directed`` is the map's table of directed links (sender_device, receiver_device, usable, and
+    where it has one, bundle); links that are not usable carry nothing. ``hosts`` are the devices that
+    are end points, ``closed`` others that pass nothing on.
     """
-    fabric = _Fabric.of(directed, hosts)
-    back = [(destination, source) for source, destination in host_pairs]
-    both = _shares(fabric, host_pairs + back)
-    return Paths(both[: len(host_pairs)], both[len(host_pairs) :])
+    network = Network.of(directed, hosts, closed)
+    source = network.hosts.get_indexer(pd.Index([one for one, _ in host_pairs], dtype=object))
+    destination = network.hosts.get_indexer(pd.Index([other for _, other in host_pairs], dtype=object))
+    first, last = np.concatenate([source, destination]), np.concatenate([destination, source])
+    sets, path_set = _sets(network, first.astype(np.int64), last.astype(np.int64))
+    count = len(source)
+    return Paths(
+        network,
+        sets,
+        Way(first[:count], last[:count], path_set[:count]),
+        Way(first[count:], last[count:], path_set[count:]),
+    )
 
 
-@dataclass(frozen=True)
-class _Fabric:
-    """Directed links as arrays: switch-to-switch ones, and those at hosts."""
-
-    links: int
-    switches: int
-    number: Ints  # directed link number of each inner link
-    tail: Ints
-    head: Ints
-    up: dict[str, list[tuple[int, int]]]  # host → (directed link, switch) it sends by
-    down: dict[str, list[tuple[int, int]]]  # host → (directed link, switch) it receives by
-
-    @classmethod
-    def of(cls, directed: pd.DataFrame, hosts: list[str]) -> _Fabric:
-        ends = set(hosts)
-        usable = directed[directed["usable"]]
-        inner: list[tuple[int, int, int]] = []
-        up: dict[str, list[tuple[int, int]]] = {}
-        down: dict[str, list[tuple[int, int]]] = {}
-        devices = pd.unique(pd.concat([usable["sender_device"], usable["receiver_device"]]))
-        place = {device: i for i, device in enumerate(d for d in devices if d not in ends)}
-        for n, tail, head in zip(
-            usable.index, usable["sender_device"], usable["receiver_device"], strict=True
-        ):
-            if tail in place and head in place:
-                inner.append((n, place[tail], place[head]))
-            elif head in place:
-                up.setdefault(tail, []).append((n, place[head]))
-            elif tail in place:
-                down.setdefault(head, []).append((n, place[tail]))
-        columns = np.array(inner, dtype=np.int64).reshape(-1, 3).T
-        return cls(len(directed), len(place), columns[0], columns[1], columns[2], up, down)
+def _sets(network: Network, source: Ints, destination: Ints) -> tuple[PathSets, Ints]:
+    """Return the path sets between the places of hosts, and which of them each pair has (-1: none)."""
+    entries, entry = _places(network.up, len(network.hosts))
+    exits, exit_ = _places(network.down, len(network.hosts))
+    ends = Ends(entries, [tuple(switch for switch, _ in one) for one in exits])
+    known = (source >= 0) & (destination >= 0) & (source != destination)
+    known[known] = (entry[source[known]] >= 0) & (exit_[destination[known]] >= 0)
+    code = entry[source[known]] * max(len(exits), 1) + exit_[destination[known]]
+    unique, place = np.unique(code, return_inverse=True)
+    sets = path_sets(network, ends, unique // max(len(exits), 1), unique % max(len(exits), 1))
+    arrives = np.diff(sets.arrival.indptr) > 0
+    path_set = np.full(len(source), -1, dtype=np.int64)
+    path_set[known] = np.where(arrives[place], place, -1)
+    return sets, path_set
 
 
-def _shares(fabric: _Fabric, host_pairs: list[tuple[str, str]]) -> csr_array:
-    """Return one row of shares a host pair, put together from path sets."""
-    wanted: dict[tuple[int, ...], dict[tuple[int, ...], None]] = {}
-    known = []
-    for row, (source, destination) in enumerate(host_pairs):
-        if source != destination and source in fabric.up and destination in fabric.down:
-            entry, exit_ = _places(fabric.up[source]), _places(fabric.down[destination])
-            wanted.setdefault(exit_, {})[entry] = None
-            known.append((row, entry, exit_, source, destination))
-    sets = {exit_: _path_sets(fabric, list(entries), exit_) for exit_, entries in wanted.items()}
-    parts: list[tuple[int, Ints, Floats]] = []
-    for row, entry, exit_, source, destination in known:
-        links, shares, arrived = sets[exit_][entry]
-        if arrived.sum() > 0.0:
-            parts.append((row, links, shares))
-            parts.append((row, *_host_links(fabric.up[source], None)))
-            parts.append((row, *_host_links(fabric.down[destination], arrived)))
-    return _stack(parts, (len(host_pairs), fabric.links))
+def _places(attached: Attachments, hosts: int) -> tuple[list[tuple[tuple[int, float], ...]], Ints]:
+    """Return the places where hosts attach, (switch, part) each, and the place of each host, -1 none."""
+    known: dict[tuple[tuple[int, float], ...], int] = {}
+    place = np.full(hosts, -1, dtype=np.int64)
+    start, switch, share = attached.by_host.start.tolist(), attached.switch.tolist(), attached.share.tolist()
+    for host in range(hosts):
+        parts: dict[int, float] = {}
+        for i in range(start[host], start[host + 1]):
+            parts[switch[i]] = parts.get(switch[i], 0.0) + share[i]
+        if parts:
+            place[host] = known.setdefault(tuple(sorted(parts.items())), len(known))
+    return list(known), place
 
 
-def _places(attachments: list[tuple[int, int]]) -> tuple[int, ...]:
-    return tuple(sorted(switch for _, switch in attachments))
+def _host_links(
+    attached: Attachments, hosts: Ints, sets: Ints, factor: csr_array, rows: Ints, shape: tuple[int, int]
+) -> csr_array:
+    """Return the shares of hosts' own links: by host, times what the path set says of their switch."""
+    items, place = attached.by_host.of(hosts)
+    width = factor.shape[1]
+    stored = np.repeat(np.arange(factor.shape[0]), np.diff(factor.indptr)) * width + factor.indices
+    wanted = sets[place] * width + attached.switch[items]
+    at = np.minimum(np.searchsorted(stored, wanted), max(len(stored) - 1, 0))
+    found = stored[at] == wanted if len(stored) else np.zeros(len(wanted), dtype=bool)
+    share = attached.share[items[found]] * factor.data[at[found]]
+    return csr_array((share, (rows[place[found]], attached.link[items[found]])), shape=shape)
 
 
-def _path_sets(
-    fabric: _Fabric, entries: list[tuple[int, ...]], exit_: tuple[int, ...]
-) -> dict[tuple[int, ...], tuple[Ints, Floats, Floats]]:
-    """Return, for each entry: directed links, their shares, and what arrives at each switch."""
-    distance = _distances(fabric, exit_)
-    downhill = np.flatnonzero(distance[fabric.tail] == distance[fabric.head] + 1)
-    tail, head = fabric.tail[downhill], fabric.head[downhill]
-    ways = np.bincount(tail, minlength=fabric.switches)
-    at = np.zeros((len(entries), fabric.switches))
-    for row, entry in enumerate(entries):
-        np.add.at(at[row], list(entry), 1.0 / len(entry))
-    at[:, ~np.isfinite(distance)] = 0.0
-    crossing = np.zeros((len(entries), len(downhill)))
-    for step in range(int(np.max(distance, initial=0.0, where=np.isfinite(distance))), 0, -1):
-        now = np.flatnonzero(distance[tail] == step)
-        crossing[:, now] = at[:, tail[now]] / ways[tail[now]]
-        np.add.at(at.T, head[now], crossing[:, now].T)
-    answer = {}
-    for row, entry in enumerate(entries):
-        used = np.flatnonzero(crossing[row])
-        answer[entry] = (fabric.number[downhill[used]], crossing[row, used], at[row])
-    return answer
+def _rows(table: csr_array, rows: Ints, shape: tuple[int, int]) -> csr_array:
+    """Return the table's rows at the given places of a larger one that is empty otherwise."""
+    entries = table.tocoo()
+    return csr_array((entries.data, (rows[entries.row], entries.col)), shape=shape)
 
 
-def _distances(fabric: _Fabric, exit_: tuple[int, ...]) -> Floats:
-    """Return each switch's distance in hops to the nearest of ``exit_``; inf where there is no way."""
-    shape = (fabric.switches, fabric.switches)
-    back = csr_array((np.ones(len(fabric.tail)), (fabric.head, fabric.tail)), shape=shape)
-    answer: Floats = dijkstra(back, unweighted=True, indices=sorted(set(exit_)), min_only=True)
-    return answer
-
-
-def _host_links(attachments: list[tuple[int, int]], arrived: Floats | None) -> tuple[Ints, Floats]:
-    """Return a host's links and their shares: even, or by what arrives at their switch."""
-    links = np.array([link for link, _ in attachments], dtype=np.int64)
-    switches = np.array([switch for _, switch in attachments], dtype=np.int64)
-    if arrived is None:
-        return links, np.full(len(links), 1.0 / len(links))
-    beside = (switches[:, None] == switches[None, :]).sum(axis=1)
-    return links, arrived[switches] / beside
-
-
-def _stack(parts: list[tuple[int, Ints, Floats]], shape: tuple[int, int]) -> csr_array:
-    if not parts:
-        return csr_array(shape)
-    rows: Any = np.concatenate([np.full(len(links), row) for row, links, _ in parts])
-    columns = np.concatenate([links for _, links, _ in parts])
-    shares = np.concatenate([shares for _, _, shares in parts])
-    kept = shares > 0.0
-    return csr_array((shares[kept], (rows[kept], columns[kept])), shape=shape)
+def _members(network: Network, links: Ints, shares: Floats, way: Way, most: int) -> list[tuple[float, Ints]]:
+    """Return the ways through links with shares, depth first; a switch splits as its links' shares are."""
+    if not len(links):
+        return []
+    out: dict[int, list[tuple[int, float]]] = {}
+    for link, share in zip(links.tolist(), shares.tolist(), strict=True):
+        out.setdefault(int(network.sender[link]), []).append((link, share))
+    total = {device: sum(share for _, share in some) for device, some in out.items()}
+    ends = network.hosts[np.concatenate([way.source, way.destination])]
+    start, end = network.device.get_indexer(ends).tolist()
+    found: list[tuple[float, Ints]] = []
+    waiting: list[tuple[int, float, tuple[int, ...]]] = [(start, 1.0, ())]
+    while waiting and len(found) < most:
+        device, probability, so_far = waiting.pop()
+        if device == end:
+            found.append((probability, np.array(so_far, dtype=np.int64)))
+            continue
+        for link, share in reversed(out.get(device, [])):
+            part = probability * share / total[device]
+            waiting.append((int(network.receiver[link]), part, (*so_far, link)))
+    return found

@@ -32,6 +32,7 @@ from correlator.engine.settings import Params
 from correlator.model import Window
 
 HOSTS = ["src_host", "dst_host"]
+MAPPED = ("neighbors", "hosts", "cables", "interfaces", "devices", "stations", "arp")
 
 
 @dataclass(frozen=True)
@@ -80,9 +81,7 @@ def _repeated(table: pd.DataFrame) -> pd.Series[bool]:
 def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> View:
     """Return the view at ``now`` of tables that were accepted."""
     since = now - params.window
-    fabric = topology.build_map(
-        tables["neighbors"], tables["hosts"], tables["cables"], tables["interfaces"], tables["devices"]
-    )
+    fabric = topology.build_map(*(tables[name] for name in MAPPED))
     links, light = _links(tables, fabric, since, now, params)
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
@@ -146,4 +145,4 @@ def _symptoms(
 def _paths(tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame) -> paths.Paths:
     hosts = sorted(set(tables["hosts"]["host"].dropna()))
     wanted = list(by_hosts[HOSTS].itertuples(index=False, name=None))
-    return paths.find_paths(fabric.directed, hosts, wanted)
+    return paths.find_paths(fabric.directed, hosts, wanted, fabric.closed)

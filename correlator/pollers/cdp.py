@@ -10,6 +10,7 @@ from correlator.pollers.names import Names
 from correlator.pollers.text import MAC_LENGTH, address, mac, mac_of_text, text
 
 IP, IPV6 = 1, 20  # CiscoNetworkProtocol
+CAPABILITIES = {0x01: "router", 0x0E: "bridge", 0x10: "station", 0x40: "repeater", 0x80: "telephone"}
 SERIAL = re.compile(r"\([^()]*\)$")  # NX-OS puts its serial number behind the name
 
 
@@ -33,7 +34,16 @@ def _neighbor(row: Row) -> dict[str, Any]:
         "remote_port_descr": None,
         "remote_sys_name": text(row.get("cdpCacheSysName")) or SERIAL.sub("", plain or "").strip() or None,
         "remote_address": _address(row),
+        "remote_capabilities": _capabilities(row.get("cdpCacheCapabilities")),
     }
+
+
+def _capabilities(value: object) -> list[str] | None:
+    """Return what a neighbour says that it does (cdpCacheCapabilities); None where it does not say."""
+    if not isinstance(value, bytes) or not value:
+        return None
+    said = int.from_bytes(value[-4:], "big")
+    return [name for mask, name in CAPABILITIES.items() if said & mask]
 
 
 def _binary(value: object) -> bool:

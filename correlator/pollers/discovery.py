@@ -7,6 +7,7 @@ import ipaddress
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from correlator.pollers import topology
 from correlator.pollers.device import Device
@@ -86,7 +87,7 @@ class _Answer:
     lead: _Lead
     identity: str | None = None
     found: Found | None = None
-    neighbors: Sequence[dict[str, str | None]] = ()
+    neighbors: Sequence[dict[str, Any]] = ()
     why: str = ""
 
 
@@ -151,7 +152,7 @@ class _Crawl:
                     leads.setdefault(lead.address, lead)
         return list(leads.values())
 
-    def _lead(self, heard_by: str, neighbor: dict[str, str | None]) -> _Lead | None:
+    def _lead(self, heard_by: str, neighbor: dict[str, Any]) -> _Lead | None:
         """Return the neighbour's address as the next to ask; note why where it is none."""
         chassis, address = neighbor["remote_chassis_id"], neighbor["remote_address"]
         name = neighbor["remote_sys_name"] or chassis or address or "a neighbour without a name"
@@ -201,7 +202,7 @@ class _Crawl:
         descr = text(system.get("sysDescr"))
         device.profile = choose(self._profiles, text(system.get("sysObjectID")) or "", descr or "")
         names = Names.of(await device.table("names"))
-        neighbors = await topology.neighbors(device, names)
+        neighbors = await topology.neighbors(device, names, await device.table("lldp_ports"))
         name = text(system.get("sysName")) or lead.address
         found = Found(name, lead.address, descr, device.profile.name, number, len(neighbors))
         return _Answer(lead, topology.chassis(system) or name, found, neighbors)

@@ -14,6 +14,9 @@ IPV4, IPV6 = 1, 2  # AddressFamilyNumbers
 TELLING = (1, 3, 5)  # LldpPortIdSubtype alias, MAC, name: what is not found by these is not guessed
 
 
+CAPABILITIES = (  # LldpSystemCapabilitiesMap, bit 0 first
+    None, "repeater", "bridge", "access_point", "router", "telephone", "docsis", "station",
+)  # fmt: skip
 STANDARD_INDEX = ("mark", "port", "remote")
 FAMILY_AND_LENGTH = 2  # parts of an address's index before its octets
 
@@ -79,7 +82,26 @@ def _neighbor(row: Row) -> dict[str, Any]:
         "remote_port_id": port_id(row.get("lldpRemPortIdSubtype"), row.get("lldpRemPortId")),
         "remote_port_descr": text(row.get("lldpRemPortDesc")),
         "remote_sys_name": text(row.get("lldpRemSysName")),
+        "remote_capabilities": _capabilities(row.get("lldpRemSysCapEnabled")),
     }
+
+
+def _capabilities(bits: object) -> list[str] | None:
+    """Return what a neighbour says that it does; None where it does not say."""
+    if not isinstance(bits, bytes) or not bits:
+        return None
+    return [name for bit, name in enumerate(CAPABILITIES) if name and bits[0] & 0x80 >> bit]
+
+
+def own_ids(ports: TableRows, names: Names) -> dict[int, str]:
+    """Return what each interface calls itself, by ifIndex: what its neighbours hear as port id."""
+    found = {}
+    for index, row in ports.items():
+        place = _local(index[-1], row, names)
+        given = port_id(row.get("lldpLocPortIdSubtype"), row.get("lldpLocPortId"))
+        if given is not None and isinstance(place["if_index"], int):
+            found[place["if_index"]] = given
+    return found
 
 
 def _local(port: int, row: Row | None, names: Names) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class SwitchPoller:
             remembered = _boot(system, attempt.at, cursor)
             found = {"devices": [self._device(system, device.profile, remembered["boot_id"])]}
             found |= await topology.read(device)
+            found["devices"][0]["unread"] = ",".join(sorted(device.failed))
         else:
             await self._recognise(device, attempt.at)
             found = await self._measure(device, attempt.at)

@@ -39,11 +39,12 @@ async def read(device: Device) -> dict[str, Rows]:
     found = await device.table("interfaces")
     names = Names.of(found)
     bridge_ports = await device.table("bridge_ports")
+    lldp_ports = await device.table("lldp_ports")
+    own_ids = lldp.own_ids(lldp_ports, names)
+    rows = interfaces(found, await device.table("aggregates"), await device.table("stack"), bridge_ports)
     return {
-        "interfaces": interfaces(
-            found, await device.table("aggregates"), await device.table("stack"), bridge_ports
-        ),
-        "neighbors": await neighbors(device, names),
+        "interfaces": [row | {"lldp_port_id": own_ids.get(row["if_index"])} for row in rows],
+        "neighbors": await neighbors(device, names, lldp_ports),
         "stations": await _stations(device, bridge_ports, names),
         "arp": await _arp(device, names),
     }
@@ -98,12 +99,15 @@ def arp(found: TableRows, names: Names) -> Rows:
     return rows
 
 
-async def neighbors(device: Device, names: Names) -> Rows:
-    """Return what LLDP tells, by its second MIB where the first is not there, and what CDP tells."""
+async def neighbors(device: Device, names: Names, lldp_ports: TableRows) -> Rows:
+    """Return what LLDP tells, by its second MIB where the first is not there, and what CDP tells.
+
+    ``lldp_ports``: the table of that name, which says what LLDP's local port numbers mean.
+    """
     pattern = device.profile.tables["lldp_remotes"].index
     told = lldp.neighbors(
         await device.table("lldp_remotes"),
-        await device.table("lldp_ports"),
+        lldp_ports,
         await device.table("lldp_addresses"),
         names,
         pattern,

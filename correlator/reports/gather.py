@@ -32,6 +32,7 @@ CURRENT = (
     "interfaces",
     "neighbors",
     "stations",
+    "arp",
     "hosts",
     "containers",
     "cables",

@@ -66,7 +66,7 @@ def network(
     tables: Tables, orders: Sequence[WorkOrder], findings: Sequence[Fault], period: Period
 ) -> Network:
     """Return the network that the newest rows before the end of the day tell."""
-    names = ("neighbors", "hosts", "cables", "interfaces", "devices")
+    names = ("neighbors", "hosts", "cables", "interfaces", "devices", "stations", "arp")
     links = build_map(*(newest(tables, name, period) for name in names)).links
     up, shut = _ports(tables, period)
     return Network(

@@ -98,13 +98,15 @@ def test_two_hosts_of_one_name_are_not_told_apart_by_it() -> None:
     assert ends(mapped((heard,), hosts=named)) == []
 
 
-def test_an_unknown_box_makes_no_link() -> None:
-    assert ends(mapped((UP | {"remote_chassis_id": "02:aa:00:00:00:00"},))) == []
+def test_an_unknown_box_is_an_honest_half_link_that_passes_nothing_on() -> None:
+    made = mapped((UP | {"remote_chassis_id": "02:aa:00:00:00:00"},))
+    assert ends(made) == [("02:aa:00:00:00:00", "Eth1/1", "leaf1", "Ethernet49", "lldp one")]
+    assert made.closed == ["02:aa:00:00:00:00"]
 
 
 def test_a_cable_outranks_lldp_and_the_contradiction_is_told() -> None:
     cable = {"a_device": "leaf1", "a_if_name": "Ethernet49", "b_device": "spine1", "b_if_name": "Eth1/2"}
-    made = mapped((UP, DOWN), cables=(cable,))
+    made = mapped((UP, DOWN), cables=(cable,), ports=(*PORTS, {"device": "spine1", "if_name": "Eth1/2"}))
     assert ends(made) == [("leaf1", "Ethernet49", "spine1", "Eth1/2", "cable")]
     assert made.contradictions["device"].tolist() == ["leaf1"]
     assert "spine1 Eth1/1" in made.contradictions["text"].iloc[0]

@@ -44,6 +44,7 @@ def test_a_neighbour_is_told_in_plain_words() -> None:
         "if_index": 7,
         "if_name": "Ethernet7",
         "remote_address": None,
+        "remote_capabilities": None,
     }
 
 

@@ -82,6 +82,7 @@ async def test_a_switch_describes_itself() -> None:
         "boot_id": "2026-03-01T11:00:00+00:00",
         "profile": "standard",
         "forwarding": "cut_through",
+        "unread": "",
     }
 
 
