@@ -5,7 +5,8 @@
 Each size is DIRECTED LINKS:PAIRS A MINUTE; each runs in a process of its own. The tables are drawn, not
 measured (``bench/cycles/fabric.py``): five minutes of counters and two readings of light of every port,
 and a minute's samples of every container pair from both ends, one link among them losing 0.5 %.
-``--without`` leaves stages out, so that the others' growth can be seen. Making the tables is not counted. Memory is the process's peak (VmHWM), tables included.
+``--without`` leaves stages out, so that the others' growth can be seen. Making the tables is not counted.
+Memory is the process's peak (VmHWM), tables included.
 """
 
 from __future__ import annotations
@@ -40,7 +41,6 @@ from correlator.engine import (
     rates,
     symptoms,
     topology,
-    view,
 )
 
 SIZES = "1000:10000,3000:30000,10000:100000,30000:300000,100000:1000000"

@@ -72,10 +72,11 @@ class Fabric:
         up, plane = np.repeat(leaf, UPLINKS), np.tile(np.arange(UPLINKS), self.leaves)
         pods = -(-self.leaves // LEAVES_A_POD)
         pod, of_pod = np.repeat(np.arange(pods), UPLINKS * UPLINKS), np.arange(UPLINKS * UPLINKS)
+        above, below_pod = up // LEAVES_A_POD, up % LEAVES_A_POD
         agg, core = np.tile(of_pod // UPLINKS, pods), np.tile(of_pod % UPLINKS, pods)
         parts = [
             (_names("leaf{}", host), below, _names("host{}", host * HOSTS + below), 0 * below),
-            (_names("leaf{}", up), HOSTS + plane, _names("agg{}-{}", up // LEAVES_A_POD, plane), up % LEAVES_A_POD),
+            (_names("leaf{}", up), HOSTS + plane, _names("agg{}-{}", above, plane), below_pod),
             (_names("agg{}-{}", pod, agg), LEAVES_A_POD + core, _names("core{}-{}", agg, core), pod),
         ]  # fmt: skip
         a, p, b, q = (np.concatenate(column) for column in zip(*parts, strict=True))

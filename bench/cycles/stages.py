@@ -65,7 +65,7 @@ class Clock:
 
 
 def forget_peak() -> None:
-    """Let the kernel measure this process's peak anew (proc(5), clear_refs); where it cannot, peaks only grow."""
+    """Let the kernel measure the peak anew (proc(5), clear_refs); where it cannot, peaks only grow."""
     try:
         CLEAR.write_text("5")
     except OSError:
