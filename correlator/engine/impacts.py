@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from correlator.engine import tally
 from correlator.model import PairImpact
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
+TIMES = ["responses", "response_ms", "services", "service_ms"]
 CONTAINERS = ["src_container_id", "dst_container_id", "src_name", "dst_name"]
 
 
@@ -36,28 +38,27 @@ def container_pairs(
     retransmissions.
     """
     recent = observed[observed["at"] > pd.Timestamp(since)]
-    sums = recent.assign(
-        segments=recent["segments_client"] + recent["segments_server"],
-        retransmissions=recent["retransmitted_client"] + recent["retransmitted_server"],
-    )
-    late = sums["at"] > pd.Timestamp(timed_since)
-    times = ["responses", "response_ms", "services", "service_ms"]
-    sums[times] = sums[times].where(late, 0.0)
-    columns = [
-        "exchanges",
-        "responses",
-        "response_ms",
-        "services",
-        "service_ms",
-        "segments",
-        "retransmissions",
-    ]
-    table = sums.groupby([*GROUP, *CONTAINERS])[columns].sum().reset_index()
-    table["response_ms"] /= table["responses"].where(table["responses"] > 0)
-    table["service_ms"] /= table["services"].where(table["services"] > 0)
-    table["network_ms"] = (table["response_ms"] - table["service_ms"]).clip(lower=0.0)
-    groups = symptoms[GROUP].reset_index(names="group")
-    return table.merge(groups, on=GROUP)
+    recent = recent[tally.known(recent, CONTAINERS)]
+    keyed, number = tally.numbered(recent, [*GROUP, *CONTAINERS])
+    size = len(keyed)
+    late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)
+    table: dict[str, Any] = {key: keyed[key].array for key in keyed.columns}
+    table["exchanges"] = tally.total(recent["exchanges"], number, size)
+    for column in TIMES:
+        table[column] = tally.total(np.where(late, recent[column].to_numpy(), 0.0), number, size)
+    table["segments"] = _of_both_ends(recent, "segments", number, size)
+    table["retransmissions"] = _of_both_ends(recent, "retransmitted", number, size)
+    for time, count in (("response_ms", "responses"), ("service_ms", "services")):
+        table[time] = table[time] / np.where(table[count] > 0, table[count], np.nan)
+    table["network_ms"] = np.maximum(table["response_ms"] - table["service_ms"], 0.0)
+    answer = pd.DataFrame(table, copy=False)
+    answer["group"] = tally.find(answer, symptoms, GROUP)
+    kept = answer if (answer["group"] >= 0).all() else answer[answer["group"] >= 0].reset_index(drop=True)
+    return kept.assign(group=symptoms.index.to_numpy()[kept["group"]])
+
+
+def _of_both_ends(rows: pd.DataFrame, what: str, number: tally.Ints, size: int) -> tally.Floats:
+    return tally.total(rows[f"{what}_client"].to_numpy() + rows[f"{what}_server"].to_numpy(), number, size)
 
 
 def pair_impacts(
