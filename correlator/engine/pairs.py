@@ -173,7 +173,10 @@ def _add_names(rows: dict[str, Any], containers: pd.DataFrame) -> None:
     names = known["name"].array.take(row, allow_fill=True)
     services = known["service"].array.take(row, allow_fill=True)
     names = pd.Series(names).astype(tally.TEXT).fillna(own)
-    for column, values in (("name", names), ("service", pd.Series(services).astype(tally.TEXT).fillna(names))):
+    for column, values in (
+        ("name", names),
+        ("service", pd.Series(services).astype(tally.TEXT).fillna(names)),
+    ):
         (of_id,) = tally.coded(values)
         codes = np.append(of_id.codes, -1)
         for side in ("src", "dst"):
@@ -221,5 +224,6 @@ def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, A
         values = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
         rows[name] = np.where(client == role, np.nan_to_num(values), 0.0)
     rows["min_rtt_us"] = samples["min_rtt_us"].to_numpy()
-    rows["histogram"] = np.where(client, samples["response_histogram"].to_numpy(dtype=object), None)
+    rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
+    rows["histogram"][~client] = None
     return rows

@@ -27,6 +27,7 @@ Flags = npt.NDArray[np.bool_]
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
 SERVER = ["dst_host", "dst_service"]
+PARTS = pd.array(["network", "service"], dtype=tally.TEXT)
 TOTALS = ["response_ms", "responses", "service_ms", "services"]
 
 
@@ -80,7 +81,7 @@ def _of_usual(measured: pd.DataFrame, usual: pd.DataFrame) -> dict[str, Any]:
     row = tally.find(measured, usual, GROUP)
     told = prefixed(usual, GROUP).drop(columns=GROUP)
     return {
-        name: column.array.take(row, allow_fill=True)
+        str(name): column.array.take(row, allow_fill=True)
         if not isinstance(column.dtype, np.dtype) or column.dtype == object
         else np.append(column.to_numpy(dtype=np.float64), np.nan)[row]
         for name, column in told.items()
@@ -142,12 +143,14 @@ def _with_flags(table: pd.DataFrame, servers: Sequence[pd.DataFrame], params: Pa
 
 def _much(table: pd.DataFrame, params: Params) -> Flags:
     least = np.maximum(0.5, params.least_excess_rate * table["segments"].to_numpy())
-    return np.greater_equal(table["excess"].to_numpy(), least)
+    much: Flags = table["excess"].to_numpy() >= least
+    return much
 
 
 def _longer(table: pd.DataFrame, what: str, ratio: Any, params: Params) -> Flags:
     more = table[f"{what}_ms"].to_numpy() - table[f"usual_{what}_ms"].to_numpy()
-    return (np.asarray(ratio) >= params.least_ratio) & (more >= params.least_ms)
+    longer: Flags = (np.asarray(ratio) >= params.least_ratio) & (more >= params.least_ms)
+    return longer
 
 
 def _slow_services(
@@ -226,8 +229,8 @@ def _with_parts(table: pd.DataFrame) -> pd.DataFrame:
         # where this client's own split is not measured, its server's other clients tell
         servers, number = tally.numbered(table, SERVER)
         by_service |= untold & tally.any_of(by_service, number, len(servers))[number]
-    grew = np.where(slow, np.where(by_service, "service", "network"), None)
-    return table.assign(slow=slow, grew=pd.Series(grew, index=table.index).astype(tally.TEXT))
+    part = np.where(slow, np.where(by_service, 1, 0), -1)
+    return table.assign(slow=slow, grew=PARTS.take(part, allow_fill=True))
 
 
 def along(
@@ -250,7 +253,9 @@ def along(
     hurt = mine @ (p <= params.along_p).astype(np.float64) > 0.0
     on_them = np.append(hurt, False)[tally.find(table, by_hosts, HOSTS)]
     more = on_them & (table["p_loss"].to_numpy() < params.own_p) & _much(table, params)
-    return _with_parts(table.assign(lossy=table["lossy"].to_numpy(dtype=bool) | more)) if more.any() else table
+    return (
+        _with_parts(table.assign(lossy=table["lossy"].to_numpy(dtype=bool) | more)) if more.any() else table
+    )
 
 
 def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -310,10 +315,9 @@ def onsets(
     bins = int(ago.max(initial=0)) + 1
     cell, size = number * bins + ago, len(slow) * bins
     sums = {column: tally.total(rows[column], cell, size).reshape(-1, bins) for column in TOTALS}
-    sums["segments"], sums["retransmissions"] = (
-        sum(tally.total(rows[f"{what}_{end}"], cell, size) for end in ("client", "server")).reshape(-1, bins)
-        for what in ("segments", "retransmitted")
-    )
+    for what, column in (("segments", "segments"), ("retransmissions", "retransmitted")):
+        both = rows[f"{column}_client"].to_numpy() + rows[f"{column}_server"].to_numpy()
+        sums[what] = tally.total(both, cell, size).reshape(-1, bins)
     told = np.bincount(cell, minlength=size).reshape(-1, bins) > 0
     evidence = np.where(told, np.cumsum(_score(sums, slow), axis=1), -np.inf)
     first = (np.argmax(evidence, axis=1) + 1.0) * params.bin_s
@@ -336,4 +340,6 @@ def _score(sums: Mapping[str, Floats], slow: pd.DataFrame) -> Floats:
             middle = (of(f"{what}_ms") + of(f"usual_{what}_ms")) / 2.0
             times.append((sums[f"{what}_ms"] - middle * sums[counted]) / of(f"{what}_ms"))
     time = np.where(slow["slow_response"].to_numpy(dtype=bool)[:, None], *times)
-    return np.nan_to_num(np.where(slow["lossy"].to_numpy(dtype=bool)[:, None], loss, time), posinf=0, neginf=0)
+    return np.nan_to_num(
+        np.where(slow["lossy"].to_numpy(dtype=bool)[:, None], loss, time), posinf=0, neginf=0
+    )

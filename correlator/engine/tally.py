@@ -39,7 +39,9 @@ def plain(table: pd.DataFrame) -> pd.DataFrame:
 def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
     if not isinstance(column.dtype, pd.CategoricalDtype):
         return column
-    return pd.Series(column.cat.categories.array.take(column.cat.codes.to_numpy(), allow_fill=True), column.index)
+    return pd.Series(
+        column.cat.categories.array.take(column.cat.codes.to_numpy(), allow_fill=True), column.index
+    )
 
 
 def numbered(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
@@ -91,9 +93,13 @@ def _alike(one: pd.Series[Any], other: pd.Series[Any]) -> tuple[Ints, Ints, int]
         names = one.cat.categories
         codes = coded(other)[0]
         place = np.append(names.get_indexer(codes.categories), -1)
-        return one.cat.codes.to_numpy(), place[codes.codes], len(names)
+        return _wide(one.array), place[codes.codes].astype(np.int64), len(names)
     mine, theirs = coded(one, other)
-    return mine.codes, theirs.codes, len(mine.categories)
+    return _wide(mine), _wide(theirs), len(mine.categories)
+
+
+def _wide(codes: pd.Categorical) -> Ints:
+    return np.asarray(codes.codes, dtype=np.int64)
 
 
 class _Codes:
