@@ -44,6 +44,8 @@ CURRENT = (
     "annotations",
 )
 HOURLY = ("link_hours", "optics_hours", "pair_hours")
+COLUMNS = {"pair_samples": pairs.COLUMNS}
+"""The columns that a cycle looks at, where these are not all: lists of buckets are heavy."""
 COPY = "store"
 """The name under which the state queues incident events for the store's own copy."""
 
@@ -112,7 +114,7 @@ def read_hours(store: Readable, now: datetime, params: Params) -> dict[str, pd.D
 def read_window(store: Readable, now: datetime, params: Params) -> dict[str, pd.DataFrame]:
     """Return recent raw rows and the newest inventory, rows stamped ``now`` included. Raises StoreError."""
     until = now + INSTANT
-    tables = {name: store.read(name, now - params.window, until) for name in RECENT}
+    tables = {name: store.read(name, now - params.window, until, COLUMNS.get(name)) for name in RECENT}
     tables |= {name: store.newest(name, until) for name in CURRENT}
     if len(params.cables):
         tables["cables"] = params.cables

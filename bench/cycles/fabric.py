@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from correlator import frames
+from correlator.engine.pairs import COLUMNS
 
 Ints = npt.NDArray[np.int64]
 
@@ -173,7 +174,7 @@ class Fabric:
         return np.where((leaf == 0) & ~inside, 1.0 / UPLINKS, 0.0)
 
     def samples(self, minute: int, part: slice = slice(None)) -> pd.DataFrame:
-        """Return both ends' rows of the pairs of some groups in a minute, peers filled in."""
+        """Return both ends' rows of some groups' pairs in a minute: the columns that a cycle looks at."""
         groups = self.groups.iloc[part]
         dice = np.random.default_rng([self.seed, minute, part.start or 0])
         number = np.repeat(np.arange(len(groups)), self.replicas**2)
@@ -188,15 +189,10 @@ class Fabric:
         resent = [dice.binomial(sent[0], USUAL_LOSS + sick), dice.binomial(sent[1], USUAL_LOSS + 0.25 * sick)]
         ends = [self._end(role, rows, ids, sent[role], resent[role], dice) for role in (0, 1)]
         table = pd.concat(ends, ignore_index=True)
-        lists = {"response_histogram": [HISTOGRAM, None], "source_ports": [[40001], [40001]]}
-        for column, (client, server) in lists.items():
-            values = np.empty(len(table), dtype=object)
-            values[: len(rows)] = [client] * len(rows)
-            values[len(rows) :] = [server] * len(rows)
-            table[column] = values
-        return table.assign(at=pd.Timestamp(START + (minute + 1) * MINUTE).as_unit("us")).reindex(
-            columns=frames.TABLES["pair_samples"].columns
-        )
+        ports = np.empty(len(table), dtype=object)
+        ports[:] = [[40001]] * len(table)
+        at = pd.Timestamp(START + (minute + 1) * MINUTE).as_unit("us")
+        return table.assign(at=at, source_ports=ports)[COLUMNS]
 
     def _end(
         self, server: int, rows: pd.DataFrame, ids: list[Any], sent: Any, resent: Any, dice: Any
@@ -207,14 +203,14 @@ class Fabric:
         count = pd.array(np.full(size, 0 if server else 500), dtype="UInt64")
         asked = pd.array(np.full(size, 500 if server else 0), dtype="UInt64")
         whole = pd.array(np.full(size, 10), dtype="Int64")
-        table = pd.DataFrame(
+        return pd.DataFrame(
             {
-                "host": hosts[own], "netns": ids[server], "container_id": ids[server],
+                "host": hosts[own], "container_id": ids[server],
                 "role": texts(np.array(["server" if server else "client"])).take(np.zeros(size, dtype=int)),
                 "local_wire_address": hosts[own], "peer_wire_address": hosts[peer],
                 "server_port": pd.array(np.full(size, 80), dtype="Int64"), "interval_s": 60.0,
                 "peer_host": hosts[peer], "peer_container_id": ids[1 - server],
-                "connections_open": whole, "connections_new": whole, "connections_closed": whole,
+                "connections_open": whole, "connections_new": whole,
                 "data_segments_sent": pd.array(sent.astype(np.uint64), dtype="UInt64"),
                 "retransmitted_segments": pd.array(resent.astype(np.uint64), dtype="UInt64"),
                 "rto_count": pd.array(np.zeros(size, dtype=np.uint64), dtype="UInt64"),
@@ -225,10 +221,6 @@ class Fabric:
                 "service_ms_count": asked, "max_stall_ms": 0.0,
             }
         )  # fmt: skip
-        for column, kind in DTYPES.items():
-            if column not in table:
-                table[column] = pd.array([None], dtype=kind).take(np.zeros(size, dtype=int))
-        return table
 
     # -- what switches count -----------------------------------------------------------------------
 
@@ -313,19 +305,11 @@ class Fabric:
                 swing = 1.0 + 0.02 * np.sin(ago + np.arange(len(keys)) % 7)
                 part = keys.assign(
                     at=hour + timedelta(hours=1), hour=hour,
-                    metric=texts([metric]).take(np.zeros(len(keys), dtype=int)),
+                    metric=texts([metric]).take(np.zeros(len(keys), dtype=np.int32)),
                     exposure=exposure, count=count, sum=total * swing, histogram=None,
                 )  # fmt: skip
                 parts.append(part)
         return pd.concat(parts, ignore_index=True).reindex(columns=frames.TABLES[name].columns)
-
-
-HISTOGRAM = [0, 0, 0, 0, 0, 0, 400, 100, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-DTYPES = {
-    field.name: frames.DTYPES[field.type]
-    for field in frames.TABLES["pair_samples"].schema
-    if field.type in frames.DTYPES
-}
 
 
 def _names(pattern: str, *numbers: Any) -> npt.NDArray[np.object_]:

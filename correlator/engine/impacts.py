@@ -28,17 +28,14 @@ class Params:
     most: int = 50  # container pairs in one verdict, busiest first
 
 
-def container_pairs(
-    observed: pd.DataFrame, symptoms: pd.DataFrame, since: datetime, timed_since: datetime
-) -> pd.DataFrame:
-    """Return one row a container pair that was active after ``since``, with the row of its group.
+def container_pairs(recent: pd.DataFrame, symptoms: pd.DataFrame, timed_since: datetime) -> pd.DataFrame:
+    """Return one row a container pair of recent observations, with the row of its group.
 
     Columns: group (index into ``symptoms``), ids and names, exchanges, responses, response_ms,
     service_ms and network_ms (means after ``timed_since``, as the groups' are; NaN unknown), segments,
     retransmissions.
     """
-    recent = observed[observed["at"] > pd.Timestamp(since)]
-    recent = recent[tally.known(recent, CONTAINERS)]
+    recent = tally.only(recent, tally.known(recent, CONTAINERS))
     keyed, number = tally.numbered(recent, [*GROUP, *CONTAINERS])
     size = len(keyed)
     late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)
@@ -53,7 +50,7 @@ def container_pairs(
     table["network_ms"] = np.maximum(table["response_ms"] - table["service_ms"], 0.0)
     answer = pd.DataFrame(table, copy=False)
     answer["group"] = tally.find(answer, symptoms, GROUP)
-    kept = answer if (answer["group"] >= 0).all() else answer[answer["group"] >= 0].reset_index(drop=True)
+    kept = tally.only(answer, answer["group"] >= 0).reset_index(drop=True)
     return kept.assign(group=symptoms.index.to_numpy()[kept["group"]])
 
 

@@ -18,6 +18,13 @@ from correlator.engine import tally
 
 WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
 PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
+COLUMNS = [
+    "at", "host", "container_id", "role", *WIRE, "interval_s", "peer_host", "peer_container_id",
+    "connections_open", "connections_new", "data_segments_sent", "retransmitted_segments", "rto_count",
+    "min_rtt_us", "exchanges", "response_ms_sum", "response_ms_count", "service_ms_sum",
+    "service_ms_count", "max_stall_ms", "source_ports",
+]  # fmt: skip
+"""The columns of pair_samples that a cycle looks at; rolling up asks for response_histogram as well."""
 FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
 SUMS = {
     "data_segments_sent": "segments",
@@ -32,7 +39,7 @@ def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.Data
     Values that are there already stay. Where two containers could be the peer, the container stays
     null; the host is filled if they share it. Rows keep their order and index.
     """
-    answer = pair_samples.copy()
+    answer = pair_samples.copy(deep=False)
     open_rows = answer[answer["peer_host"].isna() | answer["peer_container_id"].isna()]
     if open_rows.empty:
         return answer
@@ -78,8 +85,8 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
     _add_shared_services(rows, samples, containers, client)
     rows |= _counts(samples, client)
     table = pd.DataFrame(rows, copy=False)
-    known = np.logical_and.reduce([table[key].cat.codes.to_numpy() >= 0 for key in PAIR])
-    return table if known.all() else table[known].reset_index(drop=True)
+    known = np.logical_and.reduce([rows[key].codes >= 0 for key in PAIR])
+    return tally.only(table, known).reset_index(drop=True)
 
 
 def _intervals(samples: pd.DataFrame) -> pd.DataFrame:
@@ -224,6 +231,7 @@ def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, A
         values = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
         rows[name] = np.where(client == role, np.nan_to_num(values), 0.0)
     rows["min_rtt_us"] = samples["min_rtt_us"].to_numpy()
-    rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
-    rows["histogram"][~client] = None
+    if "response_histogram" in samples.columns:
+        rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
+        rows["histogram"][~client] = None
     return rows

@@ -65,6 +65,12 @@ def known(table: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.bool_]:
     return answer
 
 
+def only(table: pd.DataFrame, flags: Any) -> pd.DataFrame:
+    """Return the rows that are flagged; where all are, the very table, uncopied."""
+    kept = np.asarray(flags, dtype=bool)
+    return table if kept.all() else table[kept]
+
+
 def find(rows: pd.DataFrame, among: pd.DataFrame, keys: list[str]) -> Ints:
     """Return, for each of ``rows``, the position of the row of ``among`` with its keys, −1 where none.
 

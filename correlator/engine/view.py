@@ -35,8 +35,8 @@ from correlator.engine.settings import Params
 from correlator.model import Window
 
 HOSTS = ["src_host", "dst_host"]
-FIGURES = ["min_rtt_us", "response_ms_sum", "service_ms_sum", "bytes_sent", "data_segments_sent"]
-WEIGHTS = np.sqrt([2.0, 3.0, 5.0, 7.0, 11.0])  # figures that differ hardly ever add up alike
+FIGURES = ["min_rtt_us", "response_ms_sum", "service_ms_sum", "exchanges", "data_segments_sent"]
+MIXER = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele and others, 2014)
 
 
 @dataclass(frozen=True)
@@ -69,13 +69,9 @@ def accepted(tables: Mapping[str, pd.DataFrame], now: datetime) -> dict[str, pd.
     answer = {}
     for name in frames.TABLES:
         table = tables[name] if name in tables else frames.empty(name)
-        begun = (table["at"] <= pd.Timestamp(now)).to_numpy(dtype=bool)
-        answer[name] = table.reset_index(drop=True) if begun.all() else table[begun].reset_index(drop=True)
+        answer[name] = tally.only(table, table["at"] <= pd.Timestamp(now)).reset_index(drop=True)
     samples = answer["pair_samples"]
-    repeated = _repeated(samples)
-    if repeated.any():
-        samples = samples[~repeated].reset_index(drop=True)
-    return answer | {"pair_samples": samples}
+    return answer | {"pair_samples": tally.only(samples, ~_repeated(samples)).reset_index(drop=True)}
 
 
 def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -83,13 +79,15 @@ def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
 
     Rows that share no figure with another are told apart at once; only the others are compared whole.
     """
-    figures = table[FIGURES].to_numpy(dtype=np.float64, na_value=-1.0)
-    mixed = (np.nan_to_num(figures, nan=-2.0) * WEIGHTS).sum(axis=1) + table["at"].astype("int64").to_numpy()
+    mixed = table["at"].astype("int64").to_numpy().view(np.uint64)
+    for column in FIGURES:
+        figures = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * MIXER + figures.view(np.uint64)
     alike = pd.Series(mixed).duplicated(keep=False).to_numpy()
     answer = np.zeros(len(table), dtype=bool)
     if alike.any():
         plain = table[alike].copy(deep=False)
-        for column in ("response_histogram", "source_ports"):
+        for column in {"response_histogram", "source_ports"} & set(plain.columns):
             plain[column] = plain[column].map(str)
         answer[alike] = plain.duplicated().to_numpy()
     return answer
@@ -117,7 +115,8 @@ def look(
     links, light = _links(tables, fabric, past, since, now, params)
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
-    table = _symptoms(observed, past.pairs, since, now, params)
+    recent = tally.only(observed, observed["at"] > pd.Timestamp(since))
+    table = _symptoms(recent, past.pairs, now, params)
     by_hosts = symptoms.host_pairs(table)
     found = _paths(tables, fabric, by_hosts)
     sick = (links["sick"] | links["dropping"]).to_numpy()
@@ -137,7 +136,7 @@ def look(
         light=light,
         symptoms=table,
         container_pairs=impacts.container_pairs(
-            observed, table, since, now - timedelta(seconds=params.measures.times_s)
+            recent, table, now - timedelta(seconds=params.measures.times_s)
         ),
         host_pairs=by_hosts,
         paths=found,
@@ -164,11 +163,8 @@ def _links(
     return links, light
 
 
-def _symptoms(
-    observed: pd.DataFrame, past: baseline.Past, since: datetime, now: datetime, params: Params
-) -> pd.DataFrame:
+def _symptoms(recent: pd.DataFrame, past: baseline.Past, now: datetime, params: Params) -> pd.DataFrame:
     """Return what is slower than usual: groups by themselves, services by server and altogether."""
-    recent = observed[observed["at"] > pd.Timestamp(since)]
     table = measures.measured(recent, pairs.PAIR, now, params.measures)
     usual = baseline.usual(past, table, now, params.baseline)
     servers = []
