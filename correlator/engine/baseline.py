@@ -34,7 +34,7 @@ LEVELS: Mapping[str, list[str]] = {
 OF_SERVICES = ("", "services between these racks, ", "siblings, ")
 OF_PLACES = ("", "host pair, ", "rack pair, ", "siblings, ")
 BORROWS = {
-    metric: OF_PLACES if metric in ("retransmissions", "rto", "min_rtt_us") else OF_SERVICES
+    metric: OF_PLACES if metric in ("retransmissions", "rto", "stalls", "min_rtt_us") else OF_SERVICES
     for metric in MEANS + RATES
 }
 
@@ -100,7 +100,7 @@ def usual(
     """Return, row for row of ``groups`` (columns GROUP), what is usual for it at this hour.
 
     ``past``: what was remembered, or ``pair_hours`` to remember it from. Columns: retransmissions,
-    rto, exchanges, connections (events per exposure), each with _shape (of the Gamma that the rate
+    rto, stalls, exchanges, connections (events per exposure), each with _shape (of the Gamma that the rate
     varies by); response_ms, service_ms, min_rtt_us (means), each with _spread (standard deviation of
     the logarithm of the hourly mean); usual_from (which past, of the response time or else of
     retransmissions). NaN where there is no usual yet.

@@ -14,7 +14,7 @@ from correlator.engine.tally import Floats, Ints
 
 CYCLES = (("hour of week", 168), ("hour of day", 24), ("all hours", 1))
 MEANS = ("response_ms", "service_ms", "min_rtt_us")
-RATES = ("retransmissions", "rto", "exchanges", "connections")
+RATES = ("retransmissions", "rto", "stalls", "exchanges", "connections")
 MAD_TO_SIGMA = 1.4826
 
 
@@ -25,6 +25,7 @@ class Params:
     least_exposure: float = 30.0  # below it, "no usual yet"
     least_hours: int = 5  # of the same hour ± 1 before that hour is its own usual
     prior_rate: float = 1e-5  # retransmissions a segment on a clean network; weighs half an event
+    prior_stalls: float = 1e-3  # stalled intervals likewise
     most_shape: float = 20.0  # a rate is trusted to ± 22 % at best: days differ
     least_shape: float = 0.5
     least_spread: float = 0.03  # of the logarithm of an hour's mean
@@ -133,9 +134,10 @@ def _rate(
     shape = 1/cv²: Σ((k − rE)² − rE) / Σ(rE)² estimates cv² (method of moments), and 1/(K + ½) is
     added for the rate's own uncertainty.
     """
-    prior = params.prior_rate if metric in ("retransmissions", "rto") else 1.0
+    prior = {"retransmissions": params.prior_rate, "rto": params.prior_rate, "stalls": params.prior_stalls}
     events = np.bincount(place, weights=count, minlength=size)
-    rate = (events + 0.5) / (np.bincount(place, weights=exposure, minlength=size) + 0.5 / prior)
+    whole = np.bincount(place, weights=exposure, minlength=size)
+    rate = (events + 0.5) / (whole + 0.5 / prior.get(metric, 1.0))
     expected = rate[place] * exposure
     over = np.bincount(place, weights=(count - expected) ** 2 - expected, minlength=size)
     square = np.bincount(place, weights=expected**2, minlength=size)

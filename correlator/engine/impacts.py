@@ -36,10 +36,10 @@ def container_pairs(recent: pd.DataFrame, symptoms: pd.DataFrame, timed_since: d
     retransmissions.
     """
     recent = tally.only(recent, tally.known(recent, CONTAINERS))
-    keyed, number = tally.numbered(recent, [*GROUP, *CONTAINERS])
-    size = len(keyed)
+    first, number = tally.first_rows(recent, [*CONTAINERS, *GROUP])
+    size = len(first)
     late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)
-    table: dict[str, Any] = {key: keyed[key].array for key in keyed.columns}
+    table: dict[str, Any] = {key: recent[key].array[first] for key in (*GROUP, *CONTAINERS)}
     table["exchanges"] = tally.total(recent["exchanges"], number, size)
     for column in TIMES:
         table[column] = tally.total(np.where(late, recent[column].to_numpy(), 0.0), number, size)

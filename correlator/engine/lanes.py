@@ -118,7 +118,11 @@ def read_lanes(
     """
     params = params or Params()
     past = usual_light(past, now, params) if "hour" in past.columns else past
-    rows = optics[optics["lane"] > 0].sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    rows = (
+        optics[optics["lane"] > 0]
+        .dropna(subset=PLACE)
+        .sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    )
     rows = rows.drop_duplicates([*LANE, "at"])
     lane: Any = rows.groupby(LANE, sort=False).ngroup().to_numpy()
     newest = rows[np.diff(lane, prepend=-1) != 0].reset_index(drop=True)

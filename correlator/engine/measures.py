@@ -15,8 +15,8 @@ from correlator.engine import tally
 
 SUMS = [
     "segments_client", "segments_server", "retransmitted_client", "retransmitted_server",
-    "rto_client", "rto_server", "seconds", "exchanges", "connections_new", "connections_open",
-    "response_ms", "responses", "service_ms", "services",
+    "rto_client", "rto_server", "stalled", "intervals", "seconds", "exchanges", "connections_new",
+    "connections_open", "response_ms", "responses", "service_ms", "services",
 ]  # fmt: skip
 
 
@@ -44,22 +44,44 @@ def measured(
     size = len(keyed)
     table: dict[str, Any] = {key: keyed[key].array for key in keys}
     for column in SUMS:
-        table[column] = tally.total(rows[column], number, size)
+        table[column] = tally.total(rows[column], number, size) if column in rows else np.full(size, np.nan)
     table["min_rtt_us"] = tally.least(rows["min_rtt_us"], number, size)
     table["rows"] = np.bincount(number, minlength=size)
-    late = (rows["at"] > pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")).to_numpy(dtype=bool)
-    clean = late & (rows["retransmitted_server"] == 0).to_numpy(dtype=bool)
+    late = _late(rows, now, params)
     response = _mean(rows, late, number, size, "response_ms", "responses", params)
-    service = _mean(rows, clean, number, size, "service_ms", "services", params)
-    every = _mean(rows, late, number, size, "service_ms", "services", params)
-    trusted = service.n >= params.clean_share * every.n
-    table["service_ms"] = np.where(trusted, service.mean, every.mean)
-    table["response_ms"] = response.mean
-    table["responses"], table["services"] = response.n, every.n
-    table["split_trusted"] = trusted
-    table["service_se"] = np.where(trusted, service.error, every.error)
+    table |= _service(rows, late, number, size, params)
+    table["response_ms"], table["responses"] = response.mean, response.n
     table["response_se"] = response.error
     return pd.DataFrame(table | _rates(table), copy=False)
+
+
+def served(rows: pd.DataFrame, keys: list[str], now: datetime, params: Params | None = None) -> pd.DataFrame:
+    """Return of ``measured`` what tells of services: service_ms, service_se, services, split_trusted."""
+    params = params or Params()
+    keyed, number = tally.numbered(rows, keys)
+    return keyed.assign(**_service(rows, _late(rows, now, params), number, len(keyed), params))
+
+
+def _late(rows: pd.DataFrame, now: datetime, params: Params) -> npt.NDArray[np.bool_]:
+    since = pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")
+    late: npt.NDArray[np.bool_] = (rows["at"] > since).to_numpy(dtype=bool)
+    return late
+
+
+def _service(
+    rows: pd.DataFrame, late: npt.NDArray[np.bool_], number: tally.Ints, size: int, params: Params
+) -> dict[str, Any]:
+    """Return the service times of each group."""
+    clean = late & (rows["retransmitted_server"] == 0).to_numpy(dtype=bool)
+    every = _mean(rows, late, number, size, "service_ms", "services", params)
+    service = _mean(rows, clean, number, size, "service_ms", "services", params)
+    trusted = service.n >= params.clean_share * every.n
+    return {
+        "service_ms": np.where(trusted, service.mean, every.mean),
+        "service_se": np.where(trusted, service.error, every.error),
+        "services": every.n,
+        "split_trusted": trusted,
+    }
 
 
 class _Mean(NamedTuple):
@@ -103,6 +125,7 @@ def _rates(table: Mapping[str, tally.Floats]) -> dict[str, tally.Floats]:
     return {
         "segments": segments,
         "retransmissions": again,
+        "rto": table["rto_client"] + table["rto_server"],
         "retransmission_rate": again / np.where(segments > 0, segments, np.nan),
         "network_ms": np.maximum(table["response_ms"] - table["service_ms"], 0.0),
         "exchanges_per_s": exchanges / np.where(seconds > 0, seconds, np.nan),

@@ -25,6 +25,8 @@ COLUMNS = [
     "service_ms_count", "max_stall_ms", "source_ports",
 ]  # fmt: skip
 """The columns of pair_samples that a cycle looks at; rolling up asks for response_histogram as well."""
+LONGEST_S = 86_400.0  # of an interval: what claims more is taken for a day
+LEAST_STALL_MS = 200.0  # Linux's shortest retransmission time-out (TCP_RTO_MIN)
 FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
 SUMS = {
     "data_segments_sent": "segments",
@@ -67,9 +69,9 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
     Columns: at, role, src_/dst_ host, container_id, name and service; seconds and exchanges,
     connections_new and connections_open (client rows, else 0), segments_client, segments_server,
     retransmitted_client, retransmitted_server, rto, response_ms, responses, histogram, service_ms,
-    services, min_rtt_us. Where an address had several containers of one service within the interval,
-    the row counts for the service and its container is null. Rows whose hosts and services are not
-    known are left out.
+    services, min_rtt_us, intervals (1 where stalls are told), stalled (1 where one was). Where an
+    address had several containers of one service within the interval, the row counts for the service
+    and its container is null. Rows whose hosts and services are not known are left out.
     """
     client = (samples["role"] == "client").to_numpy(dtype=bool)
     rows: dict[str, Any] = {"at": samples["at"].array, "role": samples["role"].array}
@@ -92,7 +94,8 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
 def _intervals(samples: pd.DataFrame) -> pd.DataFrame:
     rows = samples[["host", "container_id", "role", *WIRE, "source_ports"]].copy()
     rows["until"] = samples["at"]
-    rows["since"] = samples["at"] - pd.to_timedelta(samples["interval_s"].fillna(0.0), unit="s")
+    seconds = samples["interval_s"].fillna(0.0).clip(0.0, LONGEST_S)
+    rows["since"] = samples["at"] - pd.to_timedelta(seconds, unit="s")
     rows["row"] = samples.index
     return rows
 
@@ -231,6 +234,9 @@ def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, A
         values = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
         rows[name] = np.where(client == role, np.nan_to_num(values), 0.0)
     rows["min_rtt_us"] = samples["min_rtt_us"].to_numpy()
+    stall = samples["max_stall_ms"].to_numpy()
+    rows["intervals"] = np.isfinite(stall).astype(np.float64)
+    rows["stalled"] = (np.nan_to_num(stall) >= LEAST_STALL_MS).astype(np.float64)
     if "response_histogram" in samples.columns:
         rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
         rows["histogram"][~client] = None

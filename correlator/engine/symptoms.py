@@ -9,20 +9,18 @@ used: loss does not move it, response times do. Page: docs/algorithms/symptoms.m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.special import betainc, stdtr, stdtrit
 
-from correlator.engine import tally
+from correlator.engine import host_local, signs, tally
+from correlator.engine.significance import Flags, Floats, at_least, discovered, discoveries, longer
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+__all__ = ["GROUP", "Params", "along", "discoveries", "host_pairs", "onsets", "prefixed", "symptoms"]
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
@@ -45,6 +43,8 @@ class Params:
     least_count: float = 10.0  # responses or requests
     degrees: float = 10.0  # of freedom: hours that make a usual, roughly
     bin_s: float = 60.0  # grain of the onset
+    signs: signs.Params = field(default_factory=signs.Params)
+    host_local: host_local.Params = field(default_factory=host_local.Params)
 
 
 def symptoms(
@@ -58,9 +58,10 @@ def symptoms(
     a service's time is its own, whoever calls.
 
     Added columns: usual_ beside each figure; excess (retransmissions beyond usual); ratio of response
-    and service_ratio, with their 95 % intervals; p_loss, p_host_pair, p_response, p_service; lossy,
-    slow_response, slow_service (after false-discovery control), slow (any), grew (network, service or
-    null). NaN where there is no usual yet or nothing was measured.
+    and service_ratio, with their 95 % intervals; p_loss, p_host_pair, p_response, p_service and those of
+    ``signs.signs``; lossy, slow_response, slow_service, slow_untimed (after false-discovery control over
+    all tests together), slow (any), grew (network, service or null), at_host (the host whose own
+    slowness it is, or null). NaN where there is no usual yet or nothing was measured.
     """
     params = params or Params()
     table = {name: measured[name].to_numpy() for name in measured.columns if name not in GROUP}
@@ -107,37 +108,41 @@ def _time_tests(table: Any, what: str, params: Params) -> dict[str, Floats]:
         )
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = now / usual
-        ratio = np.where((count >= params.least_count) & (ratio > 0) & np.isfinite(ratio), ratio, np.nan)
         sigma = np.sqrt((error / now) ** 2 + spread**2)
-        logarithm = np.log(ratio)
-        p = stdtr(params.degrees, -logarithm / sigma)
-    reach = stdtrit(params.degrees, 0.975) * sigma
-    interval = {"ratio_low": np.exp(logarithm - reach), "ratio_high": np.exp(logarithm + reach)}
-    return {"ratio": ratio, **interval, "p": p}
+    logarithm, reach, p = longer(
+        np.where(count >= params.least_count, now, np.nan), usual, sigma, params.degrees
+    )
+    ratio = np.exp(logarithm)
+    return {"ratio": ratio, "ratio_low": ratio / np.exp(reach), "ratio_high": ratio * np.exp(reach), "p": p}
 
 
 def _with_flags(table: pd.DataFrame, servers: Sequence[pd.DataFrame], params: Params) -> pd.DataFrame:
     """Return the table with every test's answer, after false-discovery control over all of them."""
     again, shape = table["retransmissions"].to_numpy(), table["usual_retransmissions_shape"].to_numpy()
-    p_loss = _loss_p(again, (table["segments"] * table["usual_retransmissions"]).to_numpy(), shape)
+    p_loss = at_least(again, (table["segments"] * table["usual_retransmissions"]).to_numpy(), shape)
     p_hosts, number = _host_pair_tests(table)
     served = [(pooled, _time_tests(pooled, "service", params)) for pooled in servers]
-    families = [p_loss, table["p_response"].to_numpy(), p_hosts, *(tests["p"] for _, tests in served)]
-    passed = _discovered(families, params.false_discovery)
+    table = table.assign(p_loss=p_loss, p_host_pair=np.append(p_hosts, np.nan)[number])
+    further = signs.signs(table, params.signs)
+    p_further = {name: p for name, p in further.items() if name.startswith("p_")}
+    families = [p_loss, table["p_response"].to_numpy(), p_hosts, *p_further.values()]
+    families += [tests["p"] for _, tests in served]
+    passed = discovered(families, params.false_discovery)
+    by_sign = dict(zip(p_further, passed[3:], strict=False))
     beside = np.append(passed[2], False)[number] & (p_loss < params.own_p)
     enough = again >= params.least_retransmissions
-    lossy = (passed[0] | beside) & enough & _much(table, params)
-    slow_service, p_service = _slow_services(table, served, passed[3:], params)
+    timed_out = signs.timed_out(table, by_sign, params.signs)
+    slow_service, p_service = _slow_services(table, served, passed[3 + len(p_further) :], params)
     return _with_parts(
         table.assign(
-            p_loss=p_loss,
-            lossy=lossy,
+            **further,
+            lossy=(passed[0] | beside | timed_out) & enough & _much(table, params),
             slow_response=passed[1] & _longer(table, "response", table["ratio"], params),
+            slow_untimed=signs.slow_untimed(table, further, by_sign, params.signs),
             p_service=p_service,
             slow_service=slow_service,
-            p_host_pair=np.append(p_hosts, np.nan)[number],
-        )
+        ),
+        params,
     )
 
 
@@ -172,16 +177,6 @@ def _slow_services(
     return slow & _longer(table, "service", ratio, params), p
 
 
-def _loss_p(count: Floats, expected: Floats, shape: Floats) -> Floats:
-    """Return P(at least ``count``) of a Poisson whose rate varies by a Gamma of ``shape``.
-
-    The negative binomial's upper tail is I_x(k, shape) with x = mean/(shape + mean) (DLMF 8.17.24).
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        tail = betainc(np.maximum(count, 1.0), shape, expected / (shape + expected))
-    return np.where(expected > 0, np.where(count > 0, tail, 1.0), np.nan)
-
-
 def _host_pair_tests(table: pd.DataFrame) -> tuple[Floats, tally.Ints]:
     """Return P of the retransmissions of each host pair as a whole, and the host pair of each row (or −1)."""
     told = table["usual_retransmissions"].notna().to_numpy()
@@ -194,32 +189,18 @@ def _host_pair_tests(table: pd.DataFrame) -> tuple[Floats, tally.Ints]:
         tally.total(values, of_hosts, len(hosts)) for values in (expected, expected**2 / shape, count)
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = _loss_p(again, sums, sums**2 / square)
+        p = at_least(again, sums, sums**2 / square)
     number = np.full(len(table), -1, dtype=np.int64)
     number[told] = of_hosts
     return p, number
 
 
-def _discovered(families: Sequence[Floats], rate: float) -> list[Flags]:
-    """Return, family by family, which tests to believe; the rate is controlled over all together."""
-    every = discoveries(np.concatenate(families), rate)
-    return np.split(every, np.cumsum([len(p) for p in families])[:-1])
-
-
-def discoveries(p: Floats, rate: float) -> Flags:
-    """Return which p-values to believe at false-discovery ``rate`` (Benjamini, Hochberg 1995); NaN never."""
-    told = np.isfinite(p)
-    ordered = np.sort(p[told])
-    below = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1))
-    limit = ordered[below[-1]] if len(below) else -1.0
-    answer: Flags = told & (np.where(told, p, 2.0) <= limit)
-    return answer
-
-
-def _with_parts(table: pd.DataFrame) -> pd.DataFrame:
+def _with_parts(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Return the table with slow and grew: the network where loss is seen, unless the split says else."""
     lossy, slow_service = table["lossy"].to_numpy(dtype=bool), table["slow_service"].to_numpy(dtype=bool)
-    slow = lossy | table["slow_response"].to_numpy(dtype=bool) | slow_service
+    slow = lossy | slow_service
+    for column in ("slow_response", "slow_untimed"):
+        slow |= table[column].to_numpy(dtype=bool)
     service = table["service_ms"].to_numpy() - table["usual_service_ms"].to_numpy()
     response = table["response_ms"].to_numpy() - table["usual_response_ms"].to_numpy()
     mostly = ~(service < 0.5 * response)  # also where either is not known
@@ -230,7 +211,8 @@ def _with_parts(table: pd.DataFrame) -> pd.DataFrame:
         servers, number = tally.numbered(table, SERVER)
         by_service |= untold & tally.any_of(by_service, number, len(servers))[number]
     part = np.where(slow, np.where(by_service, 1, 0), -1)
-    return table.assign(slow=slow, grew=PARTS.take(part, allow_fill=True))
+    table = table.assign(slow=slow, grew=PARTS.take(part, allow_fill=True))
+    return table.assign(at_host=host_local.hosts_of(table, params.host_local))
 
 
 def along(
@@ -249,13 +231,13 @@ def along(
     usual = by_hosts["expected"].to_numpy()
     expected, square = mine.T @ usual, mine.T @ (usual**2 / by_hosts["shape"].to_numpy())
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = _loss_p(mine.T @ by_hosts["retransmissions"].to_numpy(), expected, expected**2 / square)
+        p = at_least(mine.T @ by_hosts["retransmissions"].to_numpy(), expected, expected**2 / square)
     hurt = mine @ (p <= params.along_p).astype(np.float64) > 0.0
     on_them = np.append(hurt, False)[tally.find(table, by_hosts, HOSTS)]
     more = on_them & (table["p_loss"].to_numpy() < params.own_p) & _much(table, params)
-    return (
-        _with_parts(table.assign(lossy=table["lossy"].to_numpy(dtype=bool) | more)) if more.any() else table
-    )
+    if not more.any():
+        return table
+    return _with_parts(table.assign(lossy=table["lossy"].to_numpy(dtype=bool) | more), params)
 
 
 def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -263,7 +245,8 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: src_host, dst_host, segments, segments_client, segments_server, retransmissions, expected
     (usual), shape (of expected), connections, delay_ms (network part now − usual; NaN unknown),
-    delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0.
+    delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0. Waits that are a
+    host's own tell nothing of links: they are left out of delay and slow; losses stay.
     """
     apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
     rows = table[apart & table["usual_retransmissions"].notna().to_numpy()]
@@ -280,21 +263,23 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
         answer["shape"] = answer["expected"] ** 2 / square
     answer["delay_ms"], answer["delay_sigma_ms"] = _delays(rows, number, size)
     slow = rows["slow"].to_numpy(dtype=bool) & (rows["grew"] == "network").to_numpy(dtype=bool)
+    slow &= rows["at_host"].isna().to_numpy()
     answer["slow"] = tally.any_of(slow, number, size)
     return pd.DataFrame(answer, copy=False)
 
 
 def _delays(rows: pd.DataFrame, number: tally.Ints, size: int) -> tuple[Floats, Floats]:
     """Return how much longer the network takes than usual, and how unsure that is, weighted by responses."""
-    longer = rows["network_ms"].to_numpy() - rows["usual_network_ms"].to_numpy()
-    weight = np.where(np.isfinite(longer), rows["responses"].to_numpy(), 0.0)
+    more = rows["network_ms"].to_numpy() - rows["usual_network_ms"].to_numpy()
+    told = np.isfinite(more) & rows["at_host"].isna().to_numpy()
+    weight = np.where(told, rows["responses"].to_numpy(), 0.0)
     spread = rows["usual_response_ms_spread"].to_numpy() * rows["usual_response_ms"].to_numpy()
     error = rows["response_se"].to_numpy() ** 2 + rows["service_se"].to_numpy() ** 2
-    told = np.where(weight > 0, weight, np.nan)
+    weight_told = np.where(weight > 0, weight, np.nan)
     whole = tally.total(weight, number, size)
     whole[whole <= 0.0] = np.nan
-    delay = tally.total(longer * told, number, size) / whole
-    return delay, tally.total(np.sqrt(error + spread**2) * told, number, size) / whole
+    delay = tally.total(more * weight_told, number, size) / whole
+    return delay, tally.total(np.sqrt(error + spread**2) * weight_told, number, size) / whole
 
 
 def onsets(

@@ -49,12 +49,18 @@ def numbered(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
 
     Rows with a null key have the number −1.
     """
+    first, number = first_rows(table, keys)
+    return plain(table[keys].iloc[first]).reset_index(drop=True), number
+
+
+def first_rows(table: pd.DataFrame, keys: list[str]) -> tuple[Ints, Ints]:
+    """Return the position of each group's first row, in order of the keys, and each row's group as above."""
     number, _ = _combined([coded(table[key])[0] for key in keys])
     ranked, groups = _ranked(number)
     first = np.zeros(len(groups), dtype=np.int64)
     kept = np.flatnonzero(ranked >= 0)[::-1]
     first[ranked[kept]] = kept
-    return plain(table[keys].iloc[first]).reset_index(drop=True), ranked
+    return first, ranked
 
 
 def known(table: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.bool_]:

@@ -169,7 +169,7 @@ def _symptoms(recent: pd.DataFrame, past: baseline.Past, now: datetime, params: 
     usual = baseline.usual(past, table, now, params.baseline)
     servers = []
     for keys, known in ((["dst_host", "dst_service"], past.servers), (["dst_service"], past.services)):
-        pooled = measures.measured(recent, keys, now, params.measures)
+        pooled = measures.served(recent, keys, now, params.measures)
         row = tally.find(pooled, known, keys)
         for column in ("service_ms", "service_ms_spread"):
             pooled[f"usual_{column}"] = np.append(known[column].to_numpy(), np.nan)[row]
