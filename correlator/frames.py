@@ -374,7 +374,8 @@ _TABLES = (
     _table(
         "pair_hours",
         "An hour of one pair of services between two hosts, by metric. retransmissions, rto: exposure = data "
-        "segments sent by both ends. response_ms, service_ms: exposure = count = timed responses, sum in ms; "
+        "segments sent by both ends. stalls: exposure = intervals of either end, count = those with one of "
+        "200 ms and more. response_ms, service_ms: exposure = count = timed responses, sum in ms; "
         "response_ms carries the histogram. min_rtt_us: exposure = count = samples. exchanges, connections: "
         "exposure = seconds of the client's intervals.",
         ("src_host", "dst_host", "src_service", "dst_service", "hour", "metric"),

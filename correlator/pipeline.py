@@ -20,7 +20,7 @@ import pandas as pd
 from correlator import frames
 from correlator.alerts.outbox import Delivery, Terms
 from correlator.engine import pairs
-from correlator.engine.cycle import Cycle, run_cycle
+from correlator.engine.cycle import Cycle, Memory, remember, run_cycle
 from correlator.engine.cycle import Params as EngineParams
 from correlator.engine.rollup import roll_up
 from correlator.figures import Figures, Line
@@ -47,6 +47,8 @@ CURRENT = (
 HOURLY = ("link_hours", "optics_hours", "pair_hours")
 NOTE = "hosts storing"
 """The name under which the state notes how far each host's rows go that are being stored."""
+COLUMNS = {"pair_samples": pairs.COLUMNS}
+"""The columns that a cycle looks at, where these are not all: lists of buckets are heavy."""
 COPY = "store"
 """The name under which the state queues incident events for the store's own copy."""
 
@@ -104,10 +106,19 @@ def read_tables(store: Readable, now: datetime, params: Params) -> dict[str, pd.
 
     Rows stamped ``now`` are included. Raises StoreError.
     """
+    return read_window(store, now, params) | read_hours(store, now, params)
+
+
+def read_hours(store: Readable, now: datetime, params: Params) -> dict[str, pd.DataFrame]:
+    """Return the hours past, as of ``now``. Raises StoreError."""
+    return {name: store.read(name, now - params.past, now + INSTANT) for name in HOURLY}
+
+
+def read_window(store: Readable, now: datetime, params: Params) -> dict[str, pd.DataFrame]:
+    """Return recent raw rows and the newest inventory, rows stamped ``now`` included. Raises StoreError."""
     until = now + INSTANT
-    tables = {name: store.read(name, now - params.window, until) for name in RECENT}
+    tables = {name: store.read(name, now - params.window, until, COLUMNS.get(name)) for name in RECENT}
     tables |= {name: store.newest(name, until) for name in CURRENT}
-    tables |= {name: store.read(name, now - params.past, until) for name in HOURLY}
     if len(params.cables):
         tables["cables"] = params.cables
     if len(params.maintenance):
@@ -138,6 +149,8 @@ class Pipeline:
         self.deliveries = [Delivery(state, sink, (terms or {}).get(sink.name, usual)) for sink in sinks]
         self.figures = figures or Figures()
         self._inventory: dict[str, pd.DataFrame] = {}
+        self._memory: tuple[object, Memory] | None = None
+        self._hours_stored = 0
 
     async def poll(self, group: str, now: datetime) -> Round:
         """Ask every target of a group and keep what they say; return what it came to.
@@ -174,11 +187,13 @@ class Pipeline:
     def conclude(self, now: datetime) -> tuple[Cycle, Tables]:
         """Run one cycle on what the store holds and keep its conclusions; return it and its tables.
 
+        The hourly tables are not among these: what they say is remembered from the hour's first cycle.
         Incidents and events are kept in one transaction, before anything else is told of them.
         Raises StoreError; then the next cycle concludes anew from what was kept.
         """
-        tables = read_tables(self.store, now, self.params)
-        cycle = run_cycle(tables, self.state.incidents(), now, self.params.engine)
+        tables = read_window(self.store, now, self.params)
+        past = self._remembered(tables, now)
+        cycle = run_cycle(tables, self.state.incidents(), now, self.params.engine, past)
         self.state.commit(cycle.incidents, cycle.events)
         for event in cycle.events:
             log.warning("%s", _incident_line(event))
@@ -239,6 +254,16 @@ class Pipeline:
         """Store tables that are known without polling: configured cables, a preloaded history."""
         for name, table in tables.items():
             self._append(name, table, source, _sequence(now))
+
+    # -- the past ---------------------------------------------------------------------------------
+
+    def _remembered(self, tables: Tables, now: datetime) -> Memory:
+        """Return what the hourly tables say: read anew when the hour, or what is stored of them, is new."""
+        known = (_floor_hour(now), self.state.cursor("sum_up").get("hour"), self._hours_stored)
+        if self._memory is None or self._memory[0] != known:
+            hours = read_hours(self.store, now, self.params)
+            self._memory = known, remember({**tables, **hours}, now, self.params.engine)
+        return self._memory[1]
 
     # -- polling ----------------------------------------------------------------------------------
 
@@ -328,6 +353,7 @@ class Pipeline:
     def _append(self, name: str, table: pd.DataFrame, source: str, sequence: int) -> None:
         if len(table) and self.store.append(name, table, source=source, sequence=sequence):
             self.figures.stored(len(table))
+            self._hours_stored += name in HOURLY
 
     # -- telling ----------------------------------------------------------------------------------
 

@@ -57,13 +57,18 @@ def replay(
 
 def concluded(source: Readable, params: Params, times: list[datetime]) -> Conclusions:
     """Return what opened in cycles at the given times, each in its last known form."""
-    from correlator.engine.cycle import run_cycle
-    from correlator.pipeline import read_tables
+    from correlator.engine.cycle import remember, run_cycle
+    from correlator.engine.memory import hour_of
+    from correlator.pipeline import read_hours, read_window
 
     incidents: dict[str, Incident] = {}
+    past = None
     for now in track(times, "concluding", console=progress, transient=True):
         going_on = [incident for incident in incidents.values() if incident.state != "cleared"]
-        cycle = run_cycle(read_tables(source, now, params), going_on, now, params.engine)
+        tables = read_window(source, now, params)
+        if past is None or past.hour != hour_of(now):
+            past = remember(tables | read_hours(source, now, params), now, params.engine)
+        cycle = run_cycle(tables, going_on, now, params.engine, past)
         incidents.update((incident.id, incident) for incident in cycle.incidents)
     opened = [incident.verdict for incident in incidents.values() if incident.opened_at is not None]
     return Conclusions([v for v in opened if v.pairs], [v for v in opened if not v.pairs])

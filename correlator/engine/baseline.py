@@ -1,94 +1,165 @@
 """What is usual for a pair of services between two hosts: its own past.
 
 The same hour of the week, where enough of them are known; else the same hour of the day; else all
-hours. A group without a past borrows from its siblings (the same services on other hosts) for times
-and from its host pair for retransmissions. Below 30 exposures there is no usual yet.
-Page: docs/algorithms/baseline.md.
+hours. A group without a past borrows: times from the same services between the same two racks, then
+from its siblings anywhere; losses and round trips from its host pair, its rack pair, then siblings.
+Below 30 exposures there is no usual yet. Page: docs/algorithms/baseline.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from correlator.engine import tally
+from correlator.engine.hours import CYCLES, MEANS, RATES, Hours, Params, Usual, usual_at
+
+__all__ = ["Params", "Past", "remember", "service_hours", "usual", "usual_service"]
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
+SERVER = ["dst_host", "dst_service"]
+HOUR = timedelta(hours=1)
 LEVELS: Mapping[str, list[str]] = {
     "": GROUP,
     "host pair, ": ["src_host", "dst_host"],
+    "rack pair, ": ["src_rack", "dst_rack"],
+    "services between these racks, ": ["src_rack", "dst_rack", "src_service", "dst_service"],
     "siblings, ": ["src_service", "dst_service"],
 }
-CYCLES = (("hour of week", 168), ("hour of day", 24), ("all hours", 1))
-MEANS = ("response_ms", "service_ms", "min_rtt_us")
-RATES = ("retransmissions", "exchanges", "connections")
-MAD_TO_SIGMA = 1.4826
+# what services do differs from service to service, what the network does from place to place
+OF_SERVICES = ("", "services between these racks, ", "siblings, ")
+OF_PLACES = ("", "host pair, ", "rack pair, ", "siblings, ")
+BORROWS = {
+    metric: OF_PLACES if metric in ("retransmissions", "rto", "stalls", "min_rtt_us") else OF_SERVICES
+    for metric in MEANS + RATES
+}
 
 
 @dataclass(frozen=True)
-class Params:
-    """How much past makes a usual."""
+class Past:
+    """What was usual by ``hour``, for everybody who has a past: made once an hour, asked each minute.
 
-    least_exposure: float = 30.0  # below it, "no usual yet"
-    least_hours: int = 5  # of the same hour ± 1 before that hour is its own usual
-    prior_rate: float = 1e-5  # retransmissions a segment on a clean network; weighs half an event
-    most_shape: float = 20.0  # a rate is trusted to ± 22 % at best: days differ
-    least_shape: float = 0.5
-    least_spread: float = 0.03  # of the logarithm of an hour's mean
-    few_hours_spread: float = 0.3  # where one or two hours are all the past
+    ``keys``: by level, its places; ``known``: by level and metric, what is usual at each of them;
+    ``servers`` and ``services``: rows of ``usual_service``. ``racks``: host → rack, as the levels of
+    racks were made of.
+    """
+
+    hour: datetime
+    keys: Mapping[str, pd.DataFrame]
+    known: Mapping[tuple[str, str], Usual]
+    servers: pd.DataFrame
+    services: pd.DataFrame
+    racks: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class _Hours:
-    """Hourly rows of one metric as arrays; place in each level is −1 where the row is none of ours."""
+def remember(
+    pair_hours: pd.DataFrame,
+    now: datetime,
+    params: Params | None = None,
+    racks: Mapping[str, str] | None = None,
+) -> Past:
+    """Return what ``pair_hours`` say is usual at the hour of ``now``; hours to come are left out.
 
-    place: dict[str, Ints]
-    hour: Ints
-    exposure: Floats
-    count: Floats
-    total: Floats
-    near: dict[str, npt.NDArray[np.bool_]]
+    The answer is the same for every moment of an hour and the same rows. ``racks``: host → rack.
+    """
+    params, racks = params or Params(), racks or {}
+    begun = (pair_hours["hour"] < pd.Timestamp(now)) & (pair_hours["exposure"] > 0)
+    hours = pair_hours[begun]
+    groups, number = tally.numbered(hours, GROUP)
+    rows = hours[["hour", "exposure", "count", "sum"]].assign(group=number, metric=hours["metric"].array)
+    (metric,) = tally.coded(rows["metric"])
+    rows = rows.assign(metric=metric)[number >= 0].drop_duplicates(["group", "metric", "hour"], keep="last")
+    keys, place = {}, {}
+    for level, columns in LEVELS.items():
+        keys[level], place[level] = tally.numbered(_with_racks(groups, racks), columns)
+    known = {}
+    for name in BORROWS:
+        mine = rows[rows["metric"] == name]
+        told = Hours.of(mine, now)
+        for level in BORROWS[name]:
+            at = place[level][mine["group"].to_numpy()]
+            known[level, name] = usual_at(told, at, len(keys[level]), name, params)
+    served = _of_servers(rows[rows["metric"] == "service_ms"], groups)
+    return Past(
+        pd.Timestamp(now).floor("h").to_pydatetime(),
+        keys,
+        known,
+        usual_service(served, served[SERVER].drop_duplicates(ignore_index=True), now, params),
+        usual_service(served, served[SERVER[1:]].drop_duplicates(ignore_index=True), now, params),
+        racks,
+    )
 
 
 def usual(
-    pair_hours: pd.DataFrame, groups: pd.DataFrame, now: datetime, params: Params | None = None
+    past: Past | pd.DataFrame, groups: pd.DataFrame, now: datetime, params: Params | None = None
 ) -> pd.DataFrame:
     """Return, row for row of ``groups`` (columns GROUP), what is usual for it at this hour.
 
-    Columns: retransmissions, exchanges, connections (events per exposure), each with _shape (of the
-    Gamma that the rate varies by); response_ms, service_ms, min_rtt_us (means), each with _spread
-    (standard deviation of the logarithm of the hourly mean); usual_from (which past, of the response
-    time or else of retransmissions). NaN where there is no usual yet.
+    ``past``: what was remembered, or ``pair_hours`` to remember it from. Columns: retransmissions,
+    rto, stalls, exchanges, connections (events per exposure), each with _shape (of the Gamma that the rate
+    varies by); response_ms, service_ms, min_rtt_us (means), each with _spread (standard deviation of
+    the logarithm of the hourly mean); usual_from (which past, of the response time or else of
+    retransmissions). NaN where there is no usual yet.
     """
-    params = params or Params()
-    known = (pair_hours["hour"] < pd.Timestamp(now)) & (pair_hours["exposure"] > 0)
-    hours, places = _coded(pair_hours[known], groups)
-    answer = groups[GROUP].copy()
+    if isinstance(past, pd.DataFrame):
+        past = remember(past, now, params)
+    rows = _with_racks(groups[GROUP], past.racks)
+    place = {level: tally.find(rows, past.keys[level], columns) for level, columns in LEVELS.items()}
+    answer = {key: groups[key].array for key in GROUP}
     sources = {}
-    for metric in MEANS + RATES:
-        levels = [level for level in LEVELS if not (metric in MEANS and level == "host pair, ")]
-        mine = _arrays(hours[hours["metric"] == metric], now, levels)
-        value, variation, source = _first_known(mine, places, levels, metric, params)
-        answer[metric] = value
-        answer[f"{metric}_spread" if metric in MEANS else f"{metric}_shape"] = variation
-        sources[metric] = pd.Series(source, index=answer.index, dtype=object)
-    answer["usual_from"] = sources["response_ms"].fillna(sources["retransmissions"]).astype("str")
-    return answer
+    for metric, levels in BORROWS.items():
+        found = past.known["", metric].at(place[""])
+        level_of = np.where(found.cycle >= 0, 0, -1)
+        for level in levels[1:]:
+            left = np.isnan(found.value)
+            if not left.any():
+                break
+            found = found.or_else(past.known[level, metric].at(place[level]))
+            level_of[left & np.isfinite(found.value)] = list(LEVELS).index(level)
+        answer[metric] = found.value
+        answer[f"{metric}_spread" if metric in MEANS else f"{metric}_shape"] = found.variation
+        sources[metric] = np.where(level_of >= 0, level_of * len(CYCLES) + found.cycle, -1)
+    told = np.where(sources["response_ms"] >= 0, sources["response_ms"], sources["retransmissions"])
+    answer["usual_from"] = SOURCES.take(told, allow_fill=True)
+    return pd.DataFrame(answer, index=groups.index, copy=False)
+
+
+SOURCES = pd.array([level + cycle for level in LEVELS for cycle, _ in CYCLES], dtype=tally.TEXT)
+
+
+def _with_racks(groups: pd.DataFrame, racks: Mapping[str, str]) -> pd.DataFrame:
+    """Return the groups with the racks of their hosts; null where not known."""
+    return groups.assign(
+        **{
+            f"{end}_rack": groups[f"{end}_host"].map(racks).astype(tally.TEXT)
+            if racks
+            else pd.array([None], dtype=tally.TEXT).take(np.zeros(len(groups), dtype=np.int64))
+            for end in ("src", "dst")
+        }
+    )
 
 
 def service_hours(pair_hours: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """Return the past hours of service times by server, whoever called: dst_host, dst_service, hour, sums."""
-    known = pair_hours["metric"].eq("service_ms") & (pair_hours["hour"] < pd.Timestamp(now))
-    known &= pair_hours["exposure"] > 0
-    hours = pair_hours[known].drop_duplicates([*GROUP, "hour"], keep="last")
-    figures = ["exposure", "count", "sum"]
-    return hours.groupby(["dst_host", "dst_service", "hour"])[figures].sum().reset_index()
+    known = (pair_hours["metric"] == "service_ms") & (pair_hours["hour"] < pd.Timestamp(now))
+    hours = pair_hours[known & (pair_hours["exposure"] > 0)]
+    groups, number = tally.numbered(hours, GROUP)
+    rows = hours[["hour", "exposure", "count", "sum"]].assign(group=number)[number >= 0]
+    return _of_servers(rows.drop_duplicates(["group", "hour"], keep="last"), groups)
+
+
+def _of_servers(rows: pd.DataFrame, groups: pd.DataFrame) -> pd.DataFrame:
+    """Return hours of service times (``group``: row of ``groups``) added up by server."""
+    servers, number = tally.numbered(groups, SERVER)
+    table = rows.assign(server=number[rows["group"].to_numpy()])
+    hours, cell = tally.numbered(table, ["server", "hour"])
+    sums = {column: tally.total(table[column], cell, len(hours)) for column in ("exposure", "count", "sum")}
+    keyed = servers.iloc[hours["server"].to_numpy(dtype=np.int64)].reset_index(drop=True)
+    return keyed.assign(hour=hours["hour"].array, **sums)
 
 
 def usual_service(
@@ -100,142 +171,10 @@ def usual_service(
     servers. Columns beside these: service_ms and service_ms_spread.
     """
     params = params or Params()
-    keys = [key for key in ("dst_host", "dst_service") if key in servers.columns]
-    whole = hours.groupby([*keys, "hour"])[["exposure", "count", "sum"]].sum().reset_index()
-    of_hours, of_servers = _places(_parts(whole, servers, keys), keys, len(servers))
-    mine = _arrays(whole.assign(**{"": of_hours}), now, [""])
-    value, variation, _ = _first_known(mine, {"": of_servers}, [""], "service_ms", params)
-    return servers[keys].assign(service_ms=value, service_ms_spread=variation)
-
-
-def _coded(hours: pd.DataFrame, groups: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, Ints]]:
-    """Return the hours, once each, with their place in each level, and the places of ``groups``.
-
-    Hours that share nothing with the groups are left out.
-    """
-    parts = _parts(hours, groups, GROUP)
-    table = hours[["metric", "hour", "exposure", "count", "sum"]].assign(
-        group=_code(parts, GROUP)[len(groups) :]
-    )
-    places = {}
-    for level, keys in LEVELS.items():
-        table[level], places[level] = _places(parts, keys, len(groups))
-    table = table[(table[list(LEVELS)] >= 0).any(axis=1)]
-    return table.drop_duplicates(["group", "metric", "hour"], keep="last"), places
-
-
-def _parts(hours: pd.DataFrame, groups: pd.DataFrame, columns: list[str]) -> dict[str, Ints]:
-    """Return, by column, a number for each value, of the groups' rows and then of the hours'."""
-    both = pd.concat([groups[columns], hours[columns]], ignore_index=True)
-    return {column: pd.factorize(both[column])[0].astype(np.int64) + 1 for column in columns}
-
-
-def _places(parts: Mapping[str, Ints], keys: list[str], groups: int) -> tuple[Ints, Ints]:
-    """Return each hour's and each group's place by ``keys``: small, dense numbers, −1 for none of ours."""
-    code = _code(parts, keys)
-    wanted, place = np.unique(code[:groups], return_inverse=True)
-    return _positions(wanted, code[groups:]), place
-
-
-def _code(parts: Mapping[str, Ints], columns: list[str]) -> Ints:
-    """Return one number for each combination of the columns' numbers."""
-    code = np.zeros(len(parts[columns[0]]), dtype=np.int64)
-    for column in columns:
-        code = code * (parts[column].max(initial=0) + 1) + parts[column]
-    return code
-
-
-def _positions(wanted: Ints, codes: Ints) -> Ints:
-    """Return where each code is among the sorted ``wanted`` ones, −1 where it is not."""
-    if not len(wanted):
-        return np.full(len(codes), -1, dtype=np.int64)
-    at = np.minimum(np.searchsorted(wanted, codes), len(wanted) - 1)
-    return np.where(wanted[at] == codes, at, -1)
-
-
-def _arrays(hours: pd.DataFrame, now: datetime, levels: list[str]) -> _Hours:
-    """Return the rows as arrays, with a flag a cycle: within an hour of this hour in it."""
-    ago = (pd.Timestamp(now).floor("h") - hours["hour"]).dt.total_seconds().to_numpy() / 3600.0
-    whole = np.round(ago).astype(np.int64)
-    near = {}
-    for name, length in CYCLES:
-        phase = whole % length
-        near[name] = np.minimum(phase, length - phase) <= 1
-    return _Hours(
-        place={level: hours[level].to_numpy() for level in levels},
-        hour=whole,
-        exposure=hours["exposure"].to_numpy(),
-        count=hours["count"].to_numpy(),
-        total=hours["sum"].to_numpy(),
-        near=near,
-    )
-
-
-def _first_known(
-    hours: _Hours, places: dict[str, Ints], levels: list[str], metric: str, params: Params
-) -> tuple[Floats, Floats, npt.NDArray[np.object_]]:
-    """Return each group's value, variation and source, from the first level and cycle that knows it."""
-    size = len(places[""])
-    value, variation = np.full(size, np.nan), np.full(size, np.nan)
-    source = np.full(size, None, dtype=object)
-    for level in levels:
-        for cycle, length in CYCLES:
-            open_ = np.isnan(value)
-            if not open_.any():
-                break
-            least = params.least_hours if length > 1 else 1
-            found, varies = _statistics(
-                hours, level, cycle, int(places[level].max()) + 1, metric, least, params
-            )
-            fresh = open_ & np.isfinite(found[places[level]])
-            value[fresh], variation[fresh] = found[places[level]][fresh], varies[places[level]][fresh]
-            source[fresh] = level + cycle
-    return value, variation, source
-
-
-def _statistics(
-    hours: _Hours, level: str, cycle: str, size: int, metric: str, least_hours: int, params: Params
-) -> tuple[Floats, Floats]:
-    """Return rate or mean and its variation at each place of a level; NaN where the past is too thin."""
-    mine = hours.near[cycle] & (hours.place[level] >= 0)
-    place, exposure, count = hours.place[level][mine], hours.exposure[mine], hours.count[mine]
-    weight = np.bincount(place, weights=exposure, minlength=size)
-    distinct = np.unique(np.stack([place, hours.hour[mine]]), axis=1)[0]
-    enough = (np.bincount(distinct, minlength=size) >= least_hours) & (weight >= params.least_exposure)
-    if not enough.any():
-        return np.full(size, np.nan), np.full(size, np.nan)
-    if metric in MEANS:
-        total = hours.total[mine]
-        value = np.bincount(place, weights=total, minlength=size) / np.where(weight > 0, weight, np.nan)
-        variation = _spread(place, total / count, size, params)
-    else:
-        value, variation = _rate(place, exposure, count, size, metric, params)
-    return np.where(enough, value, np.nan), variation
-
-
-def _rate(
-    place: Ints, exposure: Floats, count: Floats, size: int, metric: str, params: Params
-) -> tuple[Floats, Floats]:
-    """Return the rate and the shape of the Gamma that it varies by from hour to hour.
-
-    shape = 1/cv²: Σ((k − rE)² − rE) / Σ(rE)² estimates cv² (method of moments), and 1/(K + ½) is
-    added for the rate's own uncertainty.
-    """
-    prior = params.prior_rate if metric == "retransmissions" else 1.0
-    events = np.bincount(place, weights=count, minlength=size)
-    rate = (events + 0.5) / (np.bincount(place, weights=exposure, minlength=size) + 0.5 / prior)
-    expected = rate[place] * exposure
-    over = np.bincount(place, weights=(count - expected) ** 2 - expected, minlength=size)
-    square = np.bincount(place, weights=expected**2, minlength=size)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variation = np.maximum(np.nan_to_num(over / square), 1.0 / params.most_shape)
-    return rate, np.maximum(1.0 / (variation + 1.0 / (events + 0.5)), params.least_shape)
-
-
-def _spread(place: Ints, mean: Floats, size: int, params: Params) -> Floats:
-    """Return the robust standard deviation of the logarithm of the hourly means at each place."""
-    logarithm = pd.Series(np.log(np.where(mean > 0, mean, np.nan)))
-    off = (logarithm - logarithm.groupby(place).transform("median")).abs().groupby(place)
-    spread = (MAD_TO_SIGMA * off.median()).where(off.count() >= 3, params.few_hours_spread)
-    answer: Floats = spread.clip(lower=params.least_spread).reindex(np.arange(size)).to_numpy()
-    return answer
+    keys = [key for key in SERVER if key in servers.columns]
+    hourly, cell = tally.numbered(hours, [*keys, "hour"])
+    for column in ("exposure", "count", "sum"):
+        hourly[column] = tally.total(hours[column], cell, len(hourly))
+    place = tally.find(hourly, servers, keys)
+    found = usual_at(Hours.of(hourly, now), place, len(servers), "service_ms", params)
+    return servers[keys].assign(service_ms=found.value, service_ms_spread=found.variation)

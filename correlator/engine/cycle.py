@@ -11,16 +11,17 @@ from datetime import datetime
 
 import pandas as pd
 
-from correlator.engine import conclude, incidents, localize
+from correlator.engine import conclude, incidents, localize, memory
+from correlator.engine.memory import Memory
 from correlator.engine.proof import Proof
 from correlator.engine.remarks import Remarks
 from correlator.engine.settings import Params
 from correlator.engine.topology import Map
 from correlator.engine.trouble import Trouble
-from correlator.engine.view import View, accepted, look
+from correlator.engine.view import View, accepted, look, mapped
 from correlator.model import Incident, IncidentEvent, Verdict, utc
 
-__all__ = ["Cycle", "Params", "run_cycle"]
+__all__ = ["Cycle", "Memory", "Params", "remember", "run_cycle"]
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,17 @@ def run_cycle(
     open_incidents: Sequence[Incident],
     now: datetime,
     params: Params | None = None,
+    past: Memory | None = None,
 ) -> Cycle:
     """Return what the tables of the window say at ``now``.
 
     ``tables`` may lack any table: what is not there is unknown. Raw tables reach half an hour back,
     hourly ones weeks. Rows from the future are left out. Pure: the same input gives the same answer.
-    Raises ValueError for a naive ``now``.
+    ``past``: what was remembered of the hourly tables for this hour; then these need not be there.
+    Raises ValueError for a naive ``now`` and for a past of another hour.
     """
     params, now = params or Params(), utc(now)
-    view = look(accepted(tables, now), now, params)
+    view = look(accepted(tables, now), now, params, past)
     suspects = localize.localize(view.evidence, params.localize)
     blamed = conclude.blames(view, suspects, params)
     verdicts = conclude.link_verdicts(view, blamed, params) + conclude.service_verdicts(view, params)
@@ -87,6 +90,15 @@ def run_cycle(
         light=view.light,
         fabric=view.fabric,
     )
+
+
+def remember(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params | None = None) -> Memory:
+    """Return what the hourly tables say, for the cycles of the hour of ``now``; any table may be absent.
+
+    The map tells which rack a host is in: neighbors, hosts, cables, interfaces and devices are asked too.
+    """
+    known = accepted(tables, utc(now))
+    return memory.remember(known, mapped(known), utc(now), params or Params())
 
 
 def _around(view: View, params: Params) -> incidents.Around:

@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from correlator.engine import tally
 from correlator.model import PairImpact
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
+TIMES = ["responses", "response_ms", "services", "service_ms"]
 CONTAINERS = ["src_container_id", "dst_container_id", "src_name", "dst_name"]
 
 
@@ -26,38 +28,34 @@ class Params:
     most: int = 50  # container pairs in one verdict, busiest first
 
 
-def container_pairs(
-    observed: pd.DataFrame, symptoms: pd.DataFrame, since: datetime, timed_since: datetime
-) -> pd.DataFrame:
-    """Return one row a container pair that was active after ``since``, with the row of its group.
+def container_pairs(recent: pd.DataFrame, symptoms: pd.DataFrame, timed_since: datetime) -> pd.DataFrame:
+    """Return one row a container pair of recent observations, with the row of its group.
 
     Columns: group (index into ``symptoms``), ids and names, exchanges, responses, response_ms,
     service_ms and network_ms (means after ``timed_since``, as the groups' are; NaN unknown), segments,
     retransmissions.
     """
-    recent = observed[observed["at"] > pd.Timestamp(since)]
-    sums = recent.assign(
-        segments=recent["segments_client"] + recent["segments_server"],
-        retransmissions=recent["retransmitted_client"] + recent["retransmitted_server"],
-    )
-    late = sums["at"] > pd.Timestamp(timed_since)
-    times = ["responses", "response_ms", "services", "service_ms"]
-    sums[times] = sums[times].where(late, 0.0)
-    columns = [
-        "exchanges",
-        "responses",
-        "response_ms",
-        "services",
-        "service_ms",
-        "segments",
-        "retransmissions",
-    ]
-    table = sums.groupby([*GROUP, *CONTAINERS])[columns].sum().reset_index()
-    table["response_ms"] /= table["responses"].where(table["responses"] > 0)
-    table["service_ms"] /= table["services"].where(table["services"] > 0)
-    table["network_ms"] = (table["response_ms"] - table["service_ms"]).clip(lower=0.0)
-    groups = symptoms[GROUP].reset_index(names="group")
-    return table.merge(groups, on=GROUP)
+    recent = tally.only(recent, tally.known(recent, CONTAINERS))
+    first, number = tally.first_rows(recent, [*CONTAINERS, *GROUP])
+    size = len(first)
+    late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)
+    table: dict[str, Any] = {key: recent[key].array[first] for key in (*GROUP, *CONTAINERS)}
+    table["exchanges"] = tally.total(recent["exchanges"], number, size)
+    for column in TIMES:
+        table[column] = tally.total(np.where(late, recent[column].to_numpy(), 0.0), number, size)
+    table["segments"] = _of_both_ends(recent, "segments", number, size)
+    table["retransmissions"] = _of_both_ends(recent, "retransmitted", number, size)
+    for time, count in (("response_ms", "responses"), ("service_ms", "services")):
+        table[time] = table[time] / np.where(table[count] > 0, table[count], np.nan)
+    table["network_ms"] = np.maximum(table["response_ms"] - table["service_ms"], 0.0)
+    answer = pd.DataFrame(table, copy=False)
+    answer["group"] = tally.find(answer, symptoms, GROUP)
+    kept = tally.only(answer, answer["group"] >= 0).reset_index(drop=True)
+    return kept.assign(group=symptoms.index.to_numpy()[kept["group"]])
+
+
+def _of_both_ends(rows: pd.DataFrame, what: str, number: tally.Ints, size: int) -> tally.Floats:
+    return tally.total(rows[f"{what}_client"].to_numpy() + rows[f"{what}_server"].to_numpy(), number, size)
 
 
 def pair_impacts(

@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from correlator.engine import tally
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 PLACE = ["device", "if_name"]
 LANE = [*PLACE, "lane"]
+POWERS = ("rx_power_dbm", "tx_power_dbm")
 MAD_TO_SIGMA = 1.4826
 
 
@@ -104,14 +107,22 @@ class Lanes:
 
 def read_lanes(
     optics: pd.DataFrame,
-    optics_hours: pd.DataFrame,
+    past: pd.DataFrame,
     interfaces: pd.DataFrame,
     now: datetime,
     params: Params | None = None,
 ) -> Lanes:
-    """Return the lanes of the window's readings against their past; lane 0, the module, is left out."""
+    """Return the lanes of the window's readings against their past; lane 0, the module, is left out.
+
+    ``past``: what ``usual_light`` made of optics_hours, or these themselves.
+    """
     params = params or Params()
-    rows = optics[optics["lane"] > 0].sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    past = usual_light(past, now, params) if "hour" in past.columns else past
+    rows = (
+        optics[optics["lane"] > 0]
+        .dropna(subset=PLACE)
+        .sort_values([*LANE, "at"], ascending=[True, True, True, False])
+    )
     rows = rows.drop_duplicates([*LANE, "at"])
     lane: Any = rows.groupby(LANE, sort=False).ngroup().to_numpy()
     newest = rows[np.diff(lane, prepend=-1) != 0].reset_index(drop=True)
@@ -121,10 +132,12 @@ def read_lanes(
     back: Any = np.arange(len(lane)) - np.searchsorted(lane, lane)
     microseconds: Any = rows["at"].astype("int64")
     at = _by_lane(microseconds.to_numpy(dtype=np.float64), lane, back)
-    hours = _past(optics_hours, keys, now, params)
+    place = tally.find(keys, past, LANE)
     powers = []
-    for metric in ("rx_power_dbm", "tx_power_dbm"):
-        usual, spread = _usual(hours[hours["metric"] == metric], len(keys), params)
+    for metric in POWERS:
+        usual, spread = (
+            np.append(past[f"{metric}_{what}"].to_numpy(), np.nan)[place] for what in ("usual", "spread")
+        )
         power = _by_lane(rows[metric].to_numpy(), lane, back)
         off = np.where(silent[:, None], np.nan, power - usual[:, None])
         powers.append(Power(off, at, usual, spread, _noise(power, params)))
@@ -137,14 +150,22 @@ def _by_lane(values: Floats, lane: Ints, back: Ints) -> Floats:
     return table
 
 
-def _past(optics_hours: pd.DataFrame, keys: pd.DataFrame, now: datetime, params: Params) -> pd.DataFrame:
-    """Return the last days' hourly means of light with the number of their lane: number, metric, mean."""
-    told = optics_hours["metric"].isin(["rx_power_dbm", "tx_power_dbm"]) & (optics_hours["count"] > 0)
-    hours = optics_hours[told & (optics_hours["hour"] >= pd.Timestamp(now) - params.past)]
-    number = pd.MultiIndex.from_frame(keys[LANE]).get_indexer(pd.MultiIndex.from_frame(hours[LANE]))
+def usual_light(optics_hours: pd.DataFrame, now: datetime, params: Params | None = None) -> pd.DataFrame:
+    """Return one row a lane of the last days' hours: LANE, and of rx and tx power _usual and _spread, dB.
+
+    The same for every moment of an hour. NaN where there are too few hours.
+    """
+    params = params or Params()
+    told = optics_hours["metric"].isin(POWERS) & (optics_hours["count"] > 0)
+    hours = optics_hours[told & (optics_hours["hour"] >= pd.Timestamp(now).floor("h") - params.past)]
+    keys, number = tally.numbered(hours, LANE)
     mean = hours["sum"] / hours["count"]
     table = pd.DataFrame({"number": number, "metric": hours["metric"], "hour": hours["hour"], "mean": mean})
-    return table[number >= 0].drop_duplicates(["number", "metric", "hour"], keep="last")
+    table = table[number >= 0].drop_duplicates(["number", "metric", "hour"], keep="last")
+    for metric in POWERS:
+        mine = table[table["metric"] == metric]
+        keys[f"{metric}_usual"], keys[f"{metric}_spread"] = _usual(mine, len(keys), params)
+    return keys
 
 
 def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Floats]:

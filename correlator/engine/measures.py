@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,8 @@ from correlator.engine import tally
 
 SUMS = [
     "segments_client", "segments_server", "retransmitted_client", "retransmitted_server",
-    "rto_client", "rto_server", "seconds", "exchanges", "connections_new", "connections_open",
-    "response_ms", "responses", "service_ms", "services",
+    "rto_client", "rto_server", "stalled", "intervals", "seconds", "exchanges", "connections_new",
+    "connections_open", "response_ms", "responses", "service_ms", "services",
 ]  # fmt: skip
 
 
@@ -39,24 +40,48 @@ def measured(
     segment sent again makes the server look slow (it restarts last_data_sent).
     """
     params = params or Params()
-    table, number = tally.numbered(rows, keys)
-    size = len(table)
+    keyed, number = tally.numbered(rows, keys)
+    size = len(keyed)
+    table: dict[str, Any] = {key: keyed[key].array for key in keys}
     for column in SUMS:
-        table[column] = tally.total(rows[column], number, size)
+        table[column] = tally.total(rows[column], number, size) if column in rows else np.full(size, np.nan)
     table["min_rtt_us"] = tally.least(rows["min_rtt_us"], number, size)
     table["rows"] = np.bincount(number, minlength=size)
-    late = (rows["at"] > pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")).to_numpy(dtype=bool)
-    clean = late & (rows["retransmitted_server"] == 0).to_numpy(dtype=bool)
+    late = _late(rows, now, params)
     response = _mean(rows, late, number, size, "response_ms", "responses", params)
-    service = _mean(rows, clean, number, size, "service_ms", "services", params)
+    table |= _service(rows, late, number, size, params)
+    table["response_ms"], table["responses"] = response.mean, response.n
+    table["response_se"] = response.error
+    return pd.DataFrame(table | _rates(table), copy=False)
+
+
+def served(rows: pd.DataFrame, keys: list[str], now: datetime, params: Params | None = None) -> pd.DataFrame:
+    """Return of ``measured`` what tells of services: service_ms, service_se, services, split_trusted."""
+    params = params or Params()
+    keyed, number = tally.numbered(rows, keys)
+    return keyed.assign(**_service(rows, _late(rows, now, params), number, len(keyed), params))
+
+
+def _late(rows: pd.DataFrame, now: datetime, params: Params) -> npt.NDArray[np.bool_]:
+    since = pd.Timestamp(now) - pd.to_timedelta(params.times_s, unit="s")
+    late: npt.NDArray[np.bool_] = (rows["at"] > since).to_numpy(dtype=bool)
+    return late
+
+
+def _service(
+    rows: pd.DataFrame, late: npt.NDArray[np.bool_], number: tally.Ints, size: int, params: Params
+) -> dict[str, Any]:
+    """Return the service times of each group."""
+    clean = late & (rows["retransmitted_server"] == 0).to_numpy(dtype=bool)
     every = _mean(rows, late, number, size, "service_ms", "services", params)
+    service = _mean(rows, clean, number, size, "service_ms", "services", params)
     trusted = service.n >= params.clean_share * every.n
-    table["split_trusted"] = trusted
-    table["service_ms"] = np.where(trusted, service.mean, every.mean)
-    table["service_se"] = np.where(trusted, service.error, every.error)
-    table["response_ms"], table["response_se"] = response.mean, response.error
-    table["responses"], table["services"] = response.n, every.n
-    return _with_rates(table)
+    return {
+        "service_ms": np.where(trusted, service.mean, every.mean),
+        "service_se": np.where(trusted, service.error, every.error),
+        "services": every.n,
+        "split_trusted": trusted,
+    }
 
 
 class _Mean(NamedTuple):
@@ -92,14 +117,18 @@ def _mean(
     return _Mean(count, mean, np.where(few, np.maximum(scatter, exponential), scatter))
 
 
-def _with_rates(table: pd.DataFrame) -> pd.DataFrame:
-    """Add what follows from the sums: segments, retransmissions, network part, chattiness, connections."""
-    table["segments"] = table["segments_client"] + table["segments_server"]
-    table["retransmissions"] = table["retransmitted_client"] + table["retransmitted_server"]
-    table["retransmission_rate"] = table["retransmissions"] / table["segments"].where(table["segments"] > 0)
-    table["network_ms"] = (table["response_ms"] - table["service_ms"]).clip(lower=0.0)
-    table["exchanges_per_s"] = table["exchanges"] / table["seconds"].where(table["seconds"] > 0)
-    table["exchanges_per_connection"] = table["exchanges"] / np.maximum(table["connections_new"], 1.0)
-    open_now: pd.Series[float] = table["connections_open"] / table["rows"].clip(lower=1)
-    table["connections"] = np.maximum(table["connections_new"] + open_now, 1.0)
-    return table
+def _rates(table: Mapping[str, tally.Floats]) -> dict[str, tally.Floats]:
+    """Return what follows from the sums: segments, retransmissions, network part, chattiness, connections."""
+    segments = table["segments_client"] + table["segments_server"]
+    again = table["retransmitted_client"] + table["retransmitted_server"]
+    seconds, exchanges, new = table["seconds"], table["exchanges"], table["connections_new"]
+    return {
+        "segments": segments,
+        "retransmissions": again,
+        "rto": table["rto_client"] + table["rto_server"],
+        "retransmission_rate": again / np.where(segments > 0, segments, np.nan),
+        "network_ms": np.maximum(table["response_ms"] - table["service_ms"], 0.0),
+        "exchanges_per_s": exchanges / np.where(seconds > 0, seconds, np.nan),
+        "exchanges_per_connection": exchanges / np.maximum(new, 1.0),
+        "connections": np.maximum(new + table["connections_open"] / np.maximum(table["rows"], 1), 1.0),
+    }

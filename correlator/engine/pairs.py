@@ -11,10 +11,22 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from correlator.engine import tally
 
 WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
 PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
+COLUMNS = [
+    "at", "host", "container_id", "role", *WIRE, "interval_s", "peer_host", "peer_container_id",
+    "connections_open", "connections_new", "data_segments_sent", "retransmitted_segments", "rto_count",
+    "min_rtt_us", "exchanges", "response_ms_sum", "response_ms_count", "service_ms_sum",
+    "service_ms_count", "max_stall_ms", "source_ports",
+]  # fmt: skip
+"""The columns of pair_samples that a cycle looks at; rolling up asks for response_histogram as well."""
+LONGEST_S = 86_400.0  # of an interval: what claims more is taken for a day
+LEAST_STALL_MS = 200.0  # Linux's shortest retransmission time-out (TCP_RTO_MIN)
 FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
 SUMS = {
     "data_segments_sent": "segments",
@@ -29,7 +41,7 @@ def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.Data
     Values that are there already stay. Where two containers could be the peer, the container stays
     null; the host is filled if they share it. Rows keep their order and index.
     """
-    answer = pair_samples.copy()
+    answer = pair_samples.copy(deep=False)
     open_rows = answer[answer["peer_host"].isna() | answer["peer_container_id"].isna()]
     if open_rows.empty:
         return answer
@@ -52,33 +64,38 @@ def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.Data
 
 
 def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFrame:
-    """Return resolved samples turned to (client, server): one row an end and interval.
+    """Return resolved samples turned to (client, server): one row an end and interval; keys are coded.
 
     Columns: at, role, src_/dst_ host, container_id, name and service; seconds and exchanges,
     connections_new and connections_open (client rows, else 0), segments_client, segments_server,
     retransmitted_client, retransmitted_server, rto, response_ms, responses, histogram, service_ms,
-    services, min_rtt_us. Where an address had several containers of one service within the interval,
-    the row counts for the service and its container is null. Rows whose hosts and services are not
-    known are left out.
+    services, min_rtt_us, intervals (1 where stalls are told), stalled (1 where one was). Where an
+    address had several containers of one service within the interval, the row counts for the service
+    and its container is null. Rows whose hosts and services are not known are left out.
     """
     client = (samples["role"] == "client").to_numpy(dtype=bool)
-    rows = pd.DataFrame({"at": samples["at"], "role": samples["role"]})
+    rows: dict[str, Any] = {"at": samples["at"].array, "role": samples["role"].array}
     for column, own, peer in (
         ("host", "host", "peer_host"),
         ("container_id", "container_id", "peer_container_id"),
     ):
-        rows[f"src_{column}"] = samples[own].where(client, samples[peer])
-        rows[f"dst_{column}"] = samples[peer].where(client, samples[own])
+        mine, other = tally.coded(samples[own], samples[peer])
+        for side, near, far in (("src", mine, other), ("dst", other, mine)):
+            codes = np.where(client, near.codes, far.codes)
+            rows[f"{side}_{column}"] = pd.Categorical.from_codes(codes, dtype=mine.dtype)
     _add_names(rows, containers)
     _add_shared_services(rows, samples, containers, client)
-    _add_counts(rows, samples, client)
-    return rows.dropna(subset=PAIR).reset_index(drop=True)
+    rows |= _counts(samples, client)
+    table = pd.DataFrame(rows, copy=False)
+    known = np.logical_and.reduce([rows[key].codes >= 0 for key in PAIR])
+    return tally.only(table, known).reset_index(drop=True)
 
 
 def _intervals(samples: pd.DataFrame) -> pd.DataFrame:
     rows = samples[["host", "container_id", "role", *WIRE, "source_ports"]].copy()
     rows["until"] = samples["at"]
-    rows["since"] = samples["at"] - pd.to_timedelta(samples["interval_s"].fillna(0.0), unit="s")
+    seconds = samples["interval_s"].fillna(0.0).clip(0.0, LONGEST_S)
+    rows["since"] = samples["at"] - pd.to_timedelta(seconds, unit="s")
     rows["row"] = samples.index
     return rows
 
@@ -142,9 +159,13 @@ def _lives(containers: pd.DataFrame) -> pd.DataFrame:
 
 def _addresses(hosts: pd.DataFrame) -> dict[str, Any]:
     """Return address → host, without addresses that several hosts claim (bridges reuse 172.17.0.1)."""
-    listed = hosts[hosts["addresses"].map(_listed).astype(bool)]
-    pairs = listed[["host", "addresses"]].explode("addresses").drop_duplicates()
-    return dict(pairs.drop_duplicates("addresses", keep=False)[["addresses", "host"]].itertuples(index=False))
+    owner: dict[str, Any] = {}
+    shared: set[str] = set()
+    for host, addresses in zip(hosts["host"].array, hosts["addresses"].array, strict=True):
+        for address in addresses if _listed(addresses) else ():
+            if owner.setdefault(address, host) != host:
+                shared.add(address)
+    return {address: host for address, host in owner.items() if address not in shared}
 
 
 def _only(candidates: pd.DataFrame, column: str) -> pd.Series[Any]:
@@ -153,35 +174,49 @@ def _only(candidates: pd.DataFrame, column: str) -> pd.Series[Any]:
     return by_row.first().where(by_row.nunique() == 1)
 
 
-def _add_names(rows: pd.DataFrame, containers: pd.DataFrame) -> None:
+def _add_names(rows: dict[str, Any], containers: pd.DataFrame) -> None:
+    """Add names and services, by container; a container that nobody knows goes by its id."""
+    ids = rows["src_container_id"].categories
     known = containers.sort_values("at", kind="stable").drop_duplicates("container_id", keep="last")
-    named = known.set_index("container_id")
-    names = named["name"].fillna(pd.Series(named.index, index=named.index))
-    services = named["service"].fillna(names)
-    for side in ("src", "dst"):
-        ids = rows[f"{side}_container_id"]
-        rows[f"{side}_name"] = ids.map(names).astype("str").fillna(ids)
-        rows[f"{side}_service"] = ids.map(services).astype("str").fillna(ids)
+    row = pd.Index(known["container_id"]).get_indexer(ids)
+    own = pd.Series(ids, dtype=tally.TEXT)
+    names = known["name"].array.take(row, allow_fill=True)
+    services = known["service"].array.take(row, allow_fill=True)
+    names = pd.Series(names).astype(tally.TEXT).fillna(own)
+    for column, values in (
+        ("name", names),
+        ("service", pd.Series(services).astype(tally.TEXT).fillna(names)),
+    ):
+        (of_id,) = tally.coded(values)
+        codes = np.append(of_id.codes, -1)
+        for side in ("src", "dst"):
+            mine = codes[rows[f"{side}_container_id"].codes]
+            rows[f"{side}_{column}"] = pd.Categorical.from_codes(mine, dtype=of_id.dtype)
 
 
 def _add_shared_services(
-    rows: pd.DataFrame, samples: pd.DataFrame, containers: pd.DataFrame, client: np.ndarray[Any, Any]
+    rows: dict[str, Any], samples: pd.DataFrame, containers: pd.DataFrame, client: npt.NDArray[np.bool_]
 ) -> None:
     """Fill in the peer's service where all containers that may be the peer are of one service on one host."""
     left = samples[samples["peer_container_id"].isna()]
     if left.empty:
         return
+    found = _by_container(_intervals(left), containers)
+    if found.empty:
+        return
     known = containers.drop_duplicates("container_id", keep="last").set_index("container_id")
     services = known["service"].fillna(known["name"])
-    found = _by_container(_intervals(left), containers)
     found = found.assign(service=found["container_id"].map(services))
-    host, service = (_only(found, column).reindex(samples.index) for column in ("host", "service"))
-    for side, mine in (("dst", client), ("src", ~client)):
-        for column, value in ((f"{side}_host", host), (f"{side}_service", service)):
-            rows[column] = rows[column].fillna(value.where(mine).astype(rows[column].dtype))
+    for column in ("host", "service"):
+        told = _only(found, column).reindex(samples.index)
+        for side, mine in (("dst", client), ("src", ~client)):
+            key = f"{side}_{column}"
+            plain = pd.Series(rows[key], index=samples.index).astype(tally.TEXT)
+            (rows[key],) = tally.coded(plain.fillna(told.where(mine).astype(tally.TEXT)))
 
 
-def _add_counts(rows: pd.DataFrame, samples: pd.DataFrame, client: np.ndarray[Any, Any]) -> None:
+def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    rows: dict[str, Any] = {}
     for column, name in SUMS.items():
         counted = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
         rows[f"{name}_client"] = np.where(client, counted, 0.0)
@@ -199,4 +234,10 @@ def _add_counts(rows: pd.DataFrame, samples: pd.DataFrame, client: np.ndarray[An
         values = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
         rows[name] = np.where(client == role, np.nan_to_num(values), 0.0)
     rows["min_rtt_us"] = samples["min_rtt_us"].to_numpy()
-    rows["histogram"] = samples["response_histogram"].where(client)
+    stall = samples["max_stall_ms"].to_numpy()
+    rows["intervals"] = np.isfinite(stall).astype(np.float64)
+    rows["stalled"] = (np.nan_to_num(stall) >= LEAST_STALL_MS).astype(np.float64)
+    if "response_histogram" in samples.columns:
+        rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
+        rows["histogram"][~client] = None
+    return rows

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from correlator import frames
-from correlator.engine import pairs, rates
+from correlator.engine import pairs, rates, tally
 
 LANE = ["device", "if_name", "lane"]
 LIGHT = ("rx_power_dbm", "tx_power_dbm", "bias_ma", "temperature_c")
@@ -72,25 +72,36 @@ def _readings(table: pd.DataFrame, key: list[str], metric: str) -> pd.DataFrame:
 
 
 def _pairs(observed: pd.DataFrame) -> pd.DataFrame:
+    keys, number = tally.numbered(observed, pairs.PAIR)
+    parts = []
+    for metric, (exposure, count, total) in _measures(observed).items():
+        sums = keys.assign(
+            metric=pd.array([metric], dtype=tally.TEXT).take(np.zeros(len(keys), dtype=np.int64)),
+            exposure=tally.total(exposure, number, len(keys)),
+            count=tally.total(count, number, len(keys)),
+            sum=np.nan if total is None else tally.total(total, number, len(keys)),
+        )
+        buckets = _histograms(observed, number, len(keys)) if metric == "response_ms" else None
+        sums["histogram"] = pd.Series(buckets, index=sums.index, dtype=object)
+        parts.append(sums[sums["exposure"] > 0])
+    return pd.concat(parts, ignore_index=True)
+
+
+def _measures(observed: pd.DataFrame) -> dict[str, tuple[Any, Any, Any]]:
+    """Return, by metric, exposure, count and sum of each observation; None where there is no sum."""
     segments = observed["segments_client"] + observed["segments_server"]
     retransmitted = observed["retransmitted_client"] + observed["retransmitted_server"]
-    seen = observed["min_rtt_us"].notna().astype("float64")
-    values: dict[str, Any] = {
-        "retransmissions": (segments, retransmitted, np.nan),
-        "rto": (segments, observed["rto_client"] + observed["rto_server"], np.nan),
+    seen = observed["min_rtt_us"].notna()
+    return {
+        "retransmissions": (segments, retransmitted, None),
+        "rto": (segments, observed["rto_client"] + observed["rto_server"], None),
+        "stalls": (observed["intervals"], observed["stalled"], None),
         "response_ms": (observed["responses"], observed["responses"], observed["response_ms"]),
         "service_ms": (observed["services"], observed["services"], observed["service_ms"]),
-        "min_rtt_us": (seen, seen, observed["min_rtt_us"].fillna(0.0)),
-        "exchanges": (observed["seconds"], observed["exchanges"], np.nan),
-        "connections": (observed["seconds"], observed["connections_new"], np.nan),
+        "min_rtt_us": (seen, seen, observed["min_rtt_us"]),
+        "exchanges": (observed["seconds"], observed["exchanges"], None),
+        "connections": (observed["seconds"], observed["connections_new"], None),
     }
-    key = observed[pairs.PAIR]
-    parts = [
-        _summed(key.assign(metric=metric, exposure=exposure, count=count, sum=total), pairs.PAIR)
-        for metric, (exposure, count, total) in values.items()
-    ]
-    table = pd.concat(parts, ignore_index=True)
-    return _with_histograms(table[table["exposure"] > 0], observed)
 
 
 def _summed(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
@@ -98,16 +109,16 @@ def _summed(rows: pd.DataFrame, key: list[str]) -> pd.DataFrame:
     return sums.reset_index()
 
 
-def _with_histograms(table: pd.DataFrame, observed: pd.DataFrame) -> pd.DataFrame:
-    told = observed[observed["histogram"].map(_is_histogram).astype(bool)]
-    merged = {
-        key: np.sum(np.array(group["histogram"].to_list(), dtype=np.int64), axis=0).tolist()
-        for key, group in told.groupby(pairs.PAIR)
-    }
-    keys = table[pairs.PAIR].itertuples(index=False, name=None)
-    wanted = table["metric"] == "response_ms"
-    column = [merged.get(key) if take else None for key, take in zip(keys, wanted, strict=True)]
-    return table.assign(histogram=pd.Series(column, index=table.index, dtype=object))
+def _histograms(observed: pd.DataFrame, number: tally.Ints, size: int) -> list[list[int] | None]:
+    """Return each group's buckets, added up; None where none were told."""
+    told = observed["histogram"].map(_is_histogram).to_numpy(dtype=bool)
+    sums = np.zeros((size, BUCKETS), dtype=np.int64)
+    if told.any():
+        rows = np.array(observed.loc[told, "histogram"].to_list(), dtype=np.int64)
+        np.add.at(sums, number[told], rows)
+    known = np.zeros(size, dtype=bool)
+    known[number[told]] = True
+    return [row if one else None for row, one in zip(sums.tolist(), known.tolist(), strict=True)]
 
 
 def _is_histogram(value: object) -> bool:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from correlator.engine import tally
+
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
+SERVER = ["dst_host", "dst_service"]
 
 
 @dataclass(frozen=True)
@@ -28,23 +31,26 @@ def own_growth(symptoms: pd.DataFrame, params: Params | None = None) -> pd.DataF
     """
     params = params or Params()
     slow = symptoms[symptoms["slow"] & (symptoms["grew"] == "service")]
-    table = slow[GROUP].copy()
-    table["grown_ms"] = slow["service_ms"] - slow["usual_service_ms"]
+    grown = slow["service_ms"] - slow["usual_service_ms"]
     response = slow["response_ms"] - slow["usual_response_ms"]
-    table["share"] = (table["grown_ms"] / response.where(response > 0)).clip(0.0, 1.0).fillna(1.0)
-    table["passed_on"] = _waited(table, symptoms) >= params.explained * table["grown_ms"]
-    return table
+    share = (grown / response.where(response > 0)).clip(0.0, 1.0).fillna(1.0)
+    passed_on = _waited(slow, symptoms) >= params.explained * grown.to_numpy() if len(slow) else False
+    return slow[GROUP].assign(grown_ms=grown, share=share, passed_on=passed_on)
 
 
-def _waited(table: pd.DataFrame, symptoms: pd.DataFrame) -> pd.Series[float]:
+def _waited(table: pd.DataFrame, symptoms: pd.DataFrame) -> tally.Floats:
     """Return, row for row, how much longer each request now waits for what its service calls, in ms."""
-    place = ["src_host", "src_service"]
-    served = (
-        symptoms.groupby(["dst_host", "dst_service"])["exchanges"].sum().rename_axis(place).rename("served")
-    )
-    calls = symptoms[symptoms["slow"]].merge(served.reset_index(), on=place)
-    longer = (calls["response_ms"] - calls["usual_response_ms"]).fillna(0.0)
-    calls["wait"] = longer * calls["exchanges"] / np.maximum(calls["served"], 1.0)
-    waits = calls.groupby(place)["wait"].sum().rename_axis(["dst_host", "dst_service"]).reset_index()
-    found = table[["dst_host", "dst_service"]].merge(waits, on=["dst_host", "dst_service"], how="left")
-    return found["wait"].fillna(0.0).set_axis(table.index)
+    servers, served_by = tally.numbered(symptoms, SERVER)
+    served = tally.total(symptoms["exchanges"], served_by, len(servers))
+    calls = symptoms[symptoms["slow"]]
+    caller = _at_servers(calls, ["src_host", "src_service"], servers)
+    calls, caller = calls[caller >= 0], caller[caller >= 0]
+    longer = (calls["response_ms"] - calls["usual_response_ms"]).fillna(0.0).to_numpy()
+    wait = longer * calls["exchanges"].to_numpy() / np.maximum(served[caller], 1.0)
+    waits: tally.Floats = tally.total(wait, caller, len(servers))[_at_servers(table, SERVER, servers)]
+    return waits
+
+
+def _at_servers(rows: pd.DataFrame, keys: list[str], servers: pd.DataFrame) -> tally.Ints:
+    """Return the number of the server that each row means by ``keys``; −1 for one that nobody asks."""
+    return tally.find_columns([rows[key] for key in keys], [servers[key] for key in SERVER])

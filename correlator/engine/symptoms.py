@@ -8,22 +8,24 @@ used: loss does not move it, response times do. Page: docs/algorithms/symptoms.m
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
-from scipy.stats import nbinom, t
 
-Floats = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
+from correlator.engine import host_local, signs, tally
+from correlator.engine.significance import Flags, Floats, at_least, discovered, discoveries, longer
+
+__all__ = ["GROUP", "Params", "along", "discoveries", "host_pairs", "onsets", "prefixed", "symptoms"]
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
+SERVER = ["dst_host", "dst_service"]
+PARTS = pd.array(["network", "service"], dtype=tally.TEXT)
 TOTALS = ["response_ms", "responses", "service_ms", "services"]
 
 
@@ -41,6 +43,8 @@ class Params:
     least_count: float = 10.0  # responses or requests
     degrees: float = 10.0  # of freedom: hours that make a usual, roughly
     bin_s: float = 60.0  # grain of the onset
+    signs: signs.Params = field(default_factory=signs.Params)
+    host_local: host_local.Params = field(default_factory=host_local.Params)
 
 
 def symptoms(
@@ -54,20 +58,35 @@ def symptoms(
     a service's time is its own, whoever calls.
 
     Added columns: usual_ beside each figure; excess (retransmissions beyond usual); ratio of response
-    and service_ratio, with their 95 % intervals; p_loss, p_host_pair, p_response, p_service; lossy,
-    slow_response, slow_service (after false-discovery control), slow (any), grew (network, service or
-    null). NaN where there is no usual yet or nothing was measured.
+    and service_ratio, with their 95 % intervals; p_loss, p_host_pair, p_response, p_service and those of
+    ``signs.signs``; lossy, slow_response, slow_service, slow_untimed (after false-discovery control over
+    all tests together), slow (any), grew (network, service or null), at_host (the host whose own
+    slowness it is, or null). NaN where there is no usual yet or nothing was measured.
     """
     params = params or Params()
-    table = measured.merge(prefixed(usual, GROUP), on=GROUP, how="left")
+    table = {name: measured[name].to_numpy() for name in measured.columns if name not in GROUP}
+    table |= _of_usual(measured, usual)
     table["excess"] = table["retransmissions"] - table["segments"] * table["usual_retransmissions"]
-    table["usual_network_ms"] = (table["usual_response_ms"] - table["usual_service_ms"]).clip(lower=0.0)
+    table["usual_network_ms"] = np.maximum(table["usual_response_ms"] - table["usual_service_ms"], 0.0)
     table["usual_exchanges_per_s"] = table["usual_exchanges"]
     table["usual_exchanges_per_connection"] = table["usual_exchanges"] / table["usual_connections"]
     for what, prefix in (("response", ""), ("service", "service_")):
-        table = table.join(_time_tests(table, what, params).add_prefix(prefix))
-    table = table.rename(columns={"p": "p_response", "service_p": "p_own_service"})
-    return _with_flags(table, servers, params)
+        table |= {f"{prefix}{name}": column for name, column in _time_tests(table, what, params).items()}
+    table["p_response"], table["p_own_service"] = table.pop("p"), table.pop("service_p")
+    keyed = {key: measured[key].array for key in GROUP}
+    return _with_flags(pd.DataFrame(keyed | table, copy=False), servers, params)
+
+
+def _of_usual(measured: pd.DataFrame, usual: pd.DataFrame) -> dict[str, Any]:
+    """Return what is usual, row for row of what was measured; null where nothing is."""
+    row = tally.find(measured, usual, GROUP)
+    told = prefixed(usual, GROUP).drop(columns=GROUP)
+    return {
+        str(name): column.array.take(row, allow_fill=True)
+        if not isinstance(column.dtype, np.dtype) or column.dtype == object
+        else np.append(column.to_numpy(dtype=np.float64), np.nan)[row]
+        for name, column in told.items()
+    }
 
 
 def prefixed(usual: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
@@ -76,115 +95,124 @@ def prefixed(usual: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return usual.rename(columns={name: f"usual_{name}" for name in usual.columns if name not in kept})
 
 
-def _time_tests(table: pd.DataFrame, what: str, params: Params) -> pd.DataFrame:
+def _time_tests(table: Any, what: str, params: Params) -> dict[str, Floats]:
     """Return ratio of a mean time to its usual, its 95 % interval and P(as large a ratio by chance)."""
-    ratio = table[f"{what}_ms"] / table[f"usual_{what}_ms"]
-    error = table[f"{what}_se"] / table[f"{what}_ms"]
-    sigma = (error**2 + table[f"usual_{what}_ms_spread"] ** 2) ** 0.5
-    enough = (table["responses" if what == "response" else "services"] >= params.least_count) & (ratio > 0)
-    logarithm = np.log(ratio.where(enough))
-    reach = t.ppf(0.975, params.degrees) * sigma
-    return pd.DataFrame(
-        {
-            "ratio": ratio.where(enough),
-            "ratio_low": np.exp(logarithm - reach),
-            "ratio_high": np.exp(logarithm + reach),
-            "p": t.sf(logarithm / sigma, params.degrees),
-        },
-        index=table.index,
+    now, usual, spread, error, count = (
+        np.asarray(table[column], dtype=np.float64)
+        for column in (
+            f"{what}_ms",
+            f"usual_{what}_ms",
+            f"usual_{what}_ms_spread",
+            f"{what}_se",
+            f"{what}s",
+        )
     )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sigma = np.sqrt((error / now) ** 2 + spread**2)
+    logarithm, reach, p = longer(
+        np.where(count >= params.least_count, now, np.nan), usual, sigma, params.degrees
+    )
+    ratio = np.exp(logarithm)
+    return {"ratio": ratio, "ratio_low": ratio / np.exp(reach), "ratio_high": ratio * np.exp(reach), "p": p}
 
 
 def _with_flags(table: pd.DataFrame, servers: Sequence[pd.DataFrame], params: Params) -> pd.DataFrame:
     """Return the table with every test's answer, after false-discovery control over all of them."""
-    expected = table["segments"] * table["usual_retransmissions"]
-    table["p_loss"] = _loss_p(table["retransmissions"], expected, table["usual_retransmissions_shape"])
-    by_hosts = _host_pair_tests(table)
-    served = [pooled.join(_time_tests(pooled, "service", params)) for pooled in servers]
-    families = [table["p_loss"], table["p_response"], by_hosts["p"], *(pooled["p"] for pooled in served)]
-    passed = _discovered(families, params.false_discovery)
-    slow_hosts = pd.MultiIndex.from_frame(by_hosts.loc[passed[2], HOSTS])
-    beside = pd.MultiIndex.from_frame(table[HOSTS]).isin(slow_hosts) & (table["p_loss"] < params.own_p)
-    enough = table["retransmissions"] >= params.least_retransmissions
-    table["lossy"] = (passed[0] | beside) & enough & _much(table, params)
-    table["slow_response"] = passed[1] & _longer(table, "response", table["ratio"], params)
-    table["slow_service"] = _slow_services(table, served, passed[3:], params)
-    p_of_hosts = by_hosts.rename(columns={"p": "p_host_pair"})
-    table = table.merge(p_of_hosts, on=HOSTS, how="left")
-    return _with_parts(table)
+    again, shape = table["retransmissions"].to_numpy(), table["usual_retransmissions_shape"].to_numpy()
+    p_loss = at_least(again, (table["segments"] * table["usual_retransmissions"]).to_numpy(), shape)
+    p_hosts, number = _host_pair_tests(table)
+    served = [(pooled, _time_tests(pooled, "service", params)) for pooled in servers]
+    table = table.assign(p_loss=p_loss, p_host_pair=np.append(p_hosts, np.nan)[number])
+    further = signs.signs(table, params.signs)
+    p_further = {name: p for name, p in further.items() if name.startswith("p_")}
+    families = [p_loss, table["p_response"].to_numpy(), p_hosts, *p_further.values()]
+    families += [tests["p"] for _, tests in served]
+    passed = discovered(families, params.false_discovery)
+    by_sign = dict(zip(p_further, passed[3:], strict=False))
+    beside = np.append(passed[2], False)[number] & (p_loss < params.own_p)
+    enough = again >= params.least_retransmissions
+    timed_out = signs.timed_out(table, by_sign, params.signs)
+    slow_service, p_service = _slow_services(table, served, passed[3 + len(p_further) :], params)
+    return _with_parts(
+        table.assign(
+            **further,
+            lossy=(passed[0] | beside | timed_out) & enough & _much(table, params),
+            slow_response=passed[1] & _longer(table, "response", table["ratio"], params),
+            slow_untimed=signs.slow_untimed(table, further, by_sign, params.signs),
+            p_service=p_service,
+            slow_service=slow_service,
+        ),
+        params,
+    )
 
 
-def _much(table: pd.DataFrame, params: Params) -> pd.Series[bool]:
-    return table["excess"] >= np.maximum(0.5, params.least_excess_rate * table["segments"])
+def _much(table: pd.DataFrame, params: Params) -> Flags:
+    least = np.maximum(0.5, params.least_excess_rate * table["segments"].to_numpy())
+    much: Flags = table["excess"].to_numpy() >= least
+    return much
 
 
-def _longer(table: pd.DataFrame, what: str, ratio: pd.Series[float], params: Params) -> pd.Series[bool]:
-    more = table[f"{what}_ms"] - table[f"usual_{what}_ms"]
-    return (ratio >= params.least_ratio) & (more >= params.least_ms)
+def _longer(table: pd.DataFrame, what: str, ratio: Any, params: Params) -> Flags:
+    more = table[f"{what}_ms"].to_numpy() - table[f"usual_{what}_ms"].to_numpy()
+    longer: Flags = (np.asarray(ratio) >= params.least_ratio) & (more >= params.least_ms)
+    return longer
 
 
 def _slow_services(
-    table: pd.DataFrame, served: Sequence[pd.DataFrame], passed: Sequence[Flags], params: Params
-) -> pd.Series[bool]:
+    table: pd.DataFrame,
+    served: Sequence[tuple[pd.DataFrame, dict[str, Floats]]],
+    passed: Sequence[Flags],
+    params: Params,
+) -> tuple[Flags, Floats]:
     """Return which groups ask a slow server: it or its service is slow, and this group sees it too."""
-    slow = pd.Series(False, index=table.index)
-    p = pd.Series(np.nan, index=table.index)
-    for pooled, flags in zip(served, passed, strict=True):
-        keys = [key for key in ("dst_host", "dst_service") if key in pooled.columns]
-        much = pooled.assign(found=flags & _longer(pooled, "service", pooled["ratio"], params))
-        mine = table[keys].merge(much[[*keys, "found", "p"]], on=keys, how="left").set_index(table.index)
-        slow |= mine["found"].fillna(False).astype(bool)
-        p = p.combine(mine["p"], np.fmin)
-    table["p_service"] = p
-    ratio = table["service_ms"] / table["usual_service_ms"]
-    return slow & _longer(table, "service", ratio, params)
+    slow = np.zeros(len(table), dtype=bool)
+    p = np.full(len(table), np.nan)
+    for (pooled, tests), flags in zip(served, passed, strict=True):
+        keys = [key for key in SERVER if key in pooled.columns]
+        row = tally.find(table, pooled, keys)
+        slow |= np.append(flags & _longer(pooled, "service", tests["ratio"], params), False)[row]
+        p = np.fmin(p, np.append(tests["p"], np.nan)[row])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = table["service_ms"].to_numpy() / table["usual_service_ms"].to_numpy()
+    return slow & _longer(table, "service", ratio, params), p
 
 
-def _loss_p(count: pd.Series[float], expected: pd.Series[float], shape: pd.Series[float]) -> Floats:
-    """Return P(at least ``count``) of a Poisson whose rate varies by a Gamma of ``shape``."""
-    answer: Floats = nbinom.sf(count - 1.0, shape, shape / (shape + expected))
-    return np.where(expected > 0, answer, np.nan)
+def _host_pair_tests(table: pd.DataFrame) -> tuple[Floats, tally.Ints]:
+    """Return P of the retransmissions of each host pair as a whole, and the host pair of each row (or −1)."""
+    told = table["usual_retransmissions"].notna().to_numpy()
+    of_told = told if told.all() else np.flatnonzero(told)
+    rows = table[["segments", "usual_retransmissions", "usual_retransmissions_shape", "retransmissions"]]
+    segments, rate, shape, count = rows.to_numpy(dtype=np.float64)[of_told].T
+    hosts, of_hosts = tally.numbered(table[HOSTS] if told.all() else table.loc[told, HOSTS], HOSTS)
+    expected = segments * rate
+    sums, square, again = (
+        tally.total(values, of_hosts, len(hosts)) for values in (expected, expected**2 / shape, count)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p = at_least(again, sums, sums**2 / square)
+    number = np.full(len(table), -1, dtype=np.int64)
+    number[told] = of_hosts
+    return p, number
 
 
-def _host_pair_tests(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the test of retransmissions of each host pair as a whole: HOSTS and p."""
-    told = table.dropna(subset=["usual_retransmissions"])
-    expected = told["segments"] * told["usual_retransmissions"]
-    square = expected**2 / told["usual_retransmissions_shape"]
-    keyed = told[HOSTS].assign(count=told["retransmissions"], expected=expected, square=square)
-    sums = keyed.groupby(HOSTS)[["count", "expected", "square"]].sum().reset_index()
-    sums["p"] = _loss_p(sums["count"], sums["expected"], sums["expected"] ** 2 / sums["square"])
-    return sums[[*HOSTS, "p"]]
-
-
-def _discovered(families: Sequence[pd.Series[float]], rate: float) -> list[Flags]:
-    """Return, family by family, which tests to believe; the rate is controlled over all together."""
-    every = discoveries(np.concatenate([p.to_numpy(dtype=np.float64) for p in families]), rate)
-    return np.split(every, np.cumsum([len(p) for p in families])[:-1])
-
-
-def discoveries(p: Floats, rate: float) -> Flags:
-    """Return which p-values to believe at false-discovery ``rate`` (Benjamini, Hochberg 1995); NaN never."""
-    told = np.isfinite(p)
-    ordered = np.sort(p[told])
-    below = np.flatnonzero(ordered <= rate * np.arange(1, len(ordered) + 1) / max(len(ordered), 1))
-    limit = ordered[below[-1]] if len(below) else -1.0
-    answer: Flags = told & (np.where(told, p, 2.0) <= limit)
-    return answer
-
-
-def _with_parts(table: pd.DataFrame) -> pd.DataFrame:
+def _with_parts(table: pd.DataFrame, params: Params) -> pd.DataFrame:
     """Return the table with slow and grew: the network where loss is seen, unless the split says else."""
-    table["slow"] = table["lossy"] | table["slow_response"] | table["slow_service"]
-    service = table["service_ms"] - table["usual_service_ms"]
-    response = table["response_ms"] - table["usual_response_ms"]
-    mostly = (service >= 0.5 * response).fillna(True)
-    by_service = table["slow_service"] & mostly & (table["split_trusted"] | ~table["lossy"])
-    # where this client's own split is not measured, its server's other clients tell
-    server = [table["dst_host"], table["dst_service"]]
-    by_service |= service.isna() & ~table["lossy"] & by_service.groupby(server).transform("any")
-    part = pd.Series("network", index=table.index, dtype="str").mask(by_service, "service")
-    return table.assign(grew=part.where(table["slow"]))
+    lossy, slow_service = table["lossy"].to_numpy(dtype=bool), table["slow_service"].to_numpy(dtype=bool)
+    slow = lossy | slow_service
+    for column in ("slow_response", "slow_untimed"):
+        slow |= table[column].to_numpy(dtype=bool)
+    service = table["service_ms"].to_numpy() - table["usual_service_ms"].to_numpy()
+    response = table["response_ms"].to_numpy() - table["usual_response_ms"].to_numpy()
+    mostly = ~(service < 0.5 * response)  # also where either is not known
+    by_service = slow_service & mostly & (table["split_trusted"].to_numpy(dtype=bool) | ~lossy)
+    untold = np.isnan(service) & ~lossy
+    if by_service.any() and untold.any():
+        # where this client's own split is not measured, its server's other clients tell
+        servers, number = tally.numbered(table, SERVER)
+        by_service |= untold & tally.any_of(by_service, number, len(servers))[number]
+    part = np.where(slow, np.where(by_service, 1, 0), -1)
+    table = table.assign(slow=slow, grew=PARTS.take(part, allow_fill=True))
+    return table.assign(at_host=host_local.hosts_of(table, params.host_local))
 
 
 def along(
@@ -197,16 +225,19 @@ def along(
     but all pairs on the link together may say enough.
     """
     params = params or Params()
-    mine = (crossing.toarray() > 0.0).astype(np.float64)
-    expected = mine.T @ by_hosts["expected"].to_numpy()
-    square = mine.T @ (by_hosts["expected"] ** 2 / by_hosts["shape"]).to_numpy()
-    pooled = pd.DataFrame({"count": mine.T @ by_hosts["retransmissions"].to_numpy(), "expected": expected})
+    mine = csr_array(crossing > 0.0, dtype=np.float64)
+    if not mine.nnz:
+        return table
+    usual = by_hosts["expected"].to_numpy()
+    expected, square = mine.T @ usual, mine.T @ (usual**2 / by_hosts["shape"].to_numpy())
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = _loss_p(pooled["count"], pooled["expected"], pd.Series(expected**2 / square))
-    hurt = mine[:, p <= params.along_p].any(axis=1)
-    on_them = pd.MultiIndex.from_frame(table[HOSTS]).isin(pd.MultiIndex.from_frame(by_hosts.loc[hurt, HOSTS]))
-    lossy = table["lossy"] | (on_them & (table["p_loss"] < params.own_p) & _much(table, params))
-    return _with_parts(table.assign(lossy=lossy))
+        p = at_least(mine.T @ by_hosts["retransmissions"].to_numpy(), expected, expected**2 / square)
+    hurt = mine @ (p <= params.along_p).astype(np.float64) > 0.0
+    on_them = np.append(hurt, False)[tally.find(table, by_hosts, HOSTS)]
+    more = on_them & (table["p_loss"].to_numpy() < params.own_p) & _much(table, params)
+    if not more.any():
+        return table
+    return _with_parts(table.assign(lossy=table["lossy"].to_numpy(dtype=bool) | more), params)
 
 
 def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -214,27 +245,41 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: src_host, dst_host, segments, segments_client, segments_server, retransmissions, expected
     (usual), shape (of expected), connections, delay_ms (network part now − usual; NaN unknown),
-    delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0.
+    delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0. Waits that are a
+    host's own tell nothing of links: they are left out of delay and slow; losses stay.
     """
-    rows = table[(table["src_host"] != table["dst_host"]) & table["usual_retransmissions"].notna()].copy()
-    rows["expected"] = rows["segments"] * rows["usual_retransmissions"]
-    rows["square"] = rows["expected"] ** 2 / rows["usual_retransmissions_shape"]
-    rows["slow"] = rows["slow"] & (rows["grew"] == "network")
-    timed = rows["network_ms"].notna() & rows["usual_network_ms"].notna()
-    weight = rows["responses"].where(timed, 0.0)
-    spread = rows["usual_response_ms_spread"] * rows["usual_response_ms"]
-    sigma = np.sqrt(rows["response_se"] ** 2 + rows["service_se"] ** 2 + spread**2)
-    rows["weight"] = weight
-    rows["delayed"] = ((rows["network_ms"] - rows["usual_network_ms"]) * weight).where(timed, 0.0)
-    rows["doubt"] = (sigma * weight).where(timed, 0.0)
-    columns = ["segments", "segments_client", "segments_server", "retransmissions", "expected", "square"]
-    by_hosts = rows.groupby(HOSTS)
-    sums = by_hosts[[*columns, "connections", "weight", "delayed", "doubt"]].sum().reset_index()
-    weight = sums["weight"].where(sums["weight"] > 0)
-    sums["shape"] = sums["expected"] ** 2 / sums["square"]
-    sums["delay_ms"], sums["delay_sigma_ms"] = sums["delayed"] / weight, sums["doubt"] / weight
-    sums["slow"] = by_hosts["slow"].any().to_numpy(dtype=bool)
-    return sums.drop(columns=["square", "weight", "delayed", "doubt"])
+    apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
+    rows = table[apart & table["usual_retransmissions"].notna().to_numpy()]
+    hosts, number = tally.numbered(rows, HOSTS)
+    size = len(hosts)
+    answer: dict[str, Any] = {key: hosts[key].array for key in HOSTS}
+    for column in ("segments", "segments_client", "segments_server", "retransmissions"):
+        answer[column] = tally.total(rows[column], number, size)
+    expected = rows["segments"].to_numpy() * rows["usual_retransmissions"].to_numpy()
+    square = tally.total(expected**2 / rows["usual_retransmissions_shape"].to_numpy(), number, size)
+    answer["expected"] = tally.total(expected, number, size)
+    answer["connections"] = tally.total(rows["connections"], number, size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        answer["shape"] = answer["expected"] ** 2 / square
+    answer["delay_ms"], answer["delay_sigma_ms"] = _delays(rows, number, size)
+    slow = rows["slow"].to_numpy(dtype=bool) & (rows["grew"] == "network").to_numpy(dtype=bool)
+    slow &= rows["at_host"].isna().to_numpy()
+    answer["slow"] = tally.any_of(slow, number, size)
+    return pd.DataFrame(answer, copy=False)
+
+
+def _delays(rows: pd.DataFrame, number: tally.Ints, size: int) -> tuple[Floats, Floats]:
+    """Return how much longer the network takes than usual, and how unsure that is, weighted by responses."""
+    more = rows["network_ms"].to_numpy() - rows["usual_network_ms"].to_numpy()
+    told = np.isfinite(more) & rows["at_host"].isna().to_numpy()
+    weight = np.where(told, rows["responses"].to_numpy(), 0.0)
+    spread = rows["usual_response_ms_spread"].to_numpy() * rows["usual_response_ms"].to_numpy()
+    error = rows["response_se"].to_numpy() ** 2 + rows["service_se"].to_numpy() ** 2
+    weight_told = np.where(weight > 0, weight, np.nan)
+    whole = tally.total(weight, number, size)
+    whole[whole <= 0.0] = np.nan
+    delay = tally.total(more * weight_told, number, size) / whole
+    return delay, tally.total(np.sqrt(error + spread**2) * weight_told, number, size) / whole
 
 
 def onsets(
@@ -247,28 +292,39 @@ def onsets(
     """
     params = params or Params()
     slow = table[table["slow"]]
-    rows = observed.merge(slow[GROUP].reset_index(names="number"), on=GROUP)
-    bins = np.floor((pd.Timestamp(now) - rows["at"]).dt.total_seconds() / params.bin_s).rename("ago")
-    segments = rows["segments_client"] + rows["segments_server"]
-    count = rows["retransmitted_client"] + rows["retransmitted_server"]
-    sums = rows[TOTALS].assign(segments=segments, retransmissions=count).groupby([rows["number"], bins]).sum()
-    sums = sums.reset_index()
-    sums["sum"] = _score(sums, slow.loc[sums["number"]]).groupby(sums["number"]).cumsum()
-    best = sums.loc[sums.groupby("number")["sum"].idxmax()]
-    start = pd.Timestamp(now) - pd.to_timedelta((best["ago"] + 1.0) * params.bin_s, unit="s")
-    return start.set_axis(best["number"]).reindex(table.index)
+    if slow.empty:
+        return pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
+    of_slow = tally.find(observed, slow, GROUP)
+    rows, number = observed[of_slow >= 0], of_slow[of_slow >= 0]
+    ago = ((pd.Timestamp(now) - rows["at"]).dt.total_seconds() / params.bin_s).to_numpy().astype(np.int64)
+    bins = int(ago.max(initial=0)) + 1
+    cell, size = number * bins + ago, len(slow) * bins
+    sums = {column: tally.total(rows[column], cell, size).reshape(-1, bins) for column in TOTALS}
+    for what, column in (("segments", "segments"), ("retransmissions", "retransmitted")):
+        both = rows[f"{column}_client"].to_numpy() + rows[f"{column}_server"].to_numpy()
+        sums[what] = tally.total(both, cell, size).reshape(-1, bins)
+    told = np.bincount(cell, minlength=size).reshape(-1, bins) > 0
+    evidence = np.where(told, np.cumsum(_score(sums, slow), axis=1), -np.inf)
+    first = (np.argmax(evidence, axis=1) + 1.0) * params.bin_s
+    start = pd.Timestamp(now) - pd.to_timedelta(np.where(told.any(axis=1), first, np.nan), unit="s")
+    return pd.Series(start, index=slow.index).reindex(table.index)
 
 
-def _score(sums: pd.DataFrame, slow: pd.DataFrame) -> pd.Series[float]:
-    """Return each bin's evidence that its group was already as it is now."""
-    slow = slow.reset_index(drop=True)
-    low = slow["usual_retransmissions"]
-    high = np.maximum(slow["retransmission_rate"], 1.5 * low)
-    loss = sums["retransmissions"] * np.log(high / low) - sums["segments"] * (high - low)
-    part = np.where(slow["slow_response"], "response", "service")
-    times = pd.Series(0.0, index=sums.index)
-    for what, counted in (("response", "responses"), ("service", "services")):
-        middle = (slow[f"{what}_ms"] + slow[f"usual_{what}_ms"]) / 2.0
-        times = times.where(part != what, (sums[f"{what}_ms"] - middle * sums[counted]) / slow[f"{what}_ms"])
-    score: pd.Series[float] = loss.where(slow["lossy"], times).fillna(0.0)
-    return score
+def _score(sums: Mapping[str, Floats], slow: pd.DataFrame) -> Floats:
+    """Return each bin's evidence, slow groups × bins, that its group was already as it is now."""
+
+    def of(column: str) -> Floats:
+        return slow[column].to_numpy(dtype=np.float64)[:, None]
+
+    low = of("usual_retransmissions")
+    high = np.maximum(of("retransmission_rate"), 1.5 * low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = sums["retransmissions"] * np.log(high / low) - sums["segments"] * (high - low)
+        times = []
+        for what, counted in (("response", "responses"), ("service", "services")):
+            middle = (of(f"{what}_ms") + of(f"usual_{what}_ms")) / 2.0
+            times.append((sums[f"{what}_ms"] - middle * sums[counted]) / of(f"{what}_ms"))
+    time = np.where(slow["slow_response"].to_numpy(dtype=bool)[:, None], *times)
+    return np.nan_to_num(
+        np.where(slow["lossy"].to_numpy(dtype=bool)[:, None], loss, time), posinf=0, neginf=0
+    )

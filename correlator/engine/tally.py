@@ -1,4 +1,9 @@
-"""Sums by group over plain arrays: the keys are looked at once, whatever is summed up afterwards."""
+"""Keys become numbers, once; sums by group are then sums over plain arrays.
+
+A column of strings costs far more than the figures beside it. So strings are coded where they come
+in (``coded``: a categorical, its categories sorted), and whatever is asked by key afterwards is asked
+by number. All functions take plain and coded columns alike and answer the same.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +16,145 @@ import pandas as pd
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
+WIDEST = 2**62  # of numbers made of several columns' numbers
+TEXT = pd.StringDtype(na_value=float("nan"))
+
+
+def coded(*columns: pd.Series[Any]) -> tuple[pd.Categorical, ...]:
+    """Return the columns as categoricals over one and the same sorted categories; null is −1."""
+    if len(columns) == 1 and isinstance(columns[0].dtype, pd.CategoricalDtype):
+        return (columns[0].array,)
+    every = columns[0] if len(columns) == 1 else pd.concat([_plain(one) for one in columns])
+    codes, names = pd.factorize(every, sort=True)
+    kind = pd.CategoricalDtype(names, ordered=False)
+    ends = np.cumsum([len(one) for one in columns])[:-1]
+    return tuple(pd.Categorical.from_codes(part, dtype=kind) for part in np.split(codes, ends))
+
+
+def plain(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with plain columns in the place of coded ones."""
+    return pd.DataFrame({name: _plain(table[name]) for name in table.columns}, index=table.index)
+
+
+def _plain(column: pd.Series[Any]) -> pd.Series[Any]:
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return column
+    return pd.Series(
+        column.cat.categories.array.take(column.cat.codes.to_numpy(), allow_fill=True), column.index
+    )
+
 
 def numbered(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
-    """Return the groups (one row each, columns ``keys``, sorted) and the number of each row's group.
+    """Return the groups (one row each, columns ``keys``, sorted, plain) and the number of each row's group.
 
     Rows with a null key have the number −1.
     """
-    number: Any = table.groupby(keys, sort=True).ngroup().to_numpy(dtype=np.int64, na_value=-1)
-    groups, first = np.unique(number, return_index=True)
-    return table[keys].iloc[first[groups >= 0]].reset_index(drop=True), number
+    first, number = first_rows(table, keys)
+    return plain(table[keys].iloc[first]).reset_index(drop=True), number
+
+
+def first_rows(table: pd.DataFrame, keys: list[str]) -> tuple[Ints, Ints]:
+    """Return the position of each group's first row, in order of the keys, and each row's group as above."""
+    number, _ = _combined([coded(table[key])[0] for key in keys])
+    ranked, groups = _ranked(number)
+    first = np.zeros(len(groups), dtype=np.int64)
+    kept = np.flatnonzero(ranked >= 0)[::-1]
+    first[ranked[kept]] = kept
+    return first, ranked
+
+
+def known(table: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.bool_]:
+    """Return which rows have all of ``keys``."""
+    answer = np.ones(len(table), dtype=bool)
+    for key in keys:
+        answer &= table[key].notna().to_numpy(dtype=bool)
+    return answer
+
+
+def only(table: pd.DataFrame, flags: Any) -> pd.DataFrame:
+    """Return the rows that are flagged; where all are, the very table, uncopied."""
+    kept = np.asarray(flags, dtype=bool)
+    return table if kept.all() else table[kept]
+
+
+def find(rows: pd.DataFrame, among: pd.DataFrame, keys: list[str]) -> Ints:
+    """Return, for each of ``rows``, the position of the row of ``among`` with its keys, −1 where none.
+
+    Rows of ``among`` are taken to differ in their keys; null keys are never found.
+    """
+    return find_columns([rows[key] for key in keys], [among[key] for key in keys])
+
+
+def find_columns(rows: list[pd.Series[Any]], among: list[pd.Series[Any]]) -> Ints:
+    """Return what ``find`` does, of columns in order, whatever they are called."""
+    pairs = [_alike(mine, other) for mine, other in zip(rows, among, strict=True)]
+    size = len(rows[0])
+    number, _ = _combined([_Codes(np.concatenate([one, other]), width) for one, other, width in pairs])
+    wanted, known = number[:size], number[size:]
+    order = np.argsort(known, kind="stable")
+    ordered = known[order]
+    place = np.minimum(np.searchsorted(ordered, wanted), max(len(ordered) - 1, 0))
+    if not len(ordered):
+        return np.full(size, -1, dtype=np.int64)
+    return np.where((ordered[place] == wanted) & (wanted >= 0), order[place], -1).astype(np.int64)
+
+
+def _alike(one: pd.Series[Any], other: pd.Series[Any]) -> tuple[Ints, Ints, int]:
+    """Return both columns' codes over common categories, and how many these are."""
+    if isinstance(one.dtype, pd.CategoricalDtype):
+        names = one.cat.categories
+        codes = coded(other)[0]
+        place = np.append(names.get_indexer(codes.categories), -1)
+        return _wide(one.array), place[codes.codes].astype(np.int64), len(names)
+    mine, theirs = coded(one, other)
+    return _wide(mine), _wide(theirs), len(mine.categories)
+
+
+def _wide(codes: pd.Categorical) -> Ints:
+    return np.asarray(codes.codes, dtype=np.int64)
+
+
+class _Codes:
+    """Codes of a column that is no table's, as ``_combined`` asks for them."""
+
+    def __init__(self, codes: Ints, width: int) -> None:
+        self.codes, self.categories = codes, range(width)
+
+
+def _combined(columns: list[Any]) -> tuple[Ints, int]:
+    """Return one number for each combination of the columns' codes, in their order; −1 where one is null."""
+    number, span = np.zeros(len(columns[0].codes), dtype=np.int64), 1
+    null = np.zeros(len(number), dtype=bool)
+    for column in columns:
+        width = max(len(column.categories), 1)
+        if span > WIDEST // width:
+            number, groups = _ranked(number)
+            span = max(len(groups), 1)
+        number *= width
+        number += column.codes
+        null |= column.codes < 0
+        span *= width
+    number[null] = -1
+    return number, span
+
+
+def _ranked(number: Ints) -> tuple[Ints, Ints]:
+    """Return each number's rank among the distinct ones, −1 for negative ones, and these in order."""
+    codes, groups = pd.factorize(number)
+    order = np.argsort(groups)
+    negative = int(np.count_nonzero(groups < 0))
+    rank = np.empty(len(groups), dtype=np.int64)
+    rank[order] = np.maximum(np.arange(len(groups)) - negative, -1)
+    return rank[codes], groups[order][negative:]
 
 
 def total(values: Any, number: Ints, size: int) -> Floats:
     """Return the sum of ``values`` in each of ``size`` groups; nulls add nothing."""
-    kept = number >= 0
-    weights = np.nan_to_num(np.asarray(values, dtype=np.float64)[kept])
-    return np.bincount(number[kept], weights=weights, minlength=size).astype(np.float64)
+    values = np.nan_to_num(np.asarray(values, dtype=np.float64))
+    if len(number) and number.min() < 0:
+        kept = number >= 0
+        number, values = number[kept], values[kept]
+    return np.bincount(number, weights=values, minlength=size).astype(np.float64, copy=False)
 
 
 def least(values: Any, number: Ints, size: int) -> Floats:
@@ -34,4 +162,11 @@ def least(values: Any, number: Ints, size: int) -> Floats:
     answer = np.full(size, np.nan)
     kept = number >= 0
     np.fmin.at(answer, number[kept], np.asarray(values, dtype=np.float64)[kept])
+    return answer
+
+
+def any_of(flags: Any, number: Ints, size: int) -> npt.NDArray[np.bool_]:
+    """Return which groups have a row that is flagged."""
+    answer = np.zeros(size, dtype=bool)
+    answer[number[np.asarray(flags, dtype=bool) & (number >= 0)]] = True
     return answer

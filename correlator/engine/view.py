@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from correlator import frames
@@ -21,11 +22,13 @@ from correlator.engine import (
     lanes,
     localize,
     measures,
+    memory,
     optics,
     pairs,
     paths,
     rates,
     symptoms,
+    tally,
     topology,
 )
 from correlator.engine.settings import Params
@@ -33,6 +36,8 @@ from correlator.model import Window
 
 HOSTS = ["src_host", "dst_host"]
 MAPPED = ("neighbors", "hosts", "cables", "interfaces", "devices", "stations", "arp")
+FIGURES = ["min_rtt_us", "response_ms_sum", "service_ms_sum", "exchanges", "data_segments_sent"]
+MIXER = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele and others, 2014)
 
 
 @dataclass(frozen=True)
@@ -65,33 +70,61 @@ def accepted(tables: Mapping[str, pd.DataFrame], now: datetime) -> dict[str, pd.
     answer = {}
     for name in frames.TABLES:
         table = tables[name] if name in tables else frames.empty(name)
-        answer[name] = table[table["at"] <= pd.Timestamp(now)].reset_index(drop=True)
+        answer[name] = tally.only(table, table["at"] <= pd.Timestamp(now)).reset_index(drop=True)
     samples = answer["pair_samples"]
-    return answer | {"pair_samples": samples[~_repeated(samples)].reset_index(drop=True)}
+    return answer | {"pair_samples": tally.only(samples, ~_repeated(samples)).reset_index(drop=True)}
 
 
-def _repeated(table: pd.DataFrame) -> pd.Series[bool]:
-    """Return which rows say exactly what an earlier row said (a batch that was read twice)."""
-    plain = table.copy(deep=False)
-    for column in ("response_histogram", "source_ports"):
-        plain[column] = plain[column].map(str)
-    return plain.duplicated()
+def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which rows say exactly what an earlier row said (a batch that was read twice).
+
+    Rows that share no figure with another are told apart at once; only the others are compared whole.
+    """
+    mixed = table["at"].astype("int64").to_numpy().view(np.uint64)
+    for column in FIGURES:
+        figures = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * MIXER + figures.view(np.uint64)
+    alike = pd.Series(mixed).duplicated(keep=False).to_numpy()
+    answer = np.zeros(len(table), dtype=bool)
+    if alike.any():
+        plain = table[alike].copy(deep=False)
+        for column in {"response_histogram", "source_ports"} & set(plain.columns):
+            plain[column] = plain[column].map(str)
+        answer[alike] = plain.duplicated().to_numpy()
+    return answer
 
 
-def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> View:
-    """Return the view at ``now`` of tables that were accepted."""
+def mapped(tables: Mapping[str, pd.DataFrame]) -> topology.Map:
+    """Return the map that the tables tell."""
+    return topology.build_map(*(tables[name] for name in MAPPED))
+
+
+def look(
+    tables: Mapping[str, pd.DataFrame], now: datetime, params: Params, past: memory.Memory | None = None
+) -> View:
+    """Return the view at ``now`` of tables that were accepted, against the past that is remembered.
+
+    Without ``past`` it is made of the hourly tables. Raises ValueError for a past of another hour.
+    """
+    if past is not None and past.hour != memory.hour_of(now):
+        raise ValueError(f"what is remembered is of {past.hour:%H:%M}, not of {now:%H:%M}")
     since = now - params.window
-    fabric = topology.build_map(*(tables[name] for name in MAPPED))
-    links, light = _links(tables, fabric, since, now, params)
+    fabric = mapped(tables)
+    past = past or memory.remember(tables, fabric, now, params)
+    links, light = _links(tables, fabric, past, since, now, params)
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
-    table = _symptoms(observed, tables["pair_hours"], since, now, params)
-    found = _paths(tables, fabric, symptoms.host_pairs(table))
-    sick = (links["sick"] | links["dropping"]).to_numpy()
-    crossing = (found.forward + found.reverse)[:, np.flatnonzero(sick)]
-    table = symptoms.along(table, symptoms.host_pairs(table), crossing, params.symptoms)
-    table = table.assign(onset=symptoms.onsets(observed, table, now, params.symptoms))
+    recent = tally.only(observed, observed["at"] > pd.Timestamp(since))
+    table = _symptoms(recent, past.pairs, now, params)
     by_hosts = symptoms.host_pairs(table)
+    found = _paths(tables, fabric, by_hosts)
+    sick = (links["sick"] | links["dropping"]).to_numpy()
+    if sick.any():
+        numbers = np.flatnonzero(sick)
+        crossing = found.forward[:, numbers] + found.reverse[:, numbers]
+        table = symptoms.along(table, by_hosts, crossing, params.symptoms)
+        by_hosts = symptoms.host_pairs(table)
+    table = table.assign(onset=symptoms.onsets(observed, table, now, params.symptoms))
     strongest = optics.strongest(light, len(fabric.directed))
     return View(
         now=now,
@@ -102,7 +135,7 @@ def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> V
         light=light,
         symptoms=table,
         container_pairs=impacts.container_pairs(
-            observed, table, since, now - timedelta(seconds=params.measures.times_s)
+            recent, table, now - timedelta(seconds=params.measures.times_s)
         ),
         host_pairs=by_hosts,
         paths=found,
@@ -114,31 +147,32 @@ def look(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params) -> V
 
 
 def _links(
-    tables: Mapping[str, pd.DataFrame], fabric: topology.Map, since: datetime, now: datetime, params: Params
+    tables: Mapping[str, pd.DataFrame],
+    fabric: topology.Map,
+    past: memory.Memory,
+    since: datetime,
+    now: datetime,
+    params: Params,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return health and light of every directed link."""
     moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
-    links = health.health(
-        fabric.directed, moved, tables["devices"], tables["link_hours"], since, params.health
-    )
-    read = lanes.read_lanes(tables["optics"], tables["optics_hours"], tables["interfaces"], now, params.lanes)
+    links = health.health(fabric.directed, moved, tables["devices"], past.links, since, params.health)
+    read = lanes.read_lanes(tables["optics"], past.light, tables["interfaces"], now, params.lanes)
     light = optics.light(fabric.directed, read, params.lanes, params.optics)
     return links, light
 
 
-def _symptoms(
-    observed: pd.DataFrame, pair_hours: pd.DataFrame, since: datetime, now: datetime, params: Params
-) -> pd.DataFrame:
+def _symptoms(recent: pd.DataFrame, past: baseline.Past, now: datetime, params: Params) -> pd.DataFrame:
     """Return what is slower than usual: groups by themselves, services by server and altogether."""
-    recent = observed[observed["at"] > pd.Timestamp(since)]
     table = measures.measured(recent, pairs.PAIR, now, params.measures)
-    usual = baseline.usual(pair_hours, table, now, params.baseline)
-    service_hours = baseline.service_hours(pair_hours, now)
+    usual = baseline.usual(past, table, now, params.baseline)
     servers = []
-    for keys in (["dst_host", "dst_service"], ["dst_service"]):
-        pooled = measures.measured(recent, keys, now, params.measures)
-        known = baseline.usual_service(service_hours, pooled, now, params.baseline)
-        servers.append(pooled.join(symptoms.prefixed(known, keys).drop(columns=keys)))
+    for keys, known in ((["dst_host", "dst_service"], past.servers), (["dst_service"], past.services)):
+        pooled = measures.served(recent, keys, now, params.measures)
+        row = tally.find(pooled, known, keys)
+        for column in ("service_ms", "service_ms_spread"):
+            pooled[f"usual_{column}"] = np.append(known[column].to_numpy(), np.nan)[row]
+        servers.append(pooled)
     return symptoms.symptoms(table, usual, servers, params.symptoms)
 
 

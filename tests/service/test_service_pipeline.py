@@ -142,7 +142,7 @@ def cycle(monkeypatch):
     def _cycle(verdicts=(), findings=(), incidents=(), events=()):
         seen = []
 
-        def run_cycle(tables, open_incidents, now, params):
+        def run_cycle(tables, open_incidents, now, params, past):
             seen.append((tables, open_incidents, now))
             concluded = {"verdicts": verdicts, "findings": findings, "incidents": incidents, "events": events}
             return type("Cycle", (), concluded)()

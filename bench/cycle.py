@@ -1,0 +1,166 @@
+"""What a cycle costs, stage by stage, as a fabric grows.
+
+    python bench/cycle.py [--sizes 1000:10000,100000:1000000] [--seed 1] [--without paths,localize] [--json]
+
+Each size is DIRECTED LINKS:PAIRS A MINUTE; each runs in a process of its own. The tables are drawn, not
+measured (``bench/cycles/fabric.py``): five minutes of counters and two readings of light of every port,
+and a minute's samples of every container pair from both ends, one link among them losing 0.5 %.
+``--without`` leaves stages out, so that the others' growth can be seen. Making the tables is not
+counted, nor is what is remembered once an hour, which has a line of its own.
+Memory is the process's peak (VmHWM), tables included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cycles.fabric import Fabric
+from cycles.stages import Clock, peak_mb
+from scipy.sparse import csr_array
+
+from correlator.engine import (
+    baseline,
+    conclude,
+    cycle,
+    health,
+    impacts,
+    incidents,
+    lanes,
+    localize,
+    measures,
+    optics,
+    pairs,
+    paths,
+    rates,
+    symptoms,
+    topology,
+)
+
+SIZES = "1000:10000,3000:30000,10000:100000,30000:300000,100000:1000000"
+STAGES = [
+    (cycle, "accepted", "accepted"),
+    (cycle, "look", "view"),
+    (topology, "build_map", "map"),
+    (rates, "rates", "rates"),
+    (health, "health", "health"),
+    (lanes, "read_lanes", "light"),
+    (optics, "light", "light"),
+    (pairs, "resolve", "resolve"),
+    (pairs, "observations", "observations"),
+    (measures, "measured", "measures"),
+    (baseline, "usual", "usual"),
+    (baseline, "service_hours", "usual"),
+    (baseline, "usual_service", "usual"),
+    (symptoms, "symptoms", "symptoms"),
+    (symptoms, "host_pairs", "symptoms"),
+    (symptoms, "along", "symptoms"),
+    (symptoms, "onsets", "symptoms"),
+    (paths, "find_paths", "paths"),
+    (impacts, "container_pairs", "impacts"),
+    (localize, "localize", "localize"),
+    (conclude, "blames", "conclude"),
+    (conclude, "link_verdicts", "conclude"),
+    (conclude, "service_verdicts", "conclude"),
+    (conclude, "unknown_verdicts", "conclude"),
+    (conclude, "findings", "conclude"),
+    (incidents, "follow", "incidents"),
+]
+
+
+def leave_out(names: Sequence[str]) -> None:
+    """Let stages answer that nothing is known, without looking."""
+    if "localize" in names:
+        localize.localize = lambda evidence, params: []
+    if "paths" in names:
+        nothing = csr_array
+        paths.find_paths = lambda directed, hosts, wanted, *more: paths.Paths(
+            nothing((len(wanted), len(directed))), nothing((len(wanted), len(directed)))
+        )
+
+
+def one_size(directed: int, pairs_a_minute: int, seed: int) -> dict[str, Any]:
+    """Return what one cycle took on a fabric of a size."""
+    fabric = Fabric(directed, pairs_a_minute, seed)
+    tables = fabric.inventory() | fabric.hours_past()
+    tables |= {"counters": fabric.counters(), "optics": fabric.optics()}
+    tables["pair_samples"] = fabric.samples(fabric.minutes - 1)
+    began = time.perf_counter()
+    past = cycle.remember(tables, fabric.now)
+    remembered = {"seconds": round(time.perf_counter() - began, 3), "pair_hours": len(tables["pair_hours"])}
+    for name in ("link_hours", "optics_hours", "pair_hours"):
+        del tables[name]
+    gc.collect()
+    clock = Clock()
+    for room, function, name in STAGES:
+        clock.around(room, function, name)
+    began, processor = time.perf_counter(), time.process_time()
+    with clock.stage("the rest"):
+        told = cycle.run_cycle(tables, [], fabric.now, past=past)
+    seconds, processor = time.perf_counter() - began, time.process_time() - processor
+    named = [str(verdict.link) for verdict in told.verdicts]
+    sick = f"{fabric.sick[0]} {fabric.sick[1]}"
+    return {
+        "directed_links": 2 * len(fabric.wires), "pairs": len(told.container_pairs),
+        "groups": len(told.pairs), "seconds": round(seconds, 3), "cpu_seconds": round(processor, 3),
+        "peak_mb": round(max([peak_mb(), *(stage.peak_mb for stage in clock.stages.values())])),
+        "stages": {
+            name: {"seconds": round(stage.seconds, 3), "peak_mb": round(stage.peak_mb)}
+            for name, stage in clock.stages.items()
+        },
+        "once_an_hour": remembered, "verdicts": named, "right": [sick in name for name in named] == [True],
+    }  # fmt: skip
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Return the results as text: a row a stage, a column a size."""
+    names = list(dict.fromkeys(name for result in results for name in result["stages"]))
+    head = ["seconds (MB)", *(f"{r['directed_links']}:{r['pairs']}" for r in results)]
+    rows = [head]
+    for name in names:
+        cells = [result["stages"].get(name) for result in results]
+        rows.append([name, *(f"{c['seconds']:.2f} ({c['peak_mb']})" if c else "-" for c in cells)])
+    rows.append(["whole cycle", *(f"{r['seconds']:.2f} ({r['peak_mb']})" for r in results)])
+    rows.append(["processor", *(f"{r['cpu_seconds']:.2f}" for r in results)])
+    rows.append(["once an hour", *(f"{r['once_an_hour']['seconds']:.2f}" for r in results)])
+    rows.append(["the one sick link named", *("yes" if r["right"] else "no" for r in results)])
+    return "\n".join("  ".join(f"{cell:>16}" for cell in row) for row in rows)
+
+
+def apart(directed: str, pairs_a_minute: str, seed: int, without: str) -> dict[str, Any]:
+    """Return what ``one_size`` says in a process of its own."""
+    command = [sys.executable, str(Path(__file__).resolve()), "--one", f"{directed}:{pairs_a_minute}"]
+    command += ["--seed", str(seed), "--without", without]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    arguments.add_argument("--sizes", default=SIZES)
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--without", default="", help="stages to leave out")
+    arguments.add_argument("--json", action="store_true", help="JSON alone")
+    arguments.add_argument("--one", help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    leave_out(given.without.split(","))
+    if given.one:
+        directed, pairs_a_minute = given.one.split(":")
+        print(json.dumps(one_size(int(directed), int(pairs_a_minute), given.seed)))
+        return
+    results = [apart(*size.split(":"), given.seed, given.without) for size in given.sizes.split(",")]
+    if not given.json:
+        print(table(results))
+    print(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main()

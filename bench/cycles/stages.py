@@ -1,0 +1,80 @@
+"""A clock that is put around functions of the engine: seconds and peak memory of each stage."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+@dataclass
+class Stage:
+    """What a stage took: seconds without those of the stages within it, and the highest memory, in MB."""
+
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+
+
+@dataclass
+class Clock:
+    """Stages by name, in the order in which they began first."""
+
+    stages: dict[str, Stage] = field(default_factory=dict)
+    _open: list[Stage] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens within for a stage."""
+        told = self.stages.setdefault(name, Stage())
+        self._credit()
+        self._open.append(told)
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            spent = time.perf_counter() - began
+            self._credit()
+            self._open.pop()
+            told.seconds += spent
+            if self._open:
+                self._open[-1].seconds -= spent
+
+    def _credit(self) -> None:
+        """Give the peak so far to all stages that are going on, and begin anew."""
+        peak = peak_mb()
+        for stage in self._open:
+            stage.peak_mb = max(stage.peak_mb, peak)
+        forget_peak()
+
+    def around(self, room: Any, function: str, name: str) -> None:
+        """Put the clock around a function of a module, where the module has it."""
+        plain: Callable[..., Any] | None = getattr(room, function, None)
+        if plain is None:
+            return
+
+        def timed(*given: Any, **named: Any) -> Any:
+            with self.stage(name):
+                return plain(*given, **named)
+
+        setattr(room, function, timed)
+
+
+def forget_peak() -> None:
+    """Let the kernel measure the peak anew (proc(5), clear_refs); where it cannot, peaks only grow."""
+    try:
+        CLEAR.write_text("5")
+    except OSError:
+        return
+
+
+def peak_mb() -> float:
+    """Return the highest resident memory since it was last forgotten, in MB."""
+    for line in STATUS.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024.0
+    return 0.0
