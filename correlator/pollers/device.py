@@ -89,6 +89,22 @@ class Device:
             index: {names[oid]: value for oid, value in cells.items()} for index, cells in result.rows.items()
         }
 
+    async def answering(self, columns: Iterable[Oid]) -> frozenset[Oid]:
+        """Return those of the columns that hold anything; none where that cannot be asked.
+
+        Columns that count from sysObjectID are returned as they were given.
+        """
+        whole = {self._whole(oid): oid for oid in columns}
+        before = self.tally.requests
+        try:
+            found = await self._client.answering(self._target, whole, self.tally)
+        except SnmpError as error:
+            self._failed("profile", error)
+            return frozenset()
+        finally:
+            self.requests["profile"] += self.tally.requests - before
+        return frozenset(whole[oid] for oid in found)
+
     def _whole(self, oid: Oid) -> Oid:
         """Return an OID of a profile in full; a negative first number takes up so many of sysObjectID."""
         return oid if oid[0] >= 0 else self.sys_object_id[: -oid[0]] + oid[1:]

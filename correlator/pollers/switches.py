@@ -12,9 +12,10 @@ from correlator.pollers.attempt import Attempt, gap_from
 from correlator.pollers.counters import CounterReader
 from correlator.pollers.device import Device, Row
 from correlator.pollers.optics import OpticsReader
+from correlator.pollers.recognition import Recognition
 from correlator.pollers.text import text, unsigned
 from correlator.ports import Batch
-from correlator.profiles.profile import FALLBACK, Profile, Profiles, choose, load
+from correlator.profiles.profile import FALLBACK, Profile, Profiles, load
 from correlator.snmp.control import SnmpClient
 from correlator.snmp.errors import NoAnswerError, SnmpError
 from correlator.snmp.target import Community, Credentials, Oid, Target
@@ -73,6 +74,7 @@ class SwitchPoller:
         self._client, self._target, self._group, self._period_s = client, target, group, period_s
         self._profiles = load() if profiles is None else profiles
         self._profile: tuple[datetime, Profile, Oid] | None = None
+        self._recognition = Recognition(self._profiles)
         self._counters, self._optics = CounterReader(), OpticsReader()
         self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
 
@@ -148,12 +150,11 @@ class SwitchPoller:
 
     async def _identify(self, device: Device, now: datetime) -> Row:
         system = await device.scalars("system")
-        chosen = choose(
-            self._profiles, text(system.get("sysObjectID")) or "", text(system.get("sysDescr")) or ""
-        )
+        device.sys_object_id = _numbers(text(system.get("sysObjectID")))
+        chosen = await self._recognition.profile(device, system, now)
         if self._profile is not None and self._profile[1] != chosen:
             self._counters, self._optics = CounterReader(), OpticsReader()
-        device.profile, device.sys_object_id = chosen, _numbers(text(system.get("sysObjectID")))
+        device.profile = chosen
         self._profile = now, chosen, device.sys_object_id
         return system
 

@@ -36,7 +36,7 @@ from correlator.snmp.errors import (
 )
 from correlator.snmp.manners import Pace, Size
 from correlator.snmp.target import Community, Credentials, Index, Oid, Tally, Target, User, Value
-from correlator.snmp.walk import Bulk, Fetch, Get, Rows, Varbind, Walk
+from correlator.snmp.walk import Bulk, Fetch, Get, Probe, Rows, Varbind, Walk
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ ENGINE_SLACK_S = 5.0  # the engine forgets a request this long after us: late an
 
 Address = tuple[str, int]
 Question = Get | Bulk
+Work = Walk | Fetch | Probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,14 @@ class SnmpClient:
         lengths[table] = len(result.rows)
         return result
 
+    async def answering(
+        self, target: Target, columns: Iterable[Oid], tally: Tally | None = None
+    ) -> frozenset[Oid]:
+        """Return those of the columns that hold at least one value."""
+        probe = Probe(columns)
+        await self._read(target, probe, tally)
+        return frozenset(probe.found)
+
     async def close(self) -> None:
         """Close the sockets and end the engine's timer."""
         engines, self._engines = self._engines, {}
@@ -139,7 +148,7 @@ class SnmpClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _read(self, target: Target, work: Walk | Fetch, tally: Tally | None) -> Rows:
+    async def _read(self, target: Target, work: Work, tally: Tally | None) -> Rows:
         peer = self._peer(target)
         tally = tally if tally is not None else Tally()
         while not work.over:
@@ -161,7 +170,7 @@ class SnmpClient:
                 raise BadAnswerError(target, "it holds other objects than were asked for")
         return work.result
 
-    async def _answer(self, target: Target, peer: _Peer, work: Walk | Fetch, tally: Tally) -> Answer:
+    async def _answer(self, target: Target, peer: _Peer, work: Work, tally: Tally) -> Answer:
         """Return the answer to the work's next request, which is sent again when nothing comes.
 
         An answer to an earlier try counts as well: a slow device is not a silent one.

@@ -195,3 +195,43 @@ class Fetch:
         self._waiting = [cell for cell in self._waiting if cell[0] + cell[1] not in oids]
         if status:
             self.result.why_incomplete = f"{dotted(oids[0])}: {status}"
+
+
+class Probe:
+    """A look at which columns hold anything at all, in progress: one GETNEXT step into each of them.
+
+    ``found`` are those that do. Columns are asked in order of their OIDs: where version 1 says that there
+    is nothing behind one of them, there is nothing behind the later ones either.
+    """
+
+    def __init__(self, columns: Iterable[Oid]) -> None:
+        self.result = Rows()
+        self.found: set[Oid] = set()
+        self._waiting = tuple(sorted(set(columns)))
+
+    @property
+    def over(self) -> bool:
+        """Whether every column was asked for."""
+        return not self._waiting
+
+    def request(self, varbinds: int, most: int) -> Bulk:
+        """Return the next request."""
+        columns = self._waiting[: max(1, min(varbinds, most))]
+        return Bulk(columns, 0, 1, columns)
+
+    def take(self, asked: Bulk, varbinds: Sequence[Varbind]) -> bool:
+        """Read an answer, which may be cut; return False where it is empty."""
+        told = list(zip(asked.columns, varbinds, strict=False))
+        for column, (oid, value) in told:
+            if value is not None and oid[: len(column)] == column and len(oid) > len(column):
+                self.found.add(column)
+        self._waiting = self._waiting[len(told) :]
+        return bool(told)
+
+    def refused(self, asked: Bulk, error_index: int, status: str) -> None:
+        """Leave out the column that an error status is about; all of the request where it names none."""
+        named = asked.columns[error_index - 1 : error_index] if error_index > 0 else asked.columns
+        behind = min(named, default=()) if not status else None
+        self._waiting = tuple(
+            column for column in self._waiting if column not in named and (behind is None or column < behind)
+        )

@@ -114,6 +114,11 @@ DIALECTS: dict[str, tuple[str, Light]] = {
     "edgecore-ecs": ("edgecore-ecs", {("port1", 1): (-4.99, -5.51), ("port2", 1): (None, -6.02)}),
     # ports in their own numbering, which is told as it is
     "fs-n-series": ("fs", {("port 5", 1): (-3.45, -2.10), ("port 6", 1): (DARK, -2.20)}),
+    # -1000000 is no reading, -40000 thousandths are -40 dBm
+    "raisecom": (
+        "raisecom",
+        {("gigaethernet1/1/1", 1): (-8.231, -5.512), ("gigaethernet1/1/2", 1): (DARK, -5.601)},
+    ),
     "ruijie": ("ruijie", {("port 3", 1): (-5.12, -2.30)}),
     "fs-centec": (
         "fs",

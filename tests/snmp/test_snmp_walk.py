@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from correlator.snmp.target import Oid, Value
-from correlator.snmp.walk import Bulk, Fetch, Varbind, Walk
+from correlator.snmp.walk import Bulk, Fetch, Probe, Varbind, Walk
 
 A, B, C = (1, 3, 1), (1, 3, 2), (1, 3, 3)
 UPTIME = (1, 2, 3, 0)
@@ -180,3 +180,26 @@ def test_a_table_that_has_grown_is_still_read_whole() -> None:
 def test_a_table_that_may_be_empty_is_asked_for_little_at_first() -> None:
     walk = Walk([A, B], [], 100)
     assert walk.request(60, 60).max_repetitions == 5
+
+
+def test_a_probe_finds_the_columns_that_hold_anything() -> None:
+    probe = Probe([C, A, B])
+    while not probe.over:
+        asked = probe.request(2, 60)
+        assert asked.varbinds <= 2
+        assert probe.take(asked, bulk(table([A, C], [5]), asked))
+    assert probe.found == {A, C}
+
+
+def test_where_version_one_sees_an_end_a_probe_asks_for_nothing_behind_it() -> None:
+    probe = Probe([A, B, C])
+    probe.refused(probe.request(60, 60), 2, "")
+    assert probe.request(60, 60).columns == (A,)
+
+
+def test_a_probe_leaves_out_what_is_refused() -> None:
+    probe = Probe([A, B, C])
+    probe.refused(probe.request(60, 60), 2, "genErr")
+    assert probe.request(60, 60).columns == (A, C)
+    probe.refused(probe.request(60, 60), 0, "genErr")
+    assert probe.over
