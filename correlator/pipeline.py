@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from zlib import crc32
 
 import pandas as pd
 
@@ -152,13 +153,14 @@ class Pipeline:
         self._memory: tuple[object, Memory] | None = None
         self._hours_stored = 0
 
-    async def poll(self, group: str, now: datetime) -> Round:
+    async def poll(self, group: str, now: datetime, part: int = 0, parts: int = 1) -> Round:
         """Ask every target of a group and keep what they say; return what it came to.
 
+        Of several ``parts``, counted from 0, only one is asked: a target's name says which it is in.
         A target that fails costs its own rows. Where the store cannot write, cursors stay where they
         were: agents are asked for the same rows again, and a switch's gap is said by its next row.
         """
-        pollers = self.pollers.get(group, ())
+        pollers = [one for one in self.pollers.get(group, ()) if crc32(one.name.encode()) % parts == part]
         try:
             cursors = await asyncio.to_thread(self._cursors, group)
         except StoreError as error:

@@ -46,6 +46,10 @@ class Params:
     """Between looks for finished hours to sum up."""
     maintenance: timedelta = timedelta(hours=1)
     """Between compactions of the store."""
+    together: int = 50
+    """Targets of a group that are asked at one time; more are spread over the period in parts."""
+    part: timedelta = timedelta(seconds=5)
+    """The shortest time between two parts: each is a commit of the store."""
     late_report: timedelta = timedelta(hours=12)
     """A report that was due while the machine slept is written if it wakes within this."""
 
@@ -83,9 +87,11 @@ class Service:
     def _schedule(self) -> None:
         periods, now = self.config.periods, self.clock.now()
         for group in (*SWITCH_GROUPS, HOSTS):
-            if self.chain.pollers.get(group):
-                seconds = getattr(periods, f"{group}_s")
-                self._every(group, timedelta(seconds=seconds), self._polls(group), now)
+            period = timedelta(seconds=getattr(periods, f"{group}_s"))
+            parts = self._parts(len(self.chain.pollers.get(group, ())), period)
+            for part in range(parts):
+                name = group if parts == 1 else f"{group} {part + 1}/{parts}"
+                self._every(name, period, self._polls(group, part, parts), now + period * part / parts)
         cycle = timedelta(seconds=periods.cycle_s)
         self._every("cycle", cycle, self._cycle, now + min(cycle, self.params.first_cycle))
         self._every("delivery", self.params.delivery, self._deliver, now + self.params.delivery)
@@ -96,6 +102,11 @@ class Service:
         self._scheduler.add_listener(
             self._heard, EVENT_JOB_ERROR | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED
         )
+
+    def _parts(self, targets: int, period: timedelta) -> int:
+        """Return in how many parts a group of so many targets is asked within its period; 0 for none."""
+        wanted = -(-targets // self.params.together)
+        return min(wanted, max(1, period // self.params.part))
 
     def _every(self, name: str, period: timedelta, step: Step, first: datetime) -> None:
         seconds = period.total_seconds()
@@ -120,9 +131,9 @@ class Service:
 
     # -- what -------------------------------------------------------------------------------------
 
-    def _polls(self, group: str) -> Step:
+    def _polls(self, group: str, part: int, parts: int) -> Step:
         async def step() -> None:
-            await self.chain.poll(group, self.clock.now())
+            await self.chain.poll(group, self.clock.now(), part, parts)
 
         return step
 

@@ -231,3 +231,42 @@ def test_receivers_that_hang_delay_neither_cycles_nor_one_another(chain, config,
     asyncio.run(deliver_again_and_again())
     assert hanging.calls == 1
     assert state.waiting("syslog") == 0
+
+
+def test_a_thousand_targets_are_spread_over_the_period_and_each_is_asked_once(chain, config):
+    pollers = [Poller(f"leaf{n} counters") for n in range(1000)]
+    service = Service(chain(counters=pollers), Config(periods=Periods(counters_s=60)), Clock(NOW))
+    service._schedule()
+    jobs = [job for job in service._scheduler.get_jobs() if job.id.startswith("counters")]
+    starts = sorted((job.next_run_time - NOW).total_seconds() for job in jobs)
+    assert starts == [5 * n for n in range(12)]
+
+    async def a_period():
+        asked = []
+        for job in jobs:
+            before = sum(bool(poller.cursors) for poller in pollers)
+            await job.args[1]()
+            asked.append(sum(bool(poller.cursors) for poller in pollers) - before)
+        return asked
+
+    asked = asyncio.run(a_period())
+    assert sum(asked) == 1000
+    assert max(asked) < 2 * 1000 / 12
+    assert all(len(poller.cursors) == 1 for poller in pollers)
+
+
+def test_a_target_keeps_its_place_in_the_period(chain):
+    async def asked(part):
+        pollers = [Poller(f"leaf{n} counters") for n in range(100)]
+        await chain(counters=pollers).poll("counters", NOW, part, 4)
+        return {poller.name for poller in pollers if poller.cursors}
+
+    first, again = asyncio.run(asked(2)), asyncio.run(asked(2))
+    assert first == again
+    assert not first & asyncio.run(asked(3))
+
+
+def test_a_few_targets_are_asked_in_one_go(chain, config):
+    service = Service(chain(counters=[Poller("leaf1 counters")]), config, Clock(NOW))
+    service._schedule()
+    assert [j.id for j in service._scheduler.get_jobs() if j.id.startswith("counters")] == ["counters"]
