@@ -68,7 +68,7 @@ class Device:
         """Return columns given by their OIDs, as ``table`` does; ``name`` is for counts and remarks."""
         before = self.tally.requests
         scalars = list(table.scalars.values())
-        columns = {object_name: self._whole(oid) for object_name, oid in columns.items()}
+        columns = {object_name: self.whole(oid) for object_name, oid in columns.items()}
         asked = self._target, list(columns.values())
         try:
             if indexes is None:
@@ -89,12 +89,28 @@ class Device:
             index: {names[oid]: value for oid, value in cells.items()} for index, cells in result.rows.items()
         }
 
+    async def values(self, name: str, oids: Iterable[Oid]) -> dict[Oid, Value]:
+        """Return the values of single objects; what is not there, or could not be read, is absent."""
+        before = self.tally.requests
+        try:
+            result = await self._client.get_rows(self._target, [()], oids, (), self.tally)
+        except SnmpError as error:
+            self._failed(name, error)
+            return {}
+        finally:
+            self.requests[name] += self.tally.requests - before
+        self._silences = 0
+        if result.why_incomplete:
+            self.failed.add(name)
+            self.remarks.append(f"table {name} is incomplete: {result.why_incomplete}")
+        return {oid: row[()] for oid, row in result.rows.items()}
+
     async def answering(self, columns: Iterable[Oid]) -> frozenset[Oid]:
         """Return those of the columns that hold anything; none where that cannot be asked.
 
         Columns that count from sysObjectID are returned as they were given.
         """
-        whole = {self._whole(oid): oid for oid in columns}
+        whole = {self.whole(oid): oid for oid in columns}
         before = self.tally.requests
         try:
             found = await self._client.answering(self._target, whole, self.tally)
@@ -105,7 +121,7 @@ class Device:
             self.requests["profile"] += self.tally.requests - before
         return frozenset(whole[oid] for oid in found)
 
-    def _whole(self, oid: Oid) -> Oid:
+    def whole(self, oid: Oid) -> Oid:
         """Return an OID of a profile in full; a negative first number takes up so many of sysObjectID."""
         return oid if oid[0] >= 0 else self.sys_object_id[: -oid[0]] + oid[1:]
 

@@ -14,7 +14,7 @@ from correlator.pollers.entities import Entities
 from correlator.pollers.light import Reading, rows
 from correlator.pollers.names import Names
 from correlator.pollers.text import number
-from correlator.profiles.profile import Cells, Table
+from correlator.profiles.profile import Cells
 
 LEARN_AFTER = timedelta(hours=1)  # many agents never say that a module was changed
 SAID_AT_MOST = 8  # ports that one remark names
@@ -50,7 +50,7 @@ class OpticsReader:
                 return rows(found)
         learned = await learn(device, now)
         self.inventory = None if device.failed else learned  # half an inventory would hide the rest
-        found = await _readings(device, learned)
+        found = await _readings(device, learned, all_there=False)
         device.remarks += learned.remarks
         return rows(found or [])
 
@@ -97,20 +97,33 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SAID_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-async def _readings(device: Device, inventory: Inventory) -> list[Reading] | None:
-    """Return what the sensors say now; None where the inventory holds no longer."""
-    found: list[Reading] = []
-    for name, known in inventory.known.items():
-        answers: TableRows = {}
-        for columns, indexes in known.questions:
-            table = Table(scalars=device.profile.tables["entities"].scalars)
-            said = await device.read(name, columns, table, indexes)
-            if any(_changed(inventory, row) for row in said.values()) or set(said) != set(indexes):
-                return None
-            for index, row in said.items():
-                answers.setdefault(index, {}).update(row)
-        found += known.readings(answers)
-    return found
+async def _readings(device: Device, inventory: Inventory, all_there: bool = True) -> list[Reading] | None:
+    """Return what the sensors say now; None where the inventory holds no longer.
+
+    It holds no longer where a sensor is gone, unless it may be (``all_there``) as it was just learned.
+
+    All sources are asked for together, so that no request goes out half full.
+    """
+    places = {
+        device.whole(oid) + index: (name, index, column)
+        for name, known in inventory.known.items()
+        for columns, indexes in known.questions
+        for index in indexes
+        for column, oid in columns.items()
+    }
+    if not places:
+        return []
+    states = device.profile.tables["entities"].scalars
+    said = await device.values("optics", [*states.values(), *places])
+    if _changed(inventory, {state: said.get(oid) for state, oid in states.items()}):
+        return None
+    answers: dict[str, TableRows] = {name: {} for name in inventory.known}
+    for oid, (name, index, column) in places.items():
+        if oid in said:
+            answers[name].setdefault(index, {})[column] = said[oid]
+    if all_there and any(index not in answers[name] for name, index, _ in places.values()):
+        return None
+    return [light for name, known in inventory.known.items() for light in known.readings(answers[name])]
 
 
 def _changed(inventory: Inventory, row: Row) -> bool:

@@ -42,9 +42,21 @@ class KnownSensors:
 
     @property
     def questions(self) -> list[tuple[dict[str, Oid], list[Index]]]:
-        """Which columns to read, and for which rows."""
-        columns = {kind: oid for kind, oid in self.source.columns.items() if kind in ("value", "status")}
-        return [({str(kind): oid for kind, oid in columns.items()}, list(self.sensors))]
+        """Which columns to read, and for which rows.
+
+        The state is asked of the powers and stands for the rest of their module, which would cost as
+        much again.
+        """
+        value = _columns(self.source, "value")
+        state = value | _columns(self.source, "status")
+        with_power = {sensor.place for sensor in self.sensors.values() if sensor.quantity in POWERS}
+        beside = [
+            index
+            for index, sensor in self.sensors.items()
+            if sensor.quantity not in POWERS and sensor.place in with_power
+        ]
+        known = set(beside)
+        return [(state, [index for index in self.sensors if index not in known]), (value, beside)]
 
     @property
     def refused(self) -> list[tuple[Place, str]]:
@@ -52,8 +64,15 @@ class KnownSensors:
         return [(s.place, s.judged.refused) for s in self.sensors.values() if s.judged.refused]
 
     def readings(self, answers: TableRows) -> list[Reading]:
-        """Return what the sensors say."""
-        return [_reading(s, answers[i], self.source) for i, s in self.sensors.items() if i in answers]
+        """Return what the sensors say; where no power of a module is well, nothing of it is."""
+        told = {i: number(row.get("status")) in (None, OK) for i, row in answers.items()}
+        powers = [(s.place, told[i]) for i, s in self.sensors.items() if i in told and s.quantity in POWERS]
+        silent = {place for place, _ in powers} - {place for place, well in powers if well}
+        return [
+            _reading(sensor, answers[index], self.source)
+            for index, sensor in self.sensors.items()
+            if index in answers and sensor.place not in silent
+        ]
 
 
 async def learn(device: Device, name: str, source: Sensors, entities: Entities, names: Names) -> KnownSensors:

@@ -85,9 +85,12 @@ def ethernet(port: int) -> dict[str, Any]:
     }
 
 
-def optics(port: int, rx: int = 5012, tx: int = 7943, status: int = 1) -> dict[str, Any]:
+def optics(
+    port: int, rx: int = 5012, tx: int = 7943, status: int = 1, entity: int | None = None
+) -> dict[str, Any]:
     """A transceiver in a port: power in 0.1 µW, temperature, bias, voltage."""
-    holder, module = port * 1000, port * 1000 + 1
+    holder = (entity or port) * 1000
+    module = holder + 1
     sensors = (
         ("Receive Power", 6, 8, 4, rx),
         ("Transmit Power", 6, 8, 4, tx),

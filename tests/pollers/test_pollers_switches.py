@@ -448,3 +448,27 @@ async def test_whatever_a_device_says_a_poll_is_a_row(seed: int) -> None:
             assert len(batch.tables["polls"]) == 1
             for name, table in batch.tables.items():
                 frames.validate(name, table)
+
+
+def bound(ports: int, columns: int, sensors: int) -> int:
+    """Return how many requests the minute's counters and optics may need."""
+    return 1 + -(-ports * columns // 40) + -(-sensors // 40)
+
+
+@pytest.mark.parametrize(("ports", "lanes"), [(4, 1), (54, 1), (33, 4)])
+async def test_a_minutes_counters_and_light_need_few_requests(ports: int, lanes: int) -> None:
+    values = switch(ports=ports)
+    for port in range(1, ports + 1):
+        for lane in range(lanes):
+            values |= optics(port, entity=port + 100 * lane)
+    async with Agent(values) as agent, SnmpClient() as client:
+        pollers = [SwitchPoller(client, target(agent), group) for group in ("counters", "optics")]
+        for poller in pollers:
+            await poller.poll(NOW, {})
+        agent.asked.clear()
+        batches = [(await poller.poll(NOW + MINUTE, {}))[0] for poller in pollers]
+    assert len(batches[0].tables["counters"]) == ports
+    assert batches[1].tables["optics"].rx_power_dbm.notna().sum() == ports * lanes
+    columns = 17  # eight of traffic, four of errors and discards, three of Ethernet, name and discontinuity
+    assert len(agent.asked) <= bound(ports, columns, 5 * ports * lanes)
+    assert sum(sum(poller.requests.values()) for poller in pollers) == len(agent.asked)

@@ -31,6 +31,12 @@ USERS = {
     "sha512": User("sha512", "sha512", AUTH),
     "sha1aes": User("sha1aes", "sha1", AUTH, "aes128", PRIV),
     "aes256": User("aes256", "sha512", AUTH, "aes256", PRIV),
+    # digests whose key is too short and must be extended, in either of the two ways that are in use
+    "sha1aes192": User("sha1aes192", "sha1", AUTH, "aes192", PRIV),
+    "sha1aes256": User("sha1aes256", "sha1", AUTH, "aes256", PRIV),
+    "md5aes256": User("md5aes256", "md5", AUTH, "aes256", PRIV),
+    "sha1aes192c": User("sha1aes192c", "sha1", AUTH, "aes192c", PRIV),
+    "sha1aes256c": User("sha1aes256c", "sha1", AUTH, "aes256c", PRIV),
 }
 CONF = f"""
 createUser plain
@@ -39,6 +45,16 @@ createUser shaaes SHA-256 "{AUTH}" AES "{PRIV}"
 createUser sha512 SHA-512 "{AUTH}"
 createUser sha1aes SHA "{AUTH}" AES "{PRIV}"
 createUser aes256 SHA-512 "{AUTH}" AES-256 "{PRIV}"
+createUser sha1aes192 SHA "{AUTH}" AES-192 "{PRIV}"
+createUser sha1aes256 SHA "{AUTH}" AES-256 "{PRIV}"
+createUser md5aes256 MD5 "{AUTH}" AES-256 "{PRIV}"
+createUser sha1aes192c SHA "{AUTH}" AES-192-C "{PRIV}"
+createUser sha1aes256c SHA "{AUTH}" AES-256-C "{PRIV}"
+rouser sha1aes192 priv
+rouser sha1aes256 priv
+rouser md5aes256 priv
+rouser sha1aes192c priv
+rouser sha1aes256c priv
 rouser plain noauth
 rouser md5des priv
 rouser shaaes priv
