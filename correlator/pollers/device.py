@@ -24,7 +24,7 @@ class Device:
 
     A table that fails is empty and leaves a remark. Raises NoAnswerError where the device has fallen
     silent. ``requests`` counts by table, ``tally`` in all, ``failed`` names the tables that could not
-    be read, or not whole.
+    be read, or not whole; ``resting`` those whose own period is not over, which are empty.
     """
 
     def __init__(self, client: SnmpClient, target: Target, profile: Profile, tally: Tally | None = None):
@@ -33,6 +33,7 @@ class Device:
         self.requests: Counter[str] = Counter()
         self.remarks: list[str] = []
         self.failed: set[str] = set()
+        self.resting: Collection[str] = ()
         self.sys_object_id: Oid = ()
         self._client, self._target = client, target
         self._silences = 0
@@ -58,6 +59,8 @@ class Device:
         With ``columns`` only those; with ``indexes`` those rows are fetched, each in one message,
         instead of walking. The table's scalars come with each row.
         """
+        if name in self.resting:
+            return {}
         table = self.profile.tables[name]
         wanted = {n: oid for n, oid in table.columns.items() if columns is None or n in columns}
         return await self.read(name, wanted, table, indexes)
@@ -72,9 +75,11 @@ class Device:
         asked = self._target, list(columns.values())
         try:
             if indexes is None:
-                result = await self._client.walk_columns(*asked, scalars, table.max_rows, self.tally)
+                result = await self._client.walk_columns(
+                    *asked, scalars, table.max_rows, self.tally, table.timeout_s
+                )
             else:
-                result = await self._client.get_rows(*asked, indexes, scalars, self.tally)
+                result = await self._client.get_rows(*asked, indexes, scalars, self.tally, table.timeout_s)
         except SnmpError as error:
             self._failed(name, error)
             return {}

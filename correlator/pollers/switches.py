@@ -75,6 +75,7 @@ class SwitchPoller:
         self._profiles = load() if profiles is None else profiles
         self._profile: tuple[datetime, Profile, Oid] | None = None
         self._recognition = Recognition(self._profiles)
+        self._read_at: dict[str, datetime] = {}
         self._counters, self._optics = CounterReader(), OpticsReader()
         self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
 
@@ -125,8 +126,11 @@ class SwitchPoller:
             system = await self._identify(device, attempt.at)
             remembered = _boot(system, attempt.at, cursor)
             found = {"devices": [self._device(system, device.profile, remembered["boot_id"])]}
+            device.resting = self._resting(device.profile, attempt.at)
             found |= await topology.read(device)
-            found["devices"][0]["unread"] = ",".join(sorted(device.failed))
+            unread = device.failed | set(device.resting)
+            found["devices"][0]["unread"] = ",".join(sorted(unread & device.profile.tables.keys()))
+            self._read_at |= dict.fromkeys(device.profile.tables.keys() - unread, attempt.at)
         else:
             await self._recognise(device, attempt.at)
             found = await self._measure(device, attempt.at)
@@ -135,6 +139,14 @@ class SwitchPoller:
         stamp = {"at": attempt.at, "device": self._target.name}
         attempt.rows = {name: [stamp | row for row in rows] for name, rows in found.items()}
         return remembered
+
+    def _resting(self, profile: Profile, now: datetime) -> set[str]:
+        """Return the tables whose own period is not over yet."""
+        return {
+            name
+            for name, table in profile.tables.items()
+            if name in self._read_at and now - self._read_at[name] < timedelta(seconds=table.period_s)
+        }
 
     async def _measure(self, device: Device, now: datetime) -> dict[str, list[dict[str, Any]]]:
         if self._group == "counters":

@@ -93,6 +93,10 @@ class Table(_Part):
     scalars: dict[ObjectName, Oid] = Field({}, description="scalar objects, with their .0")
     index: tuple[str, ...] = Field((), description="parts of the index, where dialects differ in them")
     max_rows: int = Field(20_000, ge=1, le=1_000_000, description="more rows than these are not read")
+    timeout_s: float = Field(60, gt=0, le=3600, description="seconds after which reading it ends")
+    period_s: int = Field(
+        0, ge=0, le=86_400, description="seconds between readings, for stations and ARP; 0: each poll"
+    )
 
 
 class Further(_Part):

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import copy
 import logging
+import math
 import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -104,9 +105,13 @@ class SnmpClient:
         indexes: Iterable[Index],
         scalars: Sequence[Oid] = (),
         tally: Tally | None = None,
+        within_s: float = math.inf,
     ) -> Rows:
-        """Return those rows of the columns, each read in one message together with the scalars."""
-        return await self._read(target, Fetch(columns, indexes, scalars), tally)
+        """Return those rows of the columns, each read in one message together with the scalars.
+
+        What could not be read ``within_s`` is absent, which ``why_incomplete`` says.
+        """
+        return await self._read(target, Fetch(columns, indexes, scalars), tally, within_s)
 
     async def walk_columns(
         self,
@@ -115,14 +120,16 @@ class SnmpClient:
         scalars: Sequence[Oid] = (),
         max_rows: int | None = None,
         tally: Tally | None = None,
+        within_s: float = math.inf,
     ) -> Rows:
         """Return all rows of the columns, each with the scalars of the message that brought it.
 
-        A walk that loops or exceeds ``max_rows`` ends there and says so in ``why_incomplete``.
+        A walk that loops or exceeds ``max_rows`` or ``within_s`` ends there and says so in
+        ``why_incomplete``.
         """
         bound = self.params.max_rows if max_rows is None else max_rows
         lengths, table = self._peer(target).lengths, tuple(columns)
-        result = await self._read(target, Walk(table, scalars, bound, lengths.get(table)), tally)
+        result = await self._read(target, Walk(table, scalars, bound, lengths.get(table)), tally, within_s)
         lengths[table] = len(result.rows)
         return result
 
@@ -148,8 +155,11 @@ class SnmpClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def _read(self, target: Target, work: Work, tally: Tally | None) -> Rows:
-        peer = self._peer(target)
+    async def _read(
+        self, target: Target, work: Work, tally: Tally | None, within_s: float = math.inf
+    ) -> Rows:
+        peer, clock = self._peer(target), asyncio.get_running_loop().time
+        ends = clock() + within_s
         tally = tally if tally is not None else Tally()
         while not work.over:
             answer = await self._answer(target, peer, work, tally)
@@ -168,6 +178,9 @@ class SnmpClient:
                 peer.size.answered(asked.varbinds)
             else:
                 raise BadAnswerError(target, "it holds other objects than were asked for")
+            if clock() > ends and not work.over:
+                work.result.why_incomplete = f"not read to its end within {within_s:g} s"
+                break
         return work.result
 
     async def _answer(self, target: Target, peer: _Peer, work: Work, tally: Tally) -> Answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -25,6 +26,7 @@ from snmp_agent import GET, GETBULK, Agent, counter32, counter64, object_id, tic
 from correlator import frames
 from correlator.pollers.switches import GROUPS, Group, SwitchPoller, SwitchTarget
 from correlator.ports import Batch
+from correlator.profiles.profile import Profile, load
 from correlator.snmp.control import SnmpClient
 from correlator.snmp.target import Community
 
@@ -472,3 +474,72 @@ async def test_a_minutes_counters_and_light_need_few_requests(ports: int, lanes:
     columns = 17  # eight of traffic, four of errors and discards, three of Ethernet, name and discontinuity
     assert len(agent.asked) <= bound(ports, columns, 5 * ports * lanes)
     assert sum(sum(poller.requests.values()) for poller in pollers) == len(agent.asked)
+
+
+def bounded(**bounds: Any) -> dict[str, Profile]:
+    """Return the profiles with other bounds of the table of stations."""
+    standard = load()["standard"]
+    tables = standard.tables | {"vlan_stations": standard.tables["vlan_stations"].model_copy(update=bounds)}
+    return {"standard": standard.model_copy(update={"tables": tables})}
+
+
+async def test_a_table_of_a_million_rows_is_cut_and_harms_neither_other_tables_nor_other_devices() -> None:
+    column = (1, 3, 6, 1, 2, 1, 17, 7, 1, 2, 2, 1, 2)
+
+    def endless(asked: tuple[int, ...], found: tuple[int, ...] | None) -> tuple[int, ...] | None:
+        inside = asked[: len(column)] == column and len(asked) > len(column)
+        return (*asked[:-1], asked[-1] + 1) if inside else found
+
+    async with (
+        Agent(switch(), next_oid=endless) as sick,
+        Agent(switch()) as well,
+        SnmpClient() as client,
+    ):
+        profiles = bounded(max_rows=300)
+        pollers = [SwitchPoller(client, target(agent), "topology", profiles) for agent in (sick, well)]
+        (first,), (second,) = await asyncio.gather(*(poller.poll(NOW, {}) for poller in pollers))
+    told = first.tables["polls"]
+    assert told.ok.item()
+    assert "table vlan_stations is incomplete: more than 300 rows" in told.error.item()
+    assert (len(first.tables["interfaces"]), len(first.tables["neighbors"])) == (4, 1)
+    assert second.tables["polls"].error.isna().all()
+    assert len(second.tables["stations"]) == 2
+
+
+async def test_a_table_that_takes_too_long_is_cut_and_the_others_are_read() -> None:
+    station = "1.3.6.1.2.1.17.7.1.2.2.1"
+    many = {f"{station}.{c}.10.2.0.0.1.{n // 250}.{n % 250}": 11 for c in (2, 3) for n in range(300)}
+    async with Agent(switch() | many) as agent, SnmpClient() as client:
+        poller = SwitchPoller(client, target(agent), "topology", bounded(timeout_s=1e-9))
+        (batch,) = await poller.poll(NOW, {})
+    assert "table vlan_stations is incomplete: not read to its end" in batch.tables["polls"].error.item()
+    assert len(batch.tables["neighbors"]) == 1
+
+
+async def test_a_table_with_a_period_of_its_own_rests_in_between() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller = SwitchPoller(client, target(agent), "topology", bounded(period_s=3600))
+        told = []
+        for minutes in (0, 15, 30, 60):
+            (batch,) = await poller.poll(NOW + minutes * MINUTE, {})
+            told.append(("vlan_stations" in poller.requests, "stations" in batch.tables))
+    assert told == [(True, True), (False, False), (False, False), (True, True)]
+
+
+async def test_a_device_that_becomes_another_is_read_as_that() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        pollers = [SwitchPoller(client, target(agent), group) for group in GROUPS]
+        for poller in pollers:
+            await poller.poll(NOW, {})
+        agent.set(
+            switch(ports=2, uptime=500)
+            | {"1.3.6.1.2.1.1.5.0": "leaf9", "1.3.6.1.2.1.1.2.0": object_id("1.3.6.1.4.1.30065.1.3011")}
+        )
+        (topology,), (counters,), (light,) = [await p.poll(NOW + 61 * MINUTE, {}) for p in pollers]
+    assert topology.tables["devices"].profile.item() == "arista-eos"
+    assert (topology.tables["devices"].sys_name.item(), topology.tables["devices"].uptime_cs.item()) == (
+        "leaf9",
+        500,
+    )
+    assert counters.tables["counters"].if_name.tolist() == ["Ethernet1", "Ethernet2"]
+    assert len(light.tables["polls"]) == 1
