@@ -135,8 +135,9 @@ async def poll_once(
 ) -> dict[str, Any]:
     """Return the rows of each table that a switch gives, as plain JSON values, by table.
 
-    Besides: ``problems``, a list of sentences, and with ``stats`` the requests by table. The device is
-    called by its sysName, else by its address. Raises CorrelatorError where it does not answer.
+    Besides: ``problems``, a list of sentences, and with ``stats`` the requests by table, and how many
+    the next readings of counters and optics take, which are asked for once more. The device is called
+    by its sysName, else by its address. Raises CorrelatorError where it does not answer.
     """
     from datetime import UTC, datetime
 
@@ -154,6 +155,7 @@ async def poll_once(
     tables: dict[str, pd.DataFrame] = {}
     requests: dict[str, int] = {}
     problems: list[str] = []
+    again: dict[str, int] = {}
     async with SnmpClient() as client:
         for group in GROUPS:
             poller = SwitchPoller(client, target, group, profiles)
@@ -165,10 +167,14 @@ async def poll_once(
             tables |= batch.tables
             for table, count in poller.requests.items():
                 requests[table] = requests.get(table, 0) + count
+            if stats and group != "topology":
+                await poller.poll(datetime.now(UTC), {})
+                again[group] = sum(poller.requests.values())
     answer: dict[str, Any] = {name: _rows(name, tables.get(name)) for name in TABLES}
     _rename(answer, answer["devices"][0]["sys_name"] or host)
     answer["problems"] = problems
-    return answer | ({"stats": {"requests": requests, "total": sum(requests.values())}} if stats else {})
+    counted = {"requests": requests, "total": sum(requests.values()), "after_discovery": again}
+    return answer | ({"stats": counted} if stats else {})
 
 
 def split(address: str) -> tuple[str, int]:
@@ -219,6 +225,8 @@ def _stats(stats: dict[str, Any]) -> Table:
     table.add_column("requests", justify="right")
     for name, count in stats["requests"].items():
         table.add_row(name, str(count))
+    for name, count in stats["after_discovery"].items():
+        table.add_row(f"{name}, each time after this", str(count))
     return table
 
 

@@ -80,7 +80,11 @@ def test_the_device_is_called_by_its_own_name(agent: Agent) -> None:
 def test_stats_are_requests_by_table(agent: Agent) -> None:
     before = agent.requests
     stats = polled(agent, "--stats")["stats"]
-    assert stats["total"] == sum(stats["requests"].values()) == agent.requests - before
+    again = stats["after_discovery"]
+    assert stats["total"] == sum(stats["requests"].values())
+    assert stats["total"] + sum(again.values()) == agent.requests - before
+    assert set(again) == {"counters", "optics"}
+    assert sum(again.values()) < stats["requests"]["counters"] + stats["requests"]["entity_sensors"]
     assert {"system", "interfaces", "counters", "entity_sensors"} <= set(stats["requests"])
 
 
