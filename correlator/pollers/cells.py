@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
@@ -16,6 +17,7 @@ from correlator.snmp.target import Index, Oid, Value, dotted
 
 MILLI = 3  # amperes become milliamperes
 MAX_LANES = 64
+LIT, DARKEST = 40, 60  # dBm: beyond these no list is in dBm
 SLOT = 10_000  # ports of one slot, in the number that stands for slot and port
 EXPONENT = " exponent"
 
@@ -255,13 +257,26 @@ def _lights(cell: Cell, row: Row, column: str, source: Cells) -> list[Light]:
         values = said.decode("latin-1").split(",") if isinstance(said, bytes) else []
         if len(values) < 2 and cell.reading.listed == "beside":
             return []  # one value only: the module's own columns have it
-        return [_light(cell, told(v), lane, source) for lane, v in enumerate(values[:MAX_LANES], 1)]
+        numbers = [told(value) for value in values[:MAX_LANES]]
+        cell = replace(cell, reading=_listed(cell.reading, numbers))
+        return [_light(cell, number, lane, source) for lane, number in enumerate(numbers, 1)]
     exponent = number(row.get(column + EXPONENT)) if cell.reading.exponent_oid else 0
     raw = _number(said)
     if exponent is None or not -99 <= exponent <= 99:
         raw = None
     scaled = raw * 10.0**-exponent if raw is not None and exponent else raw
     return [_light(cell, scaled, cell.lane, source)]
+
+
+def _listed(reading: Reading, numbers: Sequence[float | None]) -> Reading:
+    """Return a reading in the unit that its list is in, where devices differ in that.
+
+    In hundredths of dBm, lanes that are all that near to 0 dBm would be a rarity.
+    """
+    sizes = [abs(number) for number in numbers if number is not None and math.isfinite(number)]
+    if reading.list_unit and sizes and min(sizes) <= LIT and max(sizes) <= DARKEST:
+        return reading.model_copy(update={"unit": reading.list_unit})
+    return reading
 
 
 def _light(cell: Cell, raw: float | None, lane: int | None, source: Cells) -> Light:

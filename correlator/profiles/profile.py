@@ -206,6 +206,9 @@ class Reading(_Part):
         None,
         description="text with a value for each lane, comma between them; beside: only where several",
     )
+    list_unit: Unit | None = Field(
+        None, description="unit of a list that makes sense in it: one value within 40, all within 60"
+    )
     exponent_oid: Oid | None = Field(None, description="column of e, where the value is raw · 10^-e")
     no_reading: tuple[int, ...] = Field((), description="raw values that say so in this column only")
 

@@ -52,6 +52,17 @@ DIALECTS: dict[str, tuple[str, Light]] = {
             ("100GE1/0/1", 4): (DARK, -0.53),
         },
     ),
+    # the same with lists in dBm, as the MIB has them
+    "huawei-lanes-dbm": (
+        "huawei-vrp",
+        {
+            ("100GE1/0/1", 0): (-1.21, -0.50),
+            ("100GE1/0/1", 1): (-1.21, -0.50),
+            ("100GE1/0/1", 2): (-1.34, -0.51),
+            ("100GE1/0/1", 3): (-1.40, -0.52),
+            ("100GE1/0/1", 4): (DARK, -0.53),
+        },
+    ),
     "hpe-comware-channels": (
         "hpe-comware",
         {
