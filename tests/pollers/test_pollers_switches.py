@@ -36,7 +36,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def target(agent: Agent, community: str = "public") -> SwitchTarget:
+def target(agent: Agent, community: str = "public", timeout_s: float = 0.05) -> SwitchTarget:
     return SwitchTarget(
         "leaf1",
         "127.0.0.1",
@@ -45,7 +45,7 @@ def target(agent: Agent, community: str = "public") -> SwitchTarget:
         site="hall 2",
         rack="r7",
         forwarding="cut_through",
-        timeout_s=0.05,
+        timeout_s=timeout_s,
         retries=1,
         requests_per_second=100_000,
     )
@@ -171,7 +171,7 @@ async def test_a_sum_of_32_bit_counters_wraps_as_they_do() -> None:
 
 async def test_known_rows_are_fetched_and_each_knows_its_uptime() -> None:
     async with Agent(switch(ports=64)) as agent, SnmpClient() as client:
-        poller = SwitchPoller(client, target(agent), "counters")
+        poller = SwitchPoller(client, target(agent, timeout_s=10), "counters")
         await poller.poll(NOW, {})
         agent.asked.clear()
         agent.set(agent.values | {UPTIME: ticks(366_000), f"{IF}.14.7": counter32(99)})
@@ -464,7 +464,9 @@ async def test_a_minutes_counters_and_light_need_few_requests(ports: int, lanes:
         for lane in range(lanes):
             values |= optics(port, entity=port + 100 * lane)
     async with Agent(values) as agent, SnmpClient() as client:
-        pollers = [SwitchPoller(client, target(agent), group) for group in ("counters", "optics")]
+        pollers = [
+            SwitchPoller(client, target(agent, timeout_s=10), group) for group in ("counters", "optics")
+        ]
         for poller in pollers:
             await poller.poll(NOW, {})
         agent.asked.clear()
