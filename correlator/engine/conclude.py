@@ -194,7 +194,8 @@ def _not_seen(view: View, groups: pd.Index[int]) -> tuple[str, ...]:
     slow = view.symptoms.loc[groups, HOSTS].drop_duplicates()
     rows = view.host_pairs[HOSTS].reset_index(names="row").merge(slow, on=HOSTS)["row"].to_numpy()
     told = []
-    crossed = (view.paths.forward[rows] + view.paths.reverse[rows]).tocsr()
+    mine = view.paths.of(rows)
+    crossed = (mine.forward + mine.reverse).tocsr()
     if len(rows) and crossed.nnz == 0:
         told.append("no path is known between the hosts of the slow pairs")
     for number in np.unique(crossed.indices):

@@ -20,6 +20,7 @@ class Params:
     """When a host is slow by itself."""
 
     least_share: float = 0.5  # of the pairs within the host that are slow
+    everywhere: int = 3  # hosts that are slow by themselves, being most: then every host is taken to be
 
 
 def hosts_of(table: pd.DataFrame, params: Params | None = None) -> pd.Series[str]:
@@ -37,7 +38,12 @@ def hosts_of(table: pd.DataFrame, params: Params | None = None) -> pd.Series[str
     hosts, number = tally.numbered(table[inside], ["src_host"])
     told = np.bincount(number, minlength=len(hosts))
     waits = tally.total(slow[inside], number, len(hosts))
-    sick = hosts["src_host"][(waits >= params.least_share * told) & (waits > 0)]
+    by_itself = (waits >= params.least_share * told) & (waits > 0)
+    sick = hosts["src_host"][by_itself]
+    if by_itself.sum() >= max(
+        params.everywhere, len(hosts) / 2.0
+    ):  # agents that count wrong, or all is short
+        return answer.mask(slow, table["dst_host"])
     for end in ("src_host", "dst_host"):
         answer = answer.mask(slow & table[end].isin(sick).to_numpy(), table[end])
     return answer

@@ -36,7 +36,7 @@ def container_pairs(recent: pd.DataFrame, symptoms: pd.DataFrame, timed_since: d
     retransmissions.
     """
     recent = tally.only(recent, tally.known(recent, CONTAINERS))
-    first, number = tally.first_rows(recent, [*CONTAINERS, *GROUP])
+    first, number = tally.first_rows(recent, [*GROUP, *CONTAINERS])
     size = len(first)
     late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)
     table: dict[str, Any] = {key: recent[key].array[first] for key in (*GROUP, *CONTAINERS)}

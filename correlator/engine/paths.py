@@ -10,10 +10,11 @@ Page: docs/algorithms/paths.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array, diags_array
 
@@ -69,6 +70,30 @@ class Paths:
     def reverse(self) -> csr_array:
         """Destination to source, host pairs × directed links."""
         return self.written_out(self.back, 1)
+
+    def of(self, pairs: Ints) -> Paths:
+        """Return the paths of some of the host pairs, in their order."""
+        ways = [
+            Way(way.source[pairs], way.destination[pairs], way.path_set[pairs])
+            for way in (self.there, self.back)
+        ]
+        followed = None
+        if self.followed is not None:
+            one, other = (Followed(seen.links[pairs], seen.known[pairs]) for seen in self.followed)
+            followed = (one, other)
+        return Paths(self.network, self.sets, ways[0], ways[1], followed)
+
+    def over(self, links: Ints) -> Paths:
+        """Return the paths with the shares of some links alone: written out, they are small."""
+        kept = np.zeros(self.network.links, dtype=bool)
+        kept[links] = True
+        sets = replace(self.sets, links=_over(self.sets.links, kept))
+        network = replace(self.network, up=_at(self.network.up, kept), down=_at(self.network.down, kept))
+        followed = None
+        if self.followed is not None:
+            one, other = (Followed(_over(seen.links, kept), seen.known) for seen in self.followed)
+            followed = (one, other)
+        return Paths(network, sets, self.there, self.back, followed)
 
     def written_out(self, way: Way, side: int) -> csr_array:
         """Return a direction's shares, host pairs × directed links: what was followed, else the spread."""
@@ -174,6 +199,18 @@ def _rows(table: csr_array, rows: Ints, shape: tuple[int, int]) -> csr_array:
     """Return the table's rows at the given places of a larger one that is empty otherwise."""
     entries = table.tocoo()
     return csr_array((entries.data, (rows[entries.row], entries.col)), shape=shape)
+
+
+def _over(table: csr_array, kept: npt.NDArray[np.bool_]) -> csr_array:
+    """Return a table of links with the entries of some columns alone."""
+    entries = table.tocoo()
+    mine = kept[entries.col]
+    return csr_array((entries.data[mine], (entries.row[mine], entries.col[mine])), shape=table.shape)
+
+
+def _at(attached: Attachments, kept: npt.NDArray[np.bool_]) -> Attachments:
+    """Return the attachments with no share on links that are not kept."""
+    return replace(attached, share=np.where(kept[attached.link], attached.share, 0.0))
 
 
 def _members(network: Network, links: Ints, shares: Floats, way: Way, most: int) -> list[tuple[float, Ints]]:

@@ -30,6 +30,7 @@ class Params:
     sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
     sure_ratio: float = 1.5  # likewise of its times
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
+    most_links: int = 4096  # in question at a time, besides those that their own telemetry convicts
     rates: rates.Params = field(default_factory=rates.Params)
     health: health.Params = field(default_factory=health.Params)
     lanes: lanes.Params = field(default_factory=lanes.Params)

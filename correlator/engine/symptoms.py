@@ -245,11 +245,12 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
     Columns: src_host, dst_host, segments, segments_client, segments_server, retransmissions, expected
     (usual), shape (of expected), connections, delay_ms (network part now − usual; NaN unknown),
-    delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0. Waits that are a
-    host's own tell nothing of links: they are left out of delay and slow; losses stay.
+    delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0. What is a
+    host's own tells nothing of links: waits are left out of delay and slow, groups that lose are left out.
     """
     apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
-    rows = table[apart & table["usual_retransmissions"].notna().to_numpy()]
+    lost_at_host = table["at_host"].notna().to_numpy() & table["lossy"].to_numpy(dtype=bool)
+    rows = table[apart & table["usual_retransmissions"].notna().to_numpy() & ~lost_at_host]
     hosts, number = tally.numbered(rows, HOSTS)
     size = len(hosts)
     answer: dict[str, Any] = {key: hosts[key].array for key in HOSTS}

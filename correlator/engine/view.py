@@ -83,7 +83,7 @@ def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     mixed = table["at"].astype("int64").to_numpy().view(np.uint64)
     for column in FIGURES:
         figures = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
-        mixed = (mixed ^ (mixed >> np.uint64(29))) * MIXER + figures.view(np.uint64)
+        mixed = (mixed ^ (mixed >> np.uint64(29))) * MIXER + (figures + 0.0).view(np.uint64)
     alike = pd.Series(mixed).duplicated(keep=False).to_numpy()
     answer = np.zeros(len(table), dtype=bool)
     if alike.any():
@@ -121,11 +121,15 @@ def look(
     sick = (links["sick"] | links["dropping"]).to_numpy()
     if sick.any():
         numbers = np.flatnonzero(sick)
-        crossing = found.forward[:, numbers] + found.reverse[:, numbers]
+        on_them = found.over(numbers)
+        crossing = on_them.forward[:, numbers] + on_them.reverse[:, numbers]
         table = symptoms.along(table, by_hosts, crossing, params.symptoms)
         by_hosts = symptoms.host_pairs(table)
     table = table.assign(onset=symptoms.onsets(observed, table, now, params.symptoms))
     strongest = optics.strongest(light, len(fabric.directed))
+    sick = sick | strongest["stepped"].to_numpy(dtype=bool)
+    slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))
+    told = found.over(_in_question(found.of(slow), sick, params.most_links))
     return View(
         now=now,
         window=Window(since, now),
@@ -139,11 +143,21 @@ def look(
         ),
         host_pairs=by_hosts,
         paths=found,
-        evidence=localize.Evidence(
-            by_hosts, found.forward, found.reverse, links, strongest["nats"].to_numpy()
-        ),
+        evidence=localize.Evidence(by_hosts, told.forward, told.reverse, links, strongest["nats"].to_numpy()),
         scene=diagnose.Scene(links, strongest, Window(since, now)),
     )
+
+
+def _in_question(of_slow: paths.Paths, sick: npt.NDArray[np.bool_], most: int) -> tally.Ints:
+    """Return the links that the slow pairs cross: nothing but such a link can explain them.
+
+    Where they are more than ``most``, those that carry most of these pairs' traffic, and all sick ones:
+    pairs spread over the core of a large fabric cross most of its links, each hardly at all.
+    """
+    traffic = of_slow.forward.sum(axis=0) + of_slow.reverse.sum(axis=0)
+    crossed = np.flatnonzero(traffic > 0.0)
+    busiest = crossed[np.argsort(-traffic[crossed], kind="stable")[:most]]
+    return np.union1d(busiest, crossed[sick[crossed]])
 
 
 def _links(
