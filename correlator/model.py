@@ -305,13 +305,15 @@ class IncidentEvent:
 
 def _plain(value: Any) -> Any:
     """Return ``value`` as dicts, lists, strings and numbers; JSON has no NaN: what is not known is null."""
+    if value is None or isinstance(value, (str, int)):  # most of what there is: asked first
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, datetime):
         return utc(value).isoformat()
     if isinstance(value, float) and not math.isfinite(value):
         return None
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     return value
 

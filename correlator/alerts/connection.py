@@ -15,8 +15,8 @@ from typing import ClassVar, Protocol
 
 REFUSAL_S = 0.02
 """How long a refusal of datagrams is waited for, seconds: a site's round trip is far shorter."""
-LOOK_S = 0.005
-"""How often unacknowledged bytes are looked at, seconds: about a round trip within a site."""
+LOOK_S = 0.001
+"""How often unacknowledged bytes are looked at, seconds: the shortest wait of poll(2)."""
 IN_FLIGHT = 32 * 1024
 """Bytes unacknowledged beyond which no further line is sent.
 
