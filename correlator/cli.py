@@ -50,6 +50,7 @@ app.command()(incidents.incidents)
 app.command()(remarks.ack)
 app.command()(remarks.silence)
 app.command()(remarks.cleaned)
+app.command()(remarks.close)
 
 Level = Literal["debug", "info", "warning", "error"]
 

@@ -244,7 +244,7 @@ _TABLES = (
         "What people (and the simulator, of its preloaded history) say about a thing.",
         ("subject", "kind"),
         ("subject", STRING, "link, device, site or table that is meant"),
-        ("kind", STRING, "ack, silence, maintenance, cleaned, reseated or preloaded"),
+        ("kind", STRING, "ack, silence, maintenance, cleaned, reseated, closed or preloaded"),
         ("by", STRING, "who said it"),
         ("until", AT, "until when it holds; null = once"),
         ("why", STRING, "the reason given"),

@@ -29,6 +29,7 @@ RootCause = Literal[
     "shared_component",
     "congestion",
     "silent_drop",
+    "link_down",
     "host",
     "service",
     "unknown",
@@ -93,7 +94,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One step of a work order. ``side``: which half of the port the step is about."""
+    """One step of a work order.
+
+    ``side``: which half of the port the step is about; ``rack`` and ``panel``: where the device stands
+    and where its end of the cable is patched, where that is known.
+    """
 
     step: int
     do: Do
@@ -102,6 +107,8 @@ class Action:
     lane: int | None = None
     side: Side | None = None
     text: str = ""
+    rack: str | None = None
+    panel: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +229,8 @@ class Course:
     was last found well, ``blind`` the cycles in a row without a measurement (``blind_since`` when they
     began, ``blind_told`` whether a line said so). ``updates`` and ``updated_at`` are of the updates
     sent. ``told`` is whether any line was made, ``hushed`` whether a change was kept silent.
-    ``repair`` is the last cleaning whose failure was told.
+    ``repair`` is the last cleaning whose failure was told, ``lower`` the cycles in a row in which the
+    fault was less severe, or hurt far fewer pairs, than was told.
     """
 
     flaps: int = 0
@@ -235,6 +243,7 @@ class Course:
     told: bool = False
     hushed: bool = False
     repair: datetime | None = None
+    lower: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -77,8 +77,8 @@ class Params:
     """The engine's own settings."""
     cables: pd.DataFrame = field(default_factory=lambda: frames.empty("cables"))
     """The configured cables; they come before any that are stored."""
-    maintenance: pd.DataFrame = field(default_factory=lambda: frames.empty("annotations"))
-    """The configured maintenance windows, as annotations; they stand beside those that are stored."""
+    maintenance: Callable[[datetime], pd.DataFrame] = lambda _: frames.empty("annotations")
+    """The configured maintenance windows at a time, as annotations; beside those that are stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,9 @@ def read_window(store: Readable, now: datetime, params: Params) -> dict[str, pd.
     tables |= {name: store.newest(name, until) for name in CURRENT}
     if len(params.cables):
         tables["cables"] = params.cables
-    if len(params.maintenance):
-        tables["annotations"] = pd.concat([tables["annotations"], params.maintenance], ignore_index=True)
+    configured = params.maintenance(now)
+    if len(configured):
+        tables["annotations"] = pd.concat([tables["annotations"], configured], ignore_index=True)
     return tables
 
 

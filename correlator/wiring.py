@@ -6,12 +6,14 @@ import contextlib
 import dataclasses
 import difflib
 import fcntl
+import functools
 import hashlib
 import ssl
 import typing
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pandas as pd
@@ -76,7 +78,7 @@ def params(config: Config) -> pipeline.Params:
         at_once=config.periods.at_once,
         engine=config.engine_params(),
         cables=cables(config),
-        maintenance=maintenance(config),
+        maintenance=functools.partial(maintenance, config),
     )
 
 
@@ -170,22 +172,28 @@ def terms(config: Config) -> dict[str, Terms]:
     }
 
 
-def maintenance(config: Config) -> pd.DataFrame:
-    """Return the configured maintenance windows as annotations, which begin to hold at their ``at``."""
-    windows = config.maintenance
+def maintenance(config: Config, now: datetime) -> pd.DataFrame:
+    """Return the configured maintenance windows as annotations, which begin to hold at their ``at``.
+
+    Of those that come every week: the times that touched the last eight days.
+    """
+    zone = ZoneInfo(config.report.timezone)
     return frames.frame(
         "annotations",
         [
-            {"at": w.since, "subject": w.subject, "kind": "maintenance", "by": "configuration"}
-            | {"until": w.until, "why": w.why or None}
-            for w in windows
+            {"at": since, "subject": window.subject, "kind": "maintenance", "by": "configuration"}
+            | {"until": until, "why": window.why or None}
+            for window in config.maintenance
+            for since, until in window.windows(zone, now - timedelta(days=8), now)
         ],
     )
 
 
 def remarks(store: Store, config: Config, now: datetime) -> pd.DataFrame:
     """Return what people have said by now, and the configured maintenance windows. Raises StoreError."""
-    return pd.concat([store.newest("annotations", now + INSTANT), maintenance(config)], ignore_index=True)
+    return pd.concat(
+        [store.newest("annotations", now + INSTANT), maintenance(config, now)], ignore_index=True
+    )
 
 
 class Clients:

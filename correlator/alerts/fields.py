@@ -54,6 +54,8 @@ def _where(verdict: Verdict) -> Iterator[tuple[str, str]]:
     yield "action", first.do if first else ""
     yield "observer.name", device or ""
     yield "observer.ingress.interface.name", interface or ""
+    yield "rack", (first.rack or "") if first else ""
+    yield "panel", (first.panel or "") if first else ""
     yield "lane", "" if verdict.lane is None else str(verdict.lane)
     yield from _link(verdict)
     yield "host.name", subject.host or ""

@@ -9,12 +9,16 @@ from itertools import groupby
 from correlator.alerts.safe import cut, printable
 from correlator.model import Action, Candidate, End, IncidentEvent, PairImpact, Subject, Verdict, utc
 
-LIMIT = 400
+LIMIT = 480
 """Characters of a line: what still reads as one on a wide screen, and leaves room for the fields."""
 DETAIL = 100
-"""Characters of a piece that the engine wrote (evidence, a reason, what is missing)."""
-PROOF = 200
-"""Characters of what proves a clear."""
+"""Characters of a piece that the engine wrote (evidence, what is missing)."""
+REASON = 160
+"""Characters of why an update is sent."""
+PROOF = 320
+"""Characters of what proves a clear: counters, light and the worst pair, before and after."""
+PLACE = 32
+"""Characters of the name of a rack or panel."""
 STEPS = 3
 """Steps of a work order that the line names; the report has them all."""
 
@@ -35,7 +39,7 @@ def line(event: IncidentEvent) -> str:
         return cut(_cleared(event), LIMIT)
     told = ""
     if event.event == "updated":
-        told = f"update ({_detail(event.reason)}): " if event.reason else "update: "
+        told = f"update ({printable(event.reason, REASON)}): " if event.reason else "update: "
     since = _since(verdict.onset or event.opened_at, event.at)
     evidence = ", ".join(filter(None, (_fault(verdict), _strongest(verdict))))
     parts = (
@@ -97,6 +101,13 @@ def _step_place(action: Action) -> str:
     words = [printable(word) for word in (action.device, action.if_name) if word]
     if action.lane:
         words.append(f"lane {action.lane}")
+    where = [
+        f"{what} {printable(name, PLACE)}"
+        for what, name in (("rack", action.rack), ("panel", action.panel))
+        if name
+    ]
+    if where:
+        words.append(f"[{', '.join(where)}]")
     if action.side:
         words.append(f"({action.side})")
     return " ".join(words) or "it"

@@ -1,4 +1,4 @@
-"""``correlator ack``, ``silence`` and ``cleaned``: what operators say is kept with who, when and why."""
+"""``correlator ack``, ``silence``, ``cleaned`` and ``close``: what people say is kept with who, when, why."""
 
 from __future__ import annotations
 
@@ -73,6 +73,21 @@ def cleaned(
     settings = configuration(config)
     name = _known(settings, link, devices=False)
     _keep(settings, name, "cleaned", None, reason, by)
+
+
+def close(
+    incident: Annotated[str, typer.Argument(help="The incident's id, as `correlator incidents` shows it.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; the clear and the report say it.")],
+    by: By = "",
+    config: ConfigFile = None,
+) -> None:
+    """End an incident that cannot be measured any more, such as one of a link that was taken away.
+
+    One whose fault is still seen stays open.
+    """
+    settings = configuration(config)
+    found = _incident(settings, incident)
+    _keep(settings, found.id, "closed", None, reason, by)
 
 
 def _keep(config: Config, subject: str, kind: str, until: datetime | None, why: str, by: str) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
@@ -166,19 +166,50 @@ class Alerts(Section):
                 yield kind, index, one.name or kind, one
 
 
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+WEEKDAYS: tuple[Weekday, ...] = get_args(Weekday)
+
+
 class Maintenance(Section):
-    """A window of time in which a thing makes no alerts."""
+    """A window of time in which a thing makes no alerts: once, or again and again on days of the week."""
 
     subject: str = Field(min_length=1, description="link, interface, device, host, service, site or rack")
-    since: Moment = Field(description='when it begins, such as "2026-12-01T22:00+01:00"')
-    until: Moment = Field(description='when it ends, such as "2026-12-02T04:00+01:00"')
+    since: Moment | None = Field(None, description='when it begins, such as "2026-12-01T22:00+01:00"')
+    until: Moment | None = Field(None, description='when it ends, such as "2026-12-02T04:00+01:00"')
+    days: tuple[Weekday, ...] = Field((), description="instead of these: days on which it begins each week")
+    at: time | None = Field(
+        None, description='with days: when it begins, in the site\'s zone, such as "02:00"'
+    )
+    hours: float | None = Field(None, gt=0, le=168, description="with days: how long it lasts, hours")
     why: str = Field("", description="the reason, for the report")
 
     @model_validator(mode="after")
-    def _ends_after_it_begins(self) -> Maintenance:
-        if self.until <= self.since:
+    def _is_once_or_weekly(self) -> Maintenance:
+        once, weekly = (self.since, self.until), (self.days or None, self.at, self.hours)
+        if not (None not in once and not any(weekly)) and not (None not in weekly and once == (None, None)):
+            raise ValueError("give since and until, or days, at and hours")
+        if self.since and self.until and self.until <= self.since:
             raise ValueError("until is not after since")
         return self
+
+    def windows(
+        self, zone: ZoneInfo, since: datetime, until: datetime
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """Yield beginning and end of each time that it holds, of those that touch ``since`` to ``until``.
+
+        A weekly one begins at the same hour of the clock in summer and in winter.
+        """
+        if self.since is not None and self.until is not None:
+            yield self.since, self.until
+        if self.at is None or self.hours is None:
+            return
+        length = timedelta(hours=self.hours)
+        first, last = (moment.astimezone(zone).date() for moment in (since - length, until))
+        for number in range((last - first).days + 1):
+            day = first + timedelta(days=number)
+            begins = datetime.combine(day, self.at, zone).astimezone(UTC)
+            if WEEKDAYS[day.weekday()] in self.days and begins <= until and begins + length > since:
+                yield begins, begins + length
 
 
 class Report(Section):

@@ -17,6 +17,7 @@ from scipy.stats import nbinom
 
 from correlator.engine import diagnose, impacts, localize, services
 from correlator.engine.settings import Params
+from correlator.engine.trouble import silent_targets
 from correlator.engine.view import HOSTS, View
 from correlator.model import Evidence, Subject, Verdict
 
@@ -211,7 +212,7 @@ def findings(view: View, verdicts: Sequence[Verdict], params: Params) -> list[Ve
     found = [
         verdict for verdict in _sick_links(view, params) if (verdict.link, verdict.direction) not in named
     ]
-    return [*found, *_contradictions(view), *_silent_targets(view)]
+    return [*found, *_contradictions(view), *_silent_targets(view, params)]
 
 
 def _sick_links(view: View, params: Params) -> list[Verdict]:
@@ -256,14 +257,23 @@ def _contradictions(view: View) -> list[Verdict]:
     ]
 
 
-def _silent_targets(view: View) -> list[Verdict]:
-    """Return a finding for each target whose last three polls all failed."""
-    polls = view.tables["polls"].sort_values("at", kind="stable").groupby("target").tail(3)
-    by_target = polls.groupby("target")["ok"].agg(["size", "any"])
-    answer = []
-    for target in by_target.index[(by_target["size"] == 3) & ~by_target["any"].astype(bool)]:
-        error = polls.loc[polls["target"] == target, "error"].dropna()
-        why = f": {error.iloc[-1]}" if len(error) else ""
-        text = f"{target} has not answered three polls in a row{why}"
-        answer.append(diagnose.notice(view.window, Subject(device=str(target)), "telemetry", text))
-    return answer
+def _silent_targets(view: View, params: Params) -> list[Verdict]:
+    """Return a finding for each target whose last three polls all failed; one for all where they are many.
+
+    Where many fall silent at once, the fault is hardly in each of them.
+    """
+    silent = sorted(silent_targets(view.tables["polls"]).items())
+    if len(silent) <= params.most_silent:
+        return [_silent_target(view, target, error) for target, error in silent]
+    names = ", ".join(target for target, _ in silent[: params.most_silent])
+    text = (
+        f"{len(silent)} targets have not answered three polls in a row: {names} and "
+        f"{len(silent) - params.most_silent} more; look at the way to them first"
+    )
+    return [diagnose.notice(view.window, Subject(), "telemetry", text)]
+
+
+def _silent_target(view: View, target: str, error: str) -> Verdict:
+    why = f": {error}" if error else ""
+    text = f"{target} has not answered three polls in a row{why}"
+    return diagnose.notice(view.window, Subject(device=target), "telemetry", text)

@@ -12,7 +12,9 @@ from datetime import datetime
 import pandas as pd
 
 from correlator.engine import conclude, incidents, localize, memory
+from correlator.engine.dead import dead_links, taken_over
 from correlator.engine.memory import Memory
+from correlator.engine.places import Places
 from correlator.engine.proof import Proof
 from correlator.engine.remarks import Remarks
 from correlator.engine.settings import Params
@@ -68,14 +70,18 @@ def run_cycle(
     blamed = conclude.blames(view, suspects, params)
     verdicts = conclude.link_verdicts(view, blamed, params) + conclude.service_verdicts(view, params)
     verdicts += conclude.unknown_verdicts(view, blamed, verdicts, params)
+    trouble = Trouble(view.tables["polls"], view.tables["counters"], view.now, params.settles)
     findings = conclude.findings(view, verdicts, params)
+    verdicts, findings = taken_over(dead_links(view, trouble), verdicts, findings)
+    places = Places(view.tables["devices"], view.tables["cables"])
+    proof = Proof(view, params)
     changed, events, named = incidents.follow(
         open_incidents,
-        [*verdicts, *findings],
-        Proof(view).healthy,
+        [places.told(verdict) for verdict in (*verdicts, *findings)],
+        proof.healthy,
         now,
         params.incidents,
-        _around(view, params),
+        _around(view, proof, trouble),
     )
     return Cycle(
         now=now,
@@ -101,15 +107,14 @@ def remember(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params |
     return memory.remember(known, mapped(known), utc(now), params or Params())
 
 
-def _around(view: View, params: Params) -> incidents.Around:
+def _around(view: View, proof: Proof, trouble: Trouble) -> incidents.Around:
     """Return what incidents ask about a verdict."""
-    proof = Proof(view)
     remarks = Remarks(view.tables["annotations"], view.tables["devices"], view.now)
-    trouble = Trouble(view.tables["polls"], view.tables["counters"], view.now, params.settles)
     return incidents.Around(
         proof=proof.words,
         unseen=proof.unseen,
         quiet=remarks.quiet,
         troubled=trouble.of,
         cleaned=remarks.cleaned,
+        closed=remarks.closed,
     )

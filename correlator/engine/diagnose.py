@@ -339,10 +339,10 @@ def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence,
         if charge.terms.get("delay", 0.0) > 0.0:
             told.append(_term("delay", None, charge, "pairs that cross it wait longer in the network"))
     if row["errors_known"]:
-        told.append(_term("errors", row["errors"], charge, _errors_text(row)))
+        told.append(_term("errors", row["error_rate"], charge, _errors_text(row)))
     if row["discards_known"]:
         text = f"{row['discards']:.0f} of {row['sent']:.0f} packets discarded at the sender's egress"
-        told.append(_term("discards", row["discards"], charge, text))
+        told.append(_term("discards", row["discard_rate"], charge, text))
         used = (
             f"egress used to {100.0 * row['utilisation']:.0f} %"
             if np.isfinite(row["utilisation"])

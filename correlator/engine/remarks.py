@@ -25,6 +25,7 @@ class Remarks:
         holds = begun["until"] > pd.Timestamp(now)
         self._quiet = begun[begun["kind"].isin(QUIET) & holds]
         self._cleaned = begun[begun["kind"] == "cleaned"]
+        self._closed = begun[begun["kind"] == "closed"]
         self._places = _places(devices)
 
     def quiet(self, verdict: Verdict) -> str:
@@ -43,6 +44,16 @@ class Remarks:
             return None, ""
         last = rows.sort_values("at", kind="stable").iloc[-1]
         return last["at"].to_pydatetime(), "somebody" if pd.isna(last["by"]) else str(last["by"])
+
+    def closed(self, verdict: Verdict) -> tuple[datetime | None, str]:
+        """Return when an incident was last closed by hand, by whom and why; its ``id`` is the subject."""
+        rows = self._closed[self._closed["subject"] == verdict.id]
+        if rows.empty:
+            return None, ""
+        last = rows.sort_values("at", kind="stable").iloc[-1]
+        why = "" if pd.isna(last["why"]) else f": {last['why']}"
+        by = "somebody" if pd.isna(last["by"]) else last["by"]
+        return last["at"].to_pydatetime(), f"closed by {by}{why}"
 
     def _about(self, rows: pd.DataFrame, verdict: Verdict) -> pd.DataFrame:
         return rows if rows.empty else rows[rows["subject"].isin(set(self._names(verdict)))]

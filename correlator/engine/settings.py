@@ -29,6 +29,7 @@ class Params:
     least_share: float = 0.3  # of a slow pair's excess, that a link must account for to be its verdict
     sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
     sure_ratio: float = 1.5  # likewise of its times
+    most_silent: int = 3  # targets that are told one by one; more at once are one finding
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
     most_links: int = 4096  # in question at a time, besides those that their own telemetry convicts
     rates: rates.Params = field(default_factory=rates.Params)

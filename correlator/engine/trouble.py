@@ -21,7 +21,8 @@ class Trouble:
     def __init__(
         self, polls: pd.DataFrame, counters: pd.DataFrame, now: datetime, settles: timedelta
     ) -> None:
-        self._why = _restarted(counters, now, settles) | _silent(polls)
+        silent = dict.fromkeys(silent_targets(polls), "does not answer")
+        self._why = _restarted(counters, now, settles) | silent
 
     def of(self, verdict: Verdict) -> tuple[str, str]:
         """Return the device in trouble that a verdict touches, and in which trouble; else empty."""
@@ -32,11 +33,14 @@ class Trouble:
         return "", ""
 
 
-def _silent(polls: pd.DataFrame) -> dict[str, str]:
+def silent_targets(polls: pd.DataFrame) -> dict[str, str]:
+    """Return the targets whose last three polls all failed, each with its last error (may be empty)."""
     last = polls.sort_values("at", kind="stable").groupby("target").tail(3)
     by_target = last.groupby("target")["ok"].agg(["size", "any"])
     silent = by_target.index[(by_target["size"] == 3) & ~by_target["any"].astype(bool)]
-    return {str(target): "does not answer" for target in silent}
+    errors = last.dropna(subset=["error"]).drop_duplicates("target", keep="last")
+    known = dict(zip(errors["target"], errors["error"], strict=True))
+    return {str(target): known.get(target, "") for target in silent}
 
 
 def _restarted(counters: pd.DataFrame, now: datetime, settles: timedelta) -> dict[str, str]:

@@ -6,7 +6,7 @@ The parts of the engine do not know each other; here they are put together.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -112,6 +112,7 @@ def look(
     fabric = mapped(tables)
     past = past or memory.remember(tables, fabric, now, params)
     links, light = _links(tables, fabric, past, since, now, params)
+    fabric = _with_last_ways(fabric, links, tables["interfaces"])
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
     recent = tally.only(observed, observed["at"] > pd.Timestamp(since))
@@ -158,6 +159,21 @@ def _in_question(of_slow: paths.Paths, sick: npt.NDArray[np.bool_], most: int) -
     crossed = np.flatnonzero(traffic > 0.0)
     busiest = crossed[np.argsort(-traffic[crossed], kind="stable")[:most]]
     return np.union1d(busiest, crossed[sick[crossed]])
+
+
+def _with_last_ways(fabric: topology.Map, links: pd.DataFrame, interfaces: pd.DataFrame) -> topology.Map:
+    """Return the map, where a link that went down within the window is still a way: it carried packets in it.
+
+    Else what pairs lost on it before it died would be laid on those links that are left. A port that
+    spanning tree blocks hears packets, and carries none.
+    """
+    blocked = interfaces.loc[interfaces["stp_state"] == "blocking", ["device", "if_name"]]
+    standing = pd.MultiIndex.from_frame(blocked)
+    ends = (["sender_device", "sender_if_name"], ["receiver_device", "receiver_if_name"])
+    carried = links["packets"] > 0
+    for end in ends:
+        carried &= ~pd.MultiIndex.from_frame(fabric.directed[end]).isin(standing)
+    return replace(fabric, directed=fabric.directed.assign(usable=fabric.directed["usable"] | carried))
 
 
 def _links(

@@ -10,7 +10,7 @@ from correlator import frames
 from correlator.engine import incidents
 from correlator.engine.remarks import Remarks
 from correlator.engine.trouble import Trouble
-from correlator.model import End, Evidence, Incident, Link, PairImpact, Subject, Verdict, Window
+from correlator.model import Action, End, Evidence, Incident, Link, PairImpact, Subject, Verdict, Window
 
 START = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -186,6 +186,78 @@ def test_a_cleaning_before_the_incident_is_not_meant():
     for _ in range(30):
         life.step(verdict())
     assert life.told() == ["opened"]
+
+
+def test_after_a_cleaning_in_vain_the_next_step_is_named_and_cleaning_is_no_longer_ordered():
+    steps = ("inspect_and_clean", "inspect_and_clean", "replace_cable")
+    order = tuple(Action(n, do, "leaf2", "Ethernet49") for n, do in enumerate(steps, 1))
+    dirty = replace(verdict(), actions=order)
+    life = Life(cleaned=lambda _: (START + 3 * MINUTE, "bo"))
+    for _ in range(20):
+        life.step(dirty)
+    opening, update = life.events
+    assert [one.do for one in opening.verdict.actions] == list(steps)
+    assert (
+        update.reason
+        == "no change since bo cleaned it at 04:03Z, next: replace the cable at leaf2 Ethernet49"
+    )
+    assert [(one.step, one.do) for one in update.verdict.actions] == [(1, "replace_cable")]
+
+
+def test_a_lower_severity_or_a_tenth_of_the_impact_is_told_when_it_lasts():
+    life = Life()
+    for _ in range(2):
+        life.step(verdict(400))
+    for hurt in (*[40] * 9, 400, *[40] * 9):
+        life.step(verdict(hurt))
+    assert life.told() == ["opened"]
+    life.step(verdict(40))
+    assert life.events[-1].reason == "hurts 40 pairs, before 400"
+    for _ in range(14):
+        life.step(verdict(0))
+    assert life.events[-1].reason == "severity err -> warning"
+    assert (life.events[-1].severity, life.told()) == ("warning", ["opened", "updated", "updated"])
+
+
+def test_hundreds_that_go_blind_at_once_make_one_line_and_none_is_cleared():
+    crowd = [verdict(n, Link.between(End(f"leaf{n}", "e1"), End("spine1", f"e{n}"))) for n in range(1, 301)]
+    life = Life(unseen=lambda _: "the counters are not read")
+    for _ in range(2):
+        life.step(*crowd)
+    for _ in range(30):
+        life.step(healthy=None)
+    assert life.told() == ["opened"] * 300 + ["updated"]
+    (said,) = [event for event in life.events if event.event == "updated" and not event.quiet]
+    assert said.reason == (
+        "no data about 300 incidents, this one and 299 more; here: "
+        "no data since 04:03Z: the counters are not read"
+    )
+    kept = [event.quiet for event in life.events if event.event == "updated" and event.quiet]
+    assert kept == [f"told with {said.incident}"] * 299
+    for _ in range(4):
+        life.step(*crowd)
+    assert life.told() == ["opened"] * 300 + ["updated"]
+
+
+def test_what_cannot_be_measured_for_days_is_said_every_day_and_never_cleared():
+    life = opened(unseen=lambda _: "leaf2 Ethernet49 - spine1 Ethernet2 is no longer on the map")
+    for _ in range(24 * 3):
+        life.step(healthy=None, after=timedelta(hours=1))
+    assert life.told() == ["opened", "updated", "updated", "updated"]
+    assert life.events[-1].reason == (
+        "still no data since 2026-11-01 05:02Z: leaf2 Ethernet49 - spine1 Ethernet2 is no longer on the map"
+    )
+
+
+def test_one_that_was_closed_by_hand_ends_and_says_that_nothing_was_measured():
+    closed = []
+    life = opened(closed=lambda _: closed[0] if closed else (None, ""))
+    closed.append((START + 3 * MINUTE, "closed by anna: the link was taken away"))
+    life.step(verdict())
+    assert life.told() == ["opened"]
+    life.step(healthy=None)
+    assert life.told() == ["opened", "cleared"]
+    assert life.events[-1].reason == "closed by anna: the link was taken away (not measured healthy)"
 
 
 def fifty() -> list[Verdict]:

@@ -163,6 +163,6 @@ def test_maintenance_windows_are_annotations_that_begin_when_they_begin(config):
         "until": "2026-12-02T04:00+01:00",
         "why": "w",
     }
-    (row,) = wiring.params(config(maintenance=[window])).maintenance.to_dict("records")
+    (row,) = wiring.params(config(maintenance=[window])).maintenance(NOW).to_dict("records")
     assert (row["subject"], row["kind"], row["by"]) == ("ams1", "maintenance", "configuration")
     assert (row["at"].hour, row["until"].hour) == (21, 3)
