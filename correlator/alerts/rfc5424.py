@@ -15,7 +15,7 @@ SEVERITIES = {"crit": 2, "err": 3, "warning": 4, "notice": 5}
 """RFC 5424, table 2. A cleared event is a notice: many collectors drop what is below."""
 MAX_BYTES = 2047
 """Below the 2048 octets that every receiver of RFC 5425 must take and some cut at."""
-VALUE_LIMITS = (320, 128, 96, 64, 48, 32, 16)
+VALUE_LIMITS = (128, 96, 64, 48, 32, 16)
 """Characters of a field's value, tried in turn until the message fits."""
 IDENTITY, IDENTITY_LIMIT = "incident", 64
 """The field that is not cut further: with ``seq`` it tells a repeat."""
@@ -81,7 +81,7 @@ def _header_field(text: str, limit: int) -> str:
 
 
 def _element(sd_id: str, values: Mapping[str, str], limit: int) -> str:
-    limits = {IDENTITY: max(limit, IDENTITY_LIMIT)}
+    limits = {IDENTITY: max(limit, IDENTITY_LIMIT), "event.reason": 2 * limit}  # a proof is long
     parameters = (f' {name}="{_value(value, limits.get(name, limit))}"' for name, value in values.items())
     return f"[{sd_id}{''.join(parameters)}]"
 

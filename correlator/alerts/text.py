@@ -9,8 +9,10 @@ from itertools import groupby
 from correlator.alerts.safe import cut, printable
 from correlator.model import Action, Candidate, End, IncidentEvent, PairImpact, Subject, Verdict, utc
 
-LIMIT = 480
+LIMIT = 400
 """Characters of a line: what still reads as one on a wide screen, and leaves room for the fields."""
+CLEARED = 480
+"""Likewise of one that tells of a clear, which has its proof."""
 DETAIL = 100
 """Characters of a piece that the engine wrote (evidence, what is missing)."""
 REASON = 160
@@ -33,10 +35,10 @@ VERBS = {
 
 
 def line(event: IncidentEvent) -> str:
-    """Return the event in printable ASCII, at most ``LIMIT`` characters, without a line end."""
+    """Return the event in printable ASCII, at most ``CLEARED`` characters, without a line end."""
     verdict = event.verdict
     if event.event == "cleared":
-        return cut(_cleared(event), LIMIT)
+        return cut(_cleared(event), CLEARED)
     told = ""
     if event.event == "updated":
         told = f"update ({printable(event.reason, REASON)}): " if event.reason else "update: "

@@ -15,7 +15,7 @@ from correlator.model import Incident, IncidentEvent
 
 MINUTE = timedelta(minutes=1)
 DIRTY = Story(
-    seed=2, lossy={uplink(0, 1): 0.01}, dimmed_db={uplink(0, 1): 3.0}, minutes=24, onset=4, repaired=12
+    seed=2, lossy={uplink(0, 1): 0.01}, dimmed_db={uplink(0, 1): 3.0}, minutes=32, onset=4, repaired=11
 )
 
 
@@ -62,7 +62,7 @@ def polls(now: datetime, minute: int, good_until: int) -> pd.DataFrame:
 
 def test_the_clear_proves_counters_light_and_pairs_before_and_after_with_confidence(fabric) -> None:
     run = Run(fabric)
-    for minute in (9, 10, *range(18, 23)):
+    for minute in (9, 10, *range(28, 32)):
         run.cycle(minute)
     assert run.told() == ["opened", "cleared"]
     said = run.events[-1].reason
@@ -71,7 +71,8 @@ def test_the_clear_proves_counters_light_and_pairs_before_and_after_with_confide
         r"errors 0\.0\d+ of packets before, 0 of [\d.e+]+ now \(95 % sure below [\d.e-]+\)", counters
     )
     before, after = re.fullmatch(r"light lost (\S+) dB before, (\S+) dB now", light).groups()
-    assert (float(before), float(after)) == (pytest.approx(3.0, abs=0.6), pytest.approx(0.0, abs=0.6))
+    assert float(before) == pytest.approx(3.0, abs=0.6)
+    assert float(after) < float(before) / 2  # what a module's readings are worth
     worse, now, low, high = re.match(
         r"\S+ -> \S+ ([\d.]+)x usual before, ([\d.]+)x \(([\d.]+) to ([\d.]+)\) now: response [\d.]+ ms", pair
     ).groups()
