@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from alert_events import DIRTY, HOSTILE, ONSET, event, hostile_event, link, pairs
 
-from correlator.alerts.text import LIMIT, line
+from correlator.alerts.text import CLEARED, line
 from correlator.model import Action, Candidate, Subject
 
 NO_LINK = {"link": None, "direction": None, "actions": ()}
@@ -127,7 +127,7 @@ def test_hostile_names_neither_break_the_line_nor_stretch_it(name, what):
     said = line(dataclasses.replace(hostile_event(name), event=what))
     assert said.isascii()
     assert said.isprintable()
-    assert len(said) <= LIMIT
+    assert len(said) <= CLEARED
 
 
 def test_a_device_that_is_silent_is_said_to_be():
