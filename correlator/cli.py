@@ -26,6 +26,7 @@ from correlator.commands import (
     replay,
     report,
     run,
+    topology,
 )
 from correlator.ports import CorrelatorError
 
@@ -44,6 +45,7 @@ app.command()(run.run)
 app.command()(once.once)
 app.command()(replay.replay)
 app.command()(explain.explain)
+app.command()(topology.topology)
 app.command()(report.report)
 app.command()(agent.agent)
 app.command()(incidents.incidents)

@@ -43,14 +43,14 @@ def explained(config: Config, a: str, b: str, at: datetime | None) -> dict[str, 
     from correlator.pipeline import read_tables
 
     store, params = wiring.open_store(config), wiring.params(config)
-    now = at or _last_known(store, wiring.SystemClock().now(), params)
+    now = at or last_known(store, wiring.SystemClock().now(), params)
     tables = read_tables(store, now, params)
     cycle = run_cycle(tables, wiring.open_state(config).incidents(), now, params.engine)
     return explain(cycle, tables, a, b)
 
 
-def _last_known(store: DeltaStore, now: datetime, params: Params) -> datetime:
-    """Return now, or where nothing was polled for longer than a window, when something last was."""
+def last_known(store: DeltaStore, now: datetime, params: Params) -> datetime:
+    """Return ``now``, or where nothing was polled for longer than a window, when something last was."""
     if len(store.read("polls", now - params.window, now, ["at"])):
         return now
     polled = store.read("polls", now - SINCE_EVER, now, ["at"])["at"]
