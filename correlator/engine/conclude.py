@@ -15,11 +15,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import nbinom
 
-from correlator.engine import diagnose, impacts, localize, services
+from correlator.engine import diagnose, impacts, localize, probes, services, traces
 from correlator.engine.settings import Params
 from correlator.engine.trouble import silent_targets
 from correlator.engine.view import HOSTS, View
-from correlator.model import Evidence, Subject, Verdict
+from correlator.model import Action, Evidence, Subject, Verdict
 
 SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credibility``
 
@@ -100,8 +100,16 @@ def _link_verdict(
         return [replace(verdict, pairs_hurt=count)]
     if 1 < len(candidates) <= params.localize.most_class:
         verdict = diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)
-        return [replace(verdict, pairs_hurt=count)]
+        steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
+        return [replace(verdict, pairs_hurt=count, actions=steps)]
     return []
+
+
+def _probes(view: View, candidates: Sequence[int]) -> tuple[Action, ...]:
+    """Return the probes that would tell the candidates apart, as steps."""
+    directed = view.fabric.directed
+    told = probes.plan(view.paths, directed, candidates, traces.source_ports(directed, view.tables))
+    return tuple(Action(step=i, do="none", text=text) for i, text in enumerate(told, 1))
 
 
 def _onset(view: View, number: int, mode: str, shares: pd.Series[float]) -> datetime | None:

@@ -6,17 +6,20 @@ Page: docs/algorithms/explain.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from correlator.engine import paths
+from correlator import frames
+from correlator.engine import paths, traces
 from correlator.engine.cycle import Cycle
 from correlator.model import End, Link, Verdict, utc
 
 HOSTS = ["src_host", "dst_host"]
+FOLLOWED = ("traces", "hosts", "pair_samples")
 REACH = float(norm.ppf(0.975))
 BLAMED = [
     "id", "kind", "link", "direction", "root_cause", "probability", "subject",
@@ -150,6 +153,9 @@ def _paths(cycle: Cycle, tables: Mapping[str, pd.DataFrame], groups: pd.DataFram
     known = set(tables["hosts"]["host"].dropna()) if "hosts" in tables else set()
     wanted = list(groups[HOSTS].drop_duplicates().itertuples(index=False, name=None))
     found = paths.find_paths(cycle.health, sorted(known), wanted, cycle.fabric.closed)
+    told = {name: tables[name] if name in tables else frames.empty(name) for name in FOLLOWED}
+    seen = traces.followed(found, cycle.health, wanted, told, told["pair_samples"])
+    found = replace(found, followed=seen)
     return [
         {
             "source": source,

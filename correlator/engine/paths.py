@@ -44,6 +44,10 @@ class Way:
     destination: Ints
     path_set: Ints
 
+    def only(self, pair: int) -> Way:
+        """Return this direction of one host pair."""
+        return Way(self.source[[pair]], self.destination[[pair]], self.path_set[[pair]])
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -119,8 +123,7 @@ class Paths:
 
         Followed paths are not looked at. Where there are more than ``most``, so many of them.
         """
-        way = self.back if back else self.there
-        only = Way(way.source[[pair]], way.destination[[pair]], way.path_set[[pair]])
+        only = (self.back if back else self.there).only(pair)
         row = self.spread(only)
         return _members(self.network, row.indices.astype(np.int64), row.data, only, most)
 

@@ -30,6 +30,7 @@ from correlator.engine import (
     symptoms,
     tally,
     topology,
+    traces,
 )
 from correlator.engine.settings import Params
 from correlator.model import Window
@@ -118,7 +119,7 @@ def look(
     recent = tally.only(observed, observed["at"] > pd.Timestamp(since))
     table = _symptoms(recent, past.pairs, now, params)
     by_hosts = symptoms.host_pairs(table)
-    found = _paths(tables, fabric, by_hosts)
+    found = _paths(tables, fabric, by_hosts, tally.only(samples, samples["at"] > pd.Timestamp(since)))
     sick = (links["sick"] | links["dropping"]).to_numpy()
     if sick.any():
         numbers = np.flatnonzero(sick)
@@ -206,7 +207,10 @@ def _symptoms(recent: pd.DataFrame, past: baseline.Past, now: datetime, params: 
     return symptoms.symptoms(table, usual, servers, params.symptoms)
 
 
-def _paths(tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame) -> paths.Paths:
+def _paths(
+    tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame, samples: pd.DataFrame
+) -> paths.Paths:
     hosts = sorted(set(tables["hosts"]["host"].dropna()))
     wanted = list(by_hosts[HOSTS].itertuples(index=False, name=None))
-    return paths.find_paths(fabric.directed, hosts, wanted, fabric.closed)
+    found = paths.find_paths(fabric.directed, hosts, wanted, fabric.closed)
+    return replace(found, followed=traces.followed(found, fabric.directed, wanted, tables, samples))

@@ -30,7 +30,8 @@ svg{background:#fff;font:12px sans-serif}
 .node{fill:#f4f6f8;stroke:#3b4652}.box{fill:#fff;stroke:#3b4652;stroke-dasharray:3 3}
 .name{fill:#1b2229;text-anchor:middle}.note{fill:#1b2229}
 line{stroke-width:1.6;fill:none}
-.healthy{stroke:#2b7a4b}.unknown{stroke:#6b7580;stroke-dasharray:1 4;stroke-linecap:round}
+.healthy{stroke:#2b7a4b;stroke-width:1.1;stroke-opacity:.6}
+.unknown{stroke:#6b7580;stroke-dasharray:1 4;stroke-linecap:round}
 .congested{stroke:#b25e00;stroke-width:3;stroke-dasharray:10 4}
 .sick{stroke:#c01f2f;stroke-width:4;stroke-dasharray:4 3}
 .idle{stroke:#a9b2bb;stroke-dasharray:10 5 2 5}
@@ -39,7 +40,7 @@ LAYER, TOP, HIGH, GAP, LETTER = 120.0, 60.0, 26.0, 14.0, 6.8
 LEAST_WIDTH = 900.0
 MOST_HOSTS = 40
 """Hosts drawn one by one; of more, each switch tells how many hang on it."""
-MOST_IN_ROW = 32
+MOST_IN_ROW = 48
 """Nodes beside each other; a wider layer takes several rows."""
 
 
