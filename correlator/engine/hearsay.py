@@ -109,7 +109,9 @@ def listen(neighbors: pd.DataFrame, hosts: pd.DataFrame, names: Identities) -> H
                 strangers.append(heard)
             continue
         port = names.port(device, heard.port, heard.port_descr)
-        if port is None:
+        if (port is None or device == heard.near[0]) and _is_another(heard, device, names):
+            strangers.append(heard)
+        elif port is None:
             vague.append((heard, device))
         else:
             _claim(told, heard, (device, port))
@@ -118,6 +120,17 @@ def listen(neighbors: pd.DataFrame, hosts: pd.DataFrame, names: Identities) -> H
     _vaguely(told, vague)
     _meet(told, strangers, names)
     return told
+
+
+def _is_another(heard: Heard, device: str, names: Identities) -> bool:
+    """Return whether a neighbour only has a name like the device that it was taken for.
+
+    It has where its chassis id is nobody's we know; CDP, which tells names alone, never proves that
+    a switch hears itself.
+    """
+    if heard.protocol != "lldp":
+        return device == heard.near[0]
+    return isinstance(heard.chassis, str) and names.device(heard.chassis) is None
 
 
 def _by_switches(neighbors: pd.DataFrame) -> Iterator[Heard]:
@@ -214,7 +227,7 @@ def _meet(told: Hearsay, strangers: list[Heard], names: Identities) -> None:
     crowds: dict[Place, int] = defaultdict(int)
     for heard in sorted(strangers, key=lambda one: one.protocol != "lldp"):
         name = _box_name(heard, of_name, names)
-        if name is None or name in at_port[heard.near]:
+        if name in at_port[heard.near]:
             continue
         if len(at_port[heard.near]) >= MOST_BOXES_AT_A_PORT:
             crowds[heard.near] += 1
@@ -231,7 +244,7 @@ def _meet(told: Hearsay, strangers: list[Heard], names: Identities) -> None:
         told.odd.append((*near, f"{' '.join(near)} hears {more + MOST_BOXES_AT_A_PORT} unknown neighbours"))
 
 
-def _box_name(heard: Heard, of_name: dict[str, set[str]], names: Identities) -> str | None:
+def _box_name(heard: Heard, of_name: dict[str, set[str]], names: Identities) -> str:
     """Return what a box is called: its system name where that is its own, else chassis id or address."""
     chassis, sys_name, address = (
         text if isinstance(text, str) and text else None
@@ -241,6 +254,7 @@ def _box_name(heard: Heard, of_name: dict[str, set[str]], names: Identities) -> 
     if sys_name is not None and not taken and len(of_name.get(sys_name, ())) <= 1:
         return sys_name
     unique = chassis or address
-    if sys_name is not None and unique is not None:
-        return f"{sys_name} ({unique})"
-    return sys_name if unique is None and not taken else unique
+    if unique is None:
+        return f"unnamed neighbour of {' '.join(heard.near)}"
+    name = unique if sys_name is None else f"{sys_name} ({unique})"
+    return f"another {name}" if name in names.switches or name in names.hosts else name

@@ -178,5 +178,5 @@ def _list(names: Sequence[str]) -> str:
 
 def _name(directed: pd.DataFrame, number: int) -> str:
     columns = ["sender_device", "sender_if_name", "receiver_device", "receiver_if_name"]
-    a, p, b, q = directed.loc[number, columns].to_list()
+    a, p, b, q = (str(directed.at[number, column]) for column in columns)
     return f"{a} {p} -> {b} {q}"

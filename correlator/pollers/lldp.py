@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ IPV4, IPV6 = 1, 2  # AddressFamilyNumbers
 TELLING = (1, 3, 5)  # LldpPortIdSubtype alias, MAC, name: what is not found by these is not guessed
 
 
+CAPABILITY_OCTETS = 2
+HEX_TEXT = re.compile(rb"^([0-9A-Fa-f]{2})(?: ?[0-9A-Fa-f]{2})? ?$")
 CAPABILITIES = (  # LldpSystemCapabilitiesMap, bit 0 first
     None, "repeater", "bridge", "access_point", "router", "telephone", "docsis", "station",
 )  # fmt: skip
@@ -90,6 +93,8 @@ def _capabilities(bits: object) -> list[str] | None:
     """Return what a neighbour says that it does; None where it does not say."""
     if not isinstance(bits, bytes) or not bits:
         return None
+    if len(bits) > CAPABILITY_OCTETS and (written := HEX_TEXT.match(bits)):  # some agents write them out
+        bits = bytes.fromhex(written[1].decode())
     return [name for bit, name in enumerate(CAPABILITIES) if name and bits[0] & 0x80 >> bit]
 
 

@@ -117,6 +117,16 @@ def test_switches_without_chassis_ids_are_known_by_what_they_hear_themselves() -
     assert ends(made) == ["leaf1 Gi1/0/1 - spine1 Te1/1: lldp both"]
 
 
+def test_a_stranger_with_a_name_like_ours_is_not_us() -> None:
+    heard = [
+        hears("leaf1", "Gi1/0/1", "stranger", "1", remote_sys_name="leaf1"),
+        hears("leaf1", "Gi1/0/2", "leaf1", "Gi1/0/2", protocol="cdp"),
+    ]
+    made = mapped(devices=TWO, interfaces=[*PORTS, port("leaf1", "Gi1/0/2")], neighbors=heard)
+    assert list(made.boxes["device"]) == ["another leaf1", "leaf1 (stranger)"]
+    assert made.contradictions.empty
+
+
 def test_cdp_and_lldp_of_one_neighbour_are_one_link() -> None:
     made = mapped(
         devices=TWO,
@@ -347,5 +357,8 @@ def test_words_without_any_form_are_survived() -> None:
         hears("nobody", "x", "id2", "Te1/1"),
     ]
     made = mapped(devices=TWO, interfaces=PORTS, neighbors=odd, hosts=[{"host": "h1"}])
-    assert ends(made) == ["nobody x - spine1 Te1/1: lldp one"]
+    assert ends(made) == [
+        "leaf1 Gi1/0/1 - unnamed neighbour of leaf1 Gi1/0/1 port to leaf1 Gi1/0/1: lldp one",
+        "nobody x - spine1 Te1/1: lldp one",
+    ]
     assert isinstance(made.links["seen_at"].dtype, pd.DatetimeTZDtype)

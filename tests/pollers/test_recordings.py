@@ -7,7 +7,6 @@ the program that serves them.
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import os
 import re
@@ -56,10 +55,14 @@ def port() -> Iterator[int]:
         process.wait(timeout=20)
 
 
-@functools.cache
+ANSWERS: dict[str, dict[str, Any]] = {}
+
+
 def answer(port: int, name: str) -> dict[str, Any]:
-    """Return what ``correlator poll --json`` says of a recording."""
-    return asyncio.run(poll_once("127.0.0.1", port, name))
+    """Return what ``correlator poll --json`` says of a recording; each is polled once a session."""
+    if name not in ANSWERS:
+        ANSWERS[name] = asyncio.run(poll_once("127.0.0.1", port, name))
+    return ANSWERS[name]
 
 
 def expected(name: str) -> dict[str, Any]:
