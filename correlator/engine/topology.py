@@ -244,8 +244,13 @@ def _behind(sources: _Sources, sight: Sight, box: str) -> None:
 
 
 def _idle(interfaces: pd.DataFrame, ports: Ports) -> dict[Place, str]:
-    """Return the ends that carry nothing, and why: shut, down or blocked, themselves or their aggregate."""
+    """Return the ends that carry nothing, and why: shut, down or blocked, themselves or their aggregate.
+
+    Some agents go on listing an interface that is gone beside its successor of the same name: one
+    that carries is enough.
+    """
     why: dict[Place, str] = {}
+    carrying: set[Place] = set()
     columns = ("device", "if_name", "admin_status", "oper_status", "stp_state")
     for device, name, admin, oper, stp in rows(interfaces, *columns):
         if not isinstance(name, str):
@@ -256,6 +261,10 @@ def _idle(interfaces: pd.DataFrame, ports: Ports) -> dict[Place, str]:
             why[device, name] = "down"
         elif stp == "blocking":
             why[device, name] = "blocked"
+        else:
+            carrying.add((device, name))
+    for end in carrying & set(why):
+        del why[end]
     for aggregate, members in ports.members.items():
         if aggregate in why:
             for member in members:
