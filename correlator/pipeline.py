@@ -77,6 +77,8 @@ class Params:
     """The engine's own settings."""
     cables: pd.DataFrame = field(default_factory=lambda: frames.empty("cables"))
     """The configured cables; they come before any that are stored."""
+    paths: pd.DataFrame = field(default_factory=lambda: frames.empty("traces"))
+    """The configured paths, as traces; they stand beside those that were followed."""
     maintenance: Callable[[datetime], pd.DataFrame] = lambda _: frames.empty("annotations")
     """The configured maintenance windows at a time, as annotations; beside those that are stored."""
 
@@ -122,6 +124,8 @@ def read_window(store: Readable, now: datetime, params: Params) -> dict[str, pd.
     tables |= {name: store.newest(name, until) for name in CURRENT}
     if len(params.cables):
         tables["cables"] = params.cables
+    if len(params.paths):
+        tables["traces"] = pd.concat([params.paths, tables["traces"]], ignore_index=True)
     configured = params.maintenance(now)
     if len(configured):
         tables["annotations"] = pd.concat([tables["annotations"], configured], ignore_index=True)

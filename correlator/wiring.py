@@ -71,6 +71,23 @@ def cables(config: Config) -> pd.DataFrame:
     return frames.frame("cables", [{"at": EPOCH, **cable.model_dump()} for cable in config.cables])
 
 
+def paths(config: Config) -> pd.DataFrame:
+    """Return the configured paths as traces that hold since ever, for all ports."""
+    return frames.frame(
+        "traces",
+        [
+            {
+                "at": EPOCH,
+                "host": path.source,
+                "source_address": path.source,
+                "destination_address": path.destination,
+                "hops": list(path.hops),
+            }
+            for path in config.paths
+        ],
+    )
+
+
 def params(config: Config) -> pipeline.Params:
     """Return the pipeline's settings. Raises ConfigError for an engine setting that does not exist."""
     return pipeline.Params(
@@ -78,6 +95,7 @@ def params(config: Config) -> pipeline.Params:
         at_once=config.periods.at_once,
         engine=config.engine_params(),
         cables=cables(config),
+        paths=paths(config),
         maintenance=functools.partial(maintenance, config),
     )
 

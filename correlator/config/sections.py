@@ -112,6 +112,18 @@ class Cable(Section):
     b_panel: str | None = Field(None, description="patch panel and position at the second end")
 
 
+class Route(Section):
+    """The way that all traffic from one host to another is known to take; the way back is another."""
+
+    source: Name = Field(description="host that sends, by its agent's id")
+    destination: Name = Field(description="host that receives, by its agent's id")
+    hops: tuple[Annotated[str, Field(pattern=r"^[\w.:@/-]{1,128} .{1,128}$")], ...] = Field(
+        min_length=1,
+        max_length=64,
+        description='where it arrives, in order, "device interface" each; hops may be missing',
+    )
+
+
 class Periods(Section):
     """How often things are done, seconds."""
 

@@ -20,6 +20,7 @@ from correlator.config.sections import (
     Metrics,
     Periods,
     Report,
+    Route,
     Section,
     Snmp,
     StateSection,
@@ -41,6 +42,7 @@ class Config(Section):
     switches: tuple[Switch, ...] = Field((), description="switches to poll")
     hosts: tuple[Host, ...] = Field((), description="Docker hosts to ask")
     cables: tuple[Cable, ...] = Field((), description="cables that are known")
+    paths: tuple[Route, ...] = Field((), description="paths between hosts that are known")
     snmp: Snmp = Field(default_factory=Snmp, description="defaults for switches")
     agents: Agents = Field(default_factory=Agents, description="defaults for hosts")
     periods: Periods = Field(default_factory=Periods, description="how often things are done")

@@ -166,3 +166,10 @@ def test_maintenance_windows_are_annotations_that_begin_when_they_begin(config):
     (row,) = wiring.params(config(maintenance=[window])).maintenance(NOW).to_dict("records")
     assert (row["subject"], row["kind"], row["by"]) == ("ams1", "maintenance", "configuration")
     assert (row["at"].hour, row["until"].hour) == (21, 3)
+
+
+def test_a_configured_path_stands_beside_the_followed_ones(config):
+    route = {"source": "node1", "destination": "node2", "hops": ["leaf1 Ethernet1"]}
+    (row,) = wiring.params(config(paths=(route,))).paths.to_dict("records")
+    told = row["host"], row["source_address"], row["destination_address"], row["hops"]
+    assert told == ("node1", "node1", "node2", ["leaf1 Ethernet1"])
