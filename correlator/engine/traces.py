@@ -20,6 +20,9 @@ OVERLAY_PORTS = {4789, 8472}
 Ports = tuple[int, int]
 """Client's and server's port."""
 
+Side = dict[int, tuple[float, dict[int, float]]]
+"""By host pair, one way: the part of its traffic that was followed, and its shares by link."""
+
 
 @dataclass(frozen=True)
 class _Trace:
@@ -46,19 +49,17 @@ def followed(
     traces = _by_hosts(tables["traces"], directed, _hosts(tables["hosts"]))
     if not traces:
         return None
-    flows = _flows(samples)
-    sides = [
-        [
-            _of_pair(
-                paths, row, back, traces.get((pair[1], pair[0]) if back else pair, []), flows.get(pair, set())
-            )
-            for row, pair in enumerate(host_pairs)
-        ]
-        for back in (False, True)
-    ]
-    if not any(known for side in sides for known, _ in side):
+    flows = _flows(samples[samples["host"].isin({host for pair in traces for host in pair})])
+    sides: tuple[Side, Side] = ({}, {})
+    for row, pair in enumerate(host_pairs):
+        for side, way in zip(sides, (pair, pair[::-1]), strict=True):
+            if way in traces:
+                known, shares = _of_pair(paths, row, way != pair, traces[way], flows.get(pair, set()))
+                if known:
+                    side[row] = known, shares
+    if not any(sides):
         return None
-    there, back = (_stacked(side, len(directed)) for side in sides)
+    there, back = (_stacked(side, len(host_pairs), len(directed)) for side in sides)
     return there, back
 
 
@@ -73,14 +74,13 @@ def source_ports(
     }
 
 
-def _stacked(side: list[tuple[float, dict[int, float]]], links: int) -> Followed:
-    row = [i for i, (_, shares) in enumerate(side) for _ in shares]
-    column = [link for _, shares in side for link in shares]
-    share = [value for _, shares in side for value in shares.values()]
-    return Followed(
-        csr_array((np.array(share, dtype=np.float64), (row, column)), shape=(len(side), links)),
-        np.array([known for known, _ in side], dtype=np.float64),
-    )
+def _stacked(side: Side, pairs: int, links: int) -> Followed:
+    row = [i for i, (_, shares) in side.items() for _ in shares]
+    column = [link for _, shares in side.values() for link in shares]
+    share = np.array([value for _, shares in side.values() for value in shares.values()], dtype=np.float64)
+    known = np.zeros(pairs)
+    known[list(side)] = [part for part, _ in side.values()]
+    return Followed(csr_array((share, (row, column)), shape=(pairs, links)), known)
 
 
 def _hosts(hosts: pd.DataFrame) -> dict[str, str]:
