@@ -112,7 +112,11 @@ def one_size(directed: int, pairs_a_minute: int, seed: int) -> dict[str, Any]:
         "groups": len(told.pairs), "seconds": round(seconds, 3), "cpu_seconds": round(processor, 3),
         "peak_mb": round(max([peak_mb(), *(stage.peak_mb for stage in clock.stages.values())])),
         "stages": {
-            name: {"seconds": round(stage.seconds, 3), "peak_mb": round(stage.peak_mb)}
+            name: {
+                "seconds": round(stage.seconds, 3),
+                "cpu_seconds": round(stage.cpu_seconds, 3),
+                "peak_mb": round(stage.peak_mb),
+            }
             for name, stage in clock.stages.items()
         },
         "once_an_hour": remembered, "verdicts": named, "right": [sick in name for name in named] == [True],
@@ -122,16 +126,22 @@ def one_size(directed: int, pairs_a_minute: int, seed: int) -> dict[str, Any]:
 def table(results: list[dict[str, Any]]) -> str:
     """Return the results as text: a row a stage, a column a size."""
     names = list(dict.fromkeys(name for result in results for name in result["stages"]))
-    head = ["seconds (MB)", *(f"{r['directed_links']}:{r['pairs']}" for r in results)]
+    head = ["seconds, processor's (MB)", *(f"{r['directed_links']}:{r['pairs']}" for r in results)]
     rows = [head]
     for name in names:
         cells = [result["stages"].get(name) for result in results]
-        rows.append([name, *(f"{c['seconds']:.2f} ({c['peak_mb']})" if c else "-" for c in cells)])
-    rows.append(["whole cycle", *(f"{r['seconds']:.2f} ({r['peak_mb']})" for r in results)])
-    rows.append(["processor", *(f"{r['cpu_seconds']:.2f}" for r in results)])
+        rows.append(
+            [
+                name,
+                *(f"{c['seconds']:.2f} {c['cpu_seconds']:.2f} ({c['peak_mb']})" if c else "-" for c in cells),
+            ]
+        )
+    rows.append(
+        ["whole cycle", *(f"{r['seconds']:.2f} {r['cpu_seconds']:.2f} ({r['peak_mb']})" for r in results)]
+    )
     rows.append(["once an hour", *(f"{r['once_an_hour']['seconds']:.2f}" for r in results)])
     rows.append(["the one sick link named", *("yes" if r["right"] else "no" for r in results)])
-    return "\n".join("  ".join(f"{cell:>16}" for cell in row) for row in rows)
+    return "\n".join("  ".join(f"{cell:>25}" for cell in row) for row in rows)
 
 
 def apart(directed: str, pairs_a_minute: str, seed: int, without: str) -> dict[str, Any]:
