@@ -26,6 +26,11 @@ GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
 SERVER = ["dst_host", "dst_service"]
 PARTS = pd.array(["network", "service"], dtype=tally.TEXT)
+ASKED = [
+    *HOSTS, "segments", "segments_client", "segments_server", "retransmissions", "connections", "responses",
+    "response_se", "service_se", "network_ms", "usual_network_ms", "usual_retransmissions",
+    "usual_retransmissions_shape", "usual_response_ms", "usual_response_ms_spread", "slow", "grew", "at_host",
+]  # fmt: skip
 TOTALS = ["response_ms", "responses", "service_ms", "services"]
 
 
@@ -250,7 +255,7 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
     """
     apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
     lost_at_host = table["at_host"].notna().to_numpy() & table["lossy"].to_numpy(dtype=bool)
-    rows = table[apart & table["usual_retransmissions"].notna().to_numpy() & ~lost_at_host]
+    rows = table[ASKED][apart & table["usual_retransmissions"].notna().to_numpy() & ~lost_at_host]
     hosts, number = tally.numbered(rows, HOSTS)
     size = len(hosts)
     answer: dict[str, Any] = {key: hosts[key].array for key in HOSTS}
