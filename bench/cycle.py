@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -44,6 +45,7 @@ from correlator.engine import (
 )
 
 SIZES = "1000:10000,3000:30000,10000:100000,30000:300000,100000:1000000"
+MOST_BYTES, MOST_SECONDS = 16 * 2**30, 900  # of a size's process: what needs more is said to have failed
 STAGES = [
     (cycle, "accepted", "accepted"),
     (cycle, "look", "view"),
@@ -112,7 +114,11 @@ def one_size(directed: int, pairs_a_minute: int, seed: int) -> dict[str, Any]:
         "groups": len(told.pairs), "seconds": round(seconds, 3), "cpu_seconds": round(processor, 3),
         "peak_mb": round(max([peak_mb(), *(stage.peak_mb for stage in clock.stages.values())])),
         "stages": {
-            name: {"seconds": round(stage.seconds, 3), "peak_mb": round(stage.peak_mb)}
+            name: {
+                "seconds": round(stage.seconds, 3),
+                "cpu_seconds": round(stage.cpu_seconds, 3),
+                "peak_mb": round(stage.peak_mb),
+            }
             for name, stage in clock.stages.items()
         },
         "once_an_hour": remembered, "verdicts": named, "right": [sick in name for name in named] == [True],
@@ -120,25 +126,39 @@ def one_size(directed: int, pairs_a_minute: int, seed: int) -> dict[str, Any]:
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """Return the results as text: a row a stage, a column a size."""
+    """Return the results as text: a row a stage, a column a size; a line for each size that failed."""
+    failed = [f"{one['size']} failed: {one['failed']}" for one in results if "failed" in one]
+    results = [one for one in results if "failed" not in one]
     names = list(dict.fromkeys(name for result in results for name in result["stages"]))
-    head = ["seconds (MB)", *(f"{r['directed_links']}:{r['pairs']}" for r in results)]
+    head = ["seconds, processor's (MB)", *(f"{r['directed_links']}:{r['pairs']}" for r in results)]
     rows = [head]
     for name in names:
         cells = [result["stages"].get(name) for result in results]
-        rows.append([name, *(f"{c['seconds']:.2f} ({c['peak_mb']})" if c else "-" for c in cells)])
-    rows.append(["whole cycle", *(f"{r['seconds']:.2f} ({r['peak_mb']})" for r in results)])
-    rows.append(["processor", *(f"{r['cpu_seconds']:.2f}" for r in results)])
+        rows.append(
+            [
+                name,
+                *(f"{c['seconds']:.2f} {c['cpu_seconds']:.2f} ({c['peak_mb']})" if c else "-" for c in cells),
+            ]
+        )
+    rows.append(
+        ["whole cycle", *(f"{r['seconds']:.2f} {r['cpu_seconds']:.2f} ({r['peak_mb']})" for r in results)]
+    )
     rows.append(["once an hour", *(f"{r['once_an_hour']['seconds']:.2f}" for r in results)])
     rows.append(["the one sick link named", *("yes" if r["right"] else "no" for r in results)])
-    return "\n".join("  ".join(f"{cell:>16}" for cell in row) for row in rows)
+    return "\n".join(["  ".join(f"{cell:>25}" for cell in row) for row in rows] + failed)
 
 
 def apart(directed: str, pairs_a_minute: str, seed: int, without: str) -> dict[str, Any]:
     """Return what ``one_size`` says in a process of its own."""
     command = [sys.executable, str(Path(__file__).resolve()), "--one", f"{directed}:{pairs_a_minute}"]
     command += ["--seed", str(seed), "--without", without]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        return {"size": f"{directed}:{pairs_a_minute}", "failed": f"more than {MOST_SECONDS} seconds"}
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["killed"]
+        return {"size": f"{directed}:{pairs_a_minute}", "failed": last[0][:200]}
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
@@ -154,6 +174,7 @@ def main() -> None:
     leave_out(given.without.split(","))
     if given.one:
         directed, pairs_a_minute = given.one.split(":")
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
         print(json.dumps(one_size(int(directed), int(pairs_a_minute), given.seed)))
         return
     results = [apart(*size.split(":"), given.seed, given.without) for size in given.sizes.split(",")]

@@ -14,9 +14,10 @@ CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 @dataclass
 class Stage:
-    """What a stage took: seconds without those of the stages within it, and the highest memory, in MB."""
+    """What a stage took without those within it: seconds, the processor's; highest memory, MB."""
 
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     peak_mb: float = 0.0
 
 
@@ -33,16 +34,18 @@ class Clock:
         told = self.stages.setdefault(name, Stage())
         self._credit()
         self._open.append(told)
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.process_time()
         try:
             yield
         finally:
-            spent = time.perf_counter() - began
+            spent, work = time.perf_counter() - began, time.process_time() - worked
             self._credit()
             self._open.pop()
             told.seconds += spent
+            told.cpu_seconds += work
             if self._open:
                 self._open[-1].seconds -= spent
+                self._open[-1].cpu_seconds -= work
 
     def _credit(self) -> None:
         """Give the peak so far to all stages that are going on, and begin anew."""

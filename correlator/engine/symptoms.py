@@ -8,7 +8,7 @@ used: loss does not move it, response times do. Page: docs/algorithms/symptoms.m
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from correlator.engine import host_local, signs, tally
+from correlator.engine.onsets import starts
 from correlator.engine.significance import Flags, Floats, at_least, discovered, discoveries, longer
 
 __all__ = ["GROUP", "Params", "along", "discoveries", "host_pairs", "onsets", "prefixed", "symptoms"]
@@ -26,7 +27,11 @@ GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
 SERVER = ["dst_host", "dst_service"]
 PARTS = pd.array(["network", "service"], dtype=tally.TEXT)
-TOTALS = ["response_ms", "responses", "service_ms", "services"]
+ASKED = [
+    *HOSTS, "segments", "segments_client", "segments_server", "retransmissions", "connections", "responses",
+    "response_se", "service_se", "network_ms", "usual_network_ms", "usual_retransmissions",
+    "usual_retransmissions_shape", "usual_response_ms", "usual_response_ms_spread", "slow", "grew", "at_host",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -250,7 +255,7 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
     """
     apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
     lost_at_host = table["at_host"].notna().to_numpy() & table["lossy"].to_numpy(dtype=bool)
-    rows = table[apart & table["usual_retransmissions"].notna().to_numpy() & ~lost_at_host]
+    rows = table[ASKED][apart & table["usual_retransmissions"].notna().to_numpy() & ~lost_at_host]
     hosts, number = tally.numbered(rows, HOSTS)
     size = len(hosts)
     answer: dict[str, Any] = {key: hosts[key].array for key in HOSTS}
@@ -286,46 +291,5 @@ def _delays(rows: pd.DataFrame, number: tally.Ints, size: int) -> tuple[Floats, 
 def onsets(
     observed: pd.DataFrame, table: pd.DataFrame, now: datetime, params: Params | None = None
 ) -> pd.Series[Any]:
-    """Return since when each slow group has been off: the start that makes the evidence up to now largest.
-
-    Each bin of the raw window scores the log-likelihood ratio of *now* against usual, of
-    retransmissions where the group is lossy, else of the mean time that grew (CUSUM, Page 1954).
-    """
-    params = params or Params()
-    slow = table[table["slow"]]
-    if slow.empty:
-        return pd.Series(pd.NaT, index=table.index, dtype="datetime64[us, UTC]")
-    of_slow = tally.find(observed, slow, GROUP)
-    rows, number = observed[of_slow >= 0], of_slow[of_slow >= 0]
-    ago = ((pd.Timestamp(now) - rows["at"]).dt.total_seconds() / params.bin_s).to_numpy().astype(np.int64)
-    bins = int(ago.max(initial=0)) + 1
-    cell, size = number * bins + ago, len(slow) * bins
-    sums = {column: tally.total(rows[column], cell, size).reshape(-1, bins) for column in TOTALS}
-    for what, column in (("segments", "segments"), ("retransmissions", "retransmitted")):
-        both = rows[f"{column}_client"].to_numpy() + rows[f"{column}_server"].to_numpy()
-        sums[what] = tally.total(both, cell, size).reshape(-1, bins)
-    told = np.bincount(cell, minlength=size).reshape(-1, bins) > 0
-    evidence = np.where(told, np.cumsum(_score(sums, slow), axis=1), -np.inf)
-    first = (np.argmax(evidence, axis=1) + 1.0) * params.bin_s
-    start = pd.Timestamp(now) - pd.to_timedelta(np.where(told.any(axis=1), first, np.nan), unit="s")
-    return pd.Series(start, index=slow.index).reindex(table.index)
-
-
-def _score(sums: Mapping[str, Floats], slow: pd.DataFrame) -> Floats:
-    """Return each bin's evidence, slow groups × bins, that its group was already as it is now."""
-
-    def of(column: str) -> Floats:
-        return slow[column].to_numpy(dtype=np.float64)[:, None]
-
-    low = of("usual_retransmissions")
-    high = np.maximum(of("retransmission_rate"), 1.5 * low)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        loss = sums["retransmissions"] * np.log(high / low) - sums["segments"] * (high - low)
-        times = []
-        for what, counted in (("response", "responses"), ("service", "services")):
-            middle = (of(f"{what}_ms") + of(f"usual_{what}_ms")) / 2.0
-            times.append((sums[f"{what}_ms"] - middle * sums[counted]) / of(f"{what}_ms"))
-    time = np.where(slow["slow_response"].to_numpy(dtype=bool)[:, None], *times)
-    return np.nan_to_num(
-        np.where(slow["lossy"].to_numpy(dtype=bool)[:, None], loss, time), posinf=0, neginf=0
-    )
+    """Return since when each slow group has been off, by the observations of the raw window; else null."""
+    return starts(observed, table, GROUP, now, (params or Params()).bin_s)

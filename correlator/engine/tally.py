@@ -55,7 +55,7 @@ def numbered(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
 
 def first_rows(table: pd.DataFrame, keys: list[str]) -> tuple[Ints, Ints]:
     """Return the position of each group's first row, in order of the keys, and each row's group as above."""
-    number, _ = _combined([coded(table[key])[0] for key in keys])
+    number = _combined([coded(table[key])[0] for key in keys])
     ranked, groups = _ranked(number)
     first = np.zeros(len(groups), dtype=np.int64)
     kept = np.flatnonzero(ranked >= 0)[::-1]
@@ -87,55 +87,61 @@ def find(rows: pd.DataFrame, among: pd.DataFrame, keys: list[str]) -> Ints:
 
 def find_columns(rows: list[pd.Series[Any]], among: list[pd.Series[Any]]) -> Ints:
     """Return what ``find`` does, of columns in order, whatever they are called."""
-    pairs = [_alike(mine, other) for mine, other in zip(rows, among, strict=True)]
-    size = len(rows[0])
-    number, _ = _combined([_Codes(np.concatenate([one, other]), width) for one, other, width in pairs])
-    wanted, known = number[:size], number[size:]
+    wanted, known = (np.zeros(len(side[0]), dtype=np.int64) for side in (rows, among))
+    span = 1
+    for mine, other in zip(rows, among, strict=True):
+        one, two, width = _alike(mine, other)
+        if span > WIDEST // width:
+            both, groups = _ranked(np.concatenate([wanted, known]))
+            wanted, known = both[: len(wanted)].copy(), both[len(wanted) :].copy()
+            span = max(len(groups), 1)
+        _add(wanted, one, width)
+        _add(known, two, width)
+        span *= width
+    return _positions(wanted, known)
+
+
+def _positions(wanted: Ints, known: Ints) -> Ints:
+    """Return where each wanted number stands among the known ones, −1 where it does not."""
+    if not len(known):
+        return np.full(len(wanted), -1, dtype=np.int64)
     order = np.argsort(known, kind="stable")
     ordered = known[order]
-    place = np.minimum(np.searchsorted(ordered, wanted), max(len(ordered) - 1, 0))
-    if not len(ordered):
-        return np.full(size, -1, dtype=np.int64)
-    return np.where((ordered[place] == wanted) & (wanted >= 0), order[place], -1).astype(np.int64)
+    place = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    found = (ordered[place] == wanted) & (wanted >= 0)
+    return np.where(found, order[place], -1)
 
 
-def _alike(one: pd.Series[Any], other: pd.Series[Any]) -> tuple[Ints, Ints, int]:
-    """Return both columns' codes over common categories, and how many these are."""
+def _add(number: Ints, codes: npt.NDArray[Any], width: int) -> None:
+    """Let numbers, in place, tell the next column's codes as well; null where either is."""
+    null = (number < 0) | (codes < 0)
+    number *= width
+    number += codes
+    number[null] = -1
+
+
+def _alike(one: pd.Series[Any], other: pd.Series[Any]) -> tuple[Any, Any, int]:
+    """Return both columns' codes over common categories, and how many these are, 1 at least."""
     if isinstance(one.dtype, pd.CategoricalDtype):
         names = one.cat.categories
         codes = coded(other)[0]
         place = np.append(names.get_indexer(codes.categories), -1)
-        return _wide(one.array), place[codes.codes].astype(np.int64), len(names)
+        return one.array.codes, place[codes.codes], max(len(names), 1)
     mine, theirs = coded(one, other)
-    return _wide(mine), _wide(theirs), len(mine.categories)
+    return mine.codes, theirs.codes, max(len(mine.categories), 1)
 
 
-def _wide(codes: pd.Categorical) -> Ints:
-    return np.asarray(codes.codes, dtype=np.int64)
-
-
-class _Codes:
-    """Codes of a column that is no table's, as ``_combined`` asks for them."""
-
-    def __init__(self, codes: Ints, width: int) -> None:
-        self.codes, self.categories = codes, range(width)
-
-
-def _combined(columns: list[Any]) -> tuple[Ints, int]:
+def _combined(columns: list[pd.Categorical]) -> Ints:
     """Return one number for each combination of the columns' codes, in their order; −1 where one is null."""
-    number, span = np.zeros(len(columns[0].codes), dtype=np.int64), 1
-    null = np.zeros(len(number), dtype=bool)
+    number, span = np.zeros(len(columns[0]), dtype=np.int64), 1
     for column in columns:
         width = max(len(column.categories), 1)
         if span > WIDEST // width:
             number, groups = _ranked(number)
             span = max(len(groups), 1)
-        number *= width
-        number += column.codes
-        null |= column.codes < 0
+        _add(number, column.codes, width)
         span *= width
-    number[null] = -1
-    return number, span
+    return number
 
 
 def _ranked(number: Ints) -> tuple[Ints, Ints]:

@@ -84,3 +84,16 @@ def test_unknown_hosts_and_an_empty_map_have_no_path() -> None:
     assert find_paths(empty, [], [("a", "b")]).forward.shape == (1, 0)
     assert find_paths(directed([("a", "s1")]), ["a"], [("a", "x"), ("x", "a")]).forward.nnz == 0
     assert np.array_equal(find_paths(directed([("a", "s1")]), ["a"], []).forward.shape, (0, 2))
+
+
+def test_some_pairs_over_some_links_are_what_all_of_them_say_there() -> None:
+    wires, hosts = clos(4, 2, 3)
+    pairs = [(one, other) for one in hosts for other in hosts if one != other]
+    found = find_paths(directed(wires), hosts, pairs)
+    rows, links = np.array([5, 0, 17]), np.array([1, 4, 9, 20])
+    some = found.of(rows).over(links)
+    for narrow, whole in ((some.forward, found.forward), (some.reverse, found.reverse)):
+        kept = np.zeros(narrow.shape)
+        kept[:, links] = whole.toarray()[rows][:, links]
+        np.testing.assert_allclose(narrow.toarray(), kept)
+        assert set(narrow.indices) <= set(links.tolist())

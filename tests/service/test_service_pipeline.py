@@ -165,6 +165,32 @@ def test_a_cycle_sees_rows_up_to_now_and_the_incidents_that_are_kept(chain, stor
     assert (incidents, now) == ([incident], NOW)
 
 
+def test_the_hours_past_are_read_when_they_are_new_and_not_by_each_cycle(chain, store, cycle, monkeypatch):
+    seen, read, plain = cycle(), [], store.read
+
+    def counted(name, *given, **named):
+        read.append(name)
+        return plain(name, *given, **named)
+
+    monkeypatch.setattr(store, "read", counted)
+    chained = chain()
+    for minute in range(3):
+        chained.conclude(NOW.replace(minute=10 + minute))
+    assert read.count("pair_hours") == 1
+    chained.know({"pair_hours": an_hour_of_a_pair()}, "fabric", NOW)
+    chained.conclude(NOW.replace(minute=20))
+    assert read.count("pair_hours") == 2
+    chained.conclude(NOW.replace(minute=1) + HOUR)
+    assert read.count("pair_hours") == 3
+    assert not set(seen[0][0]) & {"link_hours", "optics_hours", "pair_hours"}
+
+
+def an_hour_of_a_pair():
+    row = {"src_host": "h1", "dst_host": "h2", "src_service": "web", "dst_service": "api"}
+    row |= {"at": NOW - HOUR, "hour": NOW - 2 * HOUR, "metric": "exchanges", "exposure": 60.0, "count": 3.0}
+    return frames.frame("pair_hours", [row])
+
+
 def test_a_cycles_conclusions_are_kept_and_told_in_one_line(chain, store, state, cycle, caplog):
     incident, event = opened()
     cycle(verdicts=[verdict()], incidents=[incident], events=[event])
