@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
-from correlator.engine.localize.flows import Flows, FlowWitness
+from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.pairs import PairWitness, exposure, variation
 from correlator.engine.localize.params import Floats, Ints, Mode, Params, log_prior
 from correlator.engine.localize.search import Search
+from correlator.engine.localize.sets import Flows
 from correlator.engine.localize.suspects import Suspect, suspect
 from correlator.engine.localize.telemetry import link_nats, unseen_nats
 

@@ -11,6 +11,7 @@ A flow that surely crosses a link enters by sums. Page: docs/algorithms/localize
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,75 +19,46 @@ import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
 from correlator.engine.localize.params import Floats, Ints, Params, grid
-from correlator.engine.localize.sets import MOST, PathSets, Split, entry_nats, flow_nats
+from correlator.engine.localize.sets import MOST, Flows, PathSets, Split, distinct, entry_nats, flow_nats
 
-
-
-@dataclass(frozen=True)
-class Flows:
-    """Flows of one connection each: packets ``sent`` and ``lost``, and where they went.
-
-    ``certain``: flows × directed links, 1 where every path of the flow crosses the link; the whole
-    path where it is known. ``path_set``: the set of paths one of which the flow took besides, −1
-    where there is none. ``paths``: paths × directed links; ``set_of_path``: the set of each.
-    """
-
-    sent: Ints
-    lost: Ints
-    certain: csr_array
-    path_set: Ints
-    paths: csr_array
-    set_of_path: Ints
-
-    def cleaned(self) -> Flows:
-        """Return the flows that sent something, no more lost than sent, and the path sets in use."""
-        rows = np.flatnonzero(self.sent > 0)
-        sets = self.path_set[rows]
-        used = np.unique(sets[sets >= 0])
-        kept = np.flatnonzero(np.isin(self.set_of_path, used))
-        kept = kept[np.argsort(self.set_of_path[kept], kind="stable")]
-        return Flows(
-            sent=self.sent[rows],
-            lost=np.clip(self.lost[rows], 0, self.sent[rows]),
-            certain=csr_array(self.certain)[rows],
-            path_set=np.where(sets >= 0, np.searchsorted(used, sets), -1),
-            paths=csr_array(self.paths)[kept],
-            set_of_path=np.searchsorted(used, self.set_of_path[kept]),
-        )
 
 
 class FlowWitness:
-    """Weighs every rate of every link, given the links that are taken as sick already."""
+    """Weighs every rate of every candidate link, given the links that are taken as sick already."""
 
     def __init__(self, flows: Flows, params: Params) -> None:
         flows = flows.cleaned()
         self.params, self.rates = params, grid(params)
-        self.links = flows.certain.shape[1]
+        self.numbers: Ints = np.arange(flows.certain.shape[1])
         self.sent, self.lost = flows.sent.astype(np.float64), flows.lost.astype(np.float64)
         self.certain, self.by_link = flows.certain, csc_array(flows.certain)
-        self.sets = PathSets.of(flows.path_set, flows.sent, flows.lost, flows.paths, flows.set_of_path)
+        self.sets = PathSets.of(flows)
         self.hops = np.diff(flows.certain.indptr) + np.append(self.sets.hops, 0.0)[flows.path_set]
         self.kinds, self.kind = np.unique(self.hops, return_inverse=True)
-        self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
-        self.exposed = float(self.sent @ self.hops)
+        self.usual = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
+        self.all_lost, self.exposed = float(self.lost.sum()), float(self.sent @ self.hops)
 
-    def narrowed(self, links: Ints) -> FlowWitness:
-        """Return a witness who weighs these links only; of the others what it says is incomplete."""
-        other = FlowWitness.__new__(FlowWitness)
-        other.__dict__ = self.__dict__ | {"sets": self.sets.narrowed(links)}
+    def narrowed(self, numbers: Ints) -> FlowWitness:
+        """Return a witness whose candidates are these links alone (in ascending order)."""
+        other = copy(self)
+        other.numbers = numbers
+        other.certain = csr_array(self.by_link[:, numbers])
+        other.sets = self.sets.narrowed(numbers)
+        place = np.searchsorted(self.numbers, numbers)
+        other.usual = self.usual[0][place], self.usual[1][place]
         return other
 
     def weigh(self, sick: Sequence[tuple[int, float]]) -> Floats:
-        """Return ln P(flows | link sick too) − ln P(flows | sick), directed links × rates.
+        """Return ln P(flows | link sick too) − ln P(flows | sick), candidates × rates.
 
-        ``sick``: (directed link, loss rate) of each that is taken as sick.
-        −inf for rates too near the floor to be told from a link that usually loses more than others.
+        ``sick``: (directed link, loss rate) of each that is taken as sick. −inf for rates too near
+        the floor to be told from a link that usually loses more than others.
         """
         state = _State.of(self, sick)
         mu = self.floor(state)
         counted = self.rates >= self.params.floor_ratio * mu
         rates = self.rates[counted]
-        nats = np.full((self.links, len(self.rates)), -np.inf)
+        nats = np.full((len(self.numbers), len(self.rates)), -np.inf)
         nats[:, counted] = self._sure_nats(state, mu, rates) + self._split_nats(state, mu, rates)
         return nats
 
@@ -95,29 +67,30 @@ class FlowWitness:
 
         Where there are hardly any such flows: from all, less what the sick links account for.
         """
-        apart = ~state.touched
-        lost, exposed = float(self.lost[apart].sum()), float(self.sent[apart] @ self.hops[apart])
+        rows = state.touched
+        exposed = self.exposed - float(self.sent[rows] @ self.hops[rows])
+        lost = self.all_lost - float(self.lost[rows].sum())
         if exposed < 0.1 * self.exposed:
-            lost = max(float(self.lost.sum() - self.sent @ state.expected), 0.0)
+            lost = max(self.all_lost - float(self.sent @ state.expected), 0.0)
             exposed = self.exposed
         return (lost + 0.5) / (exposed + 0.5 / self.params.floor_rate)
 
     def _sums(self, rows: Ints, kind: Ints, kinds: int) -> tuple[Floats, Floats]:
-        """Return packets lost and packets kept, directed links × kinds, of the links these surely cross."""
+        """Return packets lost and packets kept, candidates × kinds, of the links these surely cross."""
         part, lost = self.certain[rows], self.lost[rows]
         many = np.diff(part.indptr)
         where = part.indices.astype(np.int64) * kinds + np.repeat(kind, many)
-        size, shape = self.links * kinds, (self.links, kinds)
+        shape = (part.shape[1], kinds)
+        size = shape[0] * kinds
         gone = np.bincount(where, np.repeat(lost, many), size).reshape(shape)
         kept = np.bincount(where, np.repeat(self.sent[rows] - lost, many), size).reshape(shape)
         return gone, kept
 
     def _sure_nats(self, state: _State, mu: float, rates: Floats) -> Floats:
         """Return the terms of links that flows surely cross, but for flows whose paths are partly sick."""
-        touched = np.flatnonzero(state.touched)
-        gone, kept = self._sums(touched, self.kind[touched], len(self.kinds))
-        nats = _linear(self.totals[0] - gone, self.totals[1] - kept, mu * self.kinds, rates)
-        rows = np.flatnonzero(state.touched & ~state.split)
+        gone, kept = self._sums(state.touched, self.kind[state.touched], len(self.kinds))
+        nats = _linear(self.usual[0] - gone, self.usual[1] - kept, mu * self.kinds, rates)
+        rows = state.touched[~state.split[state.touched]]
         if len(rows):
             base, kind = np.unique(mu * self.hops[rows] + state.base[rows], return_inverse=True)
             nats += _linear(*self._sums(rows, kind, len(base)), base, rates)
@@ -125,14 +98,19 @@ class FlowWitness:
 
     def _split_nats(self, state: _State, mu: float, rates: Floats) -> Floats:
         """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick."""
-        nats = np.zeros((self.links, len(rates)))
+        nats = np.zeros((len(self.numbers), len(rates)))
         split = Split(self.sets, state.extra)
-        base = mu * self.hops + state.base
-        for one in np.unique(base[self.sets.of_flow >= 0]):
-            rows = np.flatnonzero((self.sets.of_flow >= 0) & (base == one))
-            nats += entry_nats(split, rows, one, rates)
-            rows = rows[state.split[rows]]
-            nats += csr_array(self.certain[rows].T) @ flow_nats(split, rows, one, rates)
+        in_set = np.flatnonzero(self.sets.of_flow >= 0)
+        extra, layer = distinct(state.base[in_set])
+        for kind, hops in enumerate(self.kinds):
+            for number, more in enumerate(extra):
+                rows = in_set[(layer == number) & (self.kind[in_set] == kind)]
+                if not len(rows):
+                    continue
+                base = float(mu * hops + more)
+                nats += entry_nats(split, rows, base, rates)
+                rows = rows[state.split[rows]]
+                nats += self.certain[rows].T @ flow_nats(split, rows, base, rates)
         return nats
 
 
@@ -144,11 +122,7 @@ class _State:
     extra: Floats  # of each path
     split: npt.NDArray[np.bool_]  # flows whose paths differ
     expected: Floats  # of each flow, the share of its packets that sick links lose
-
-    @property
-    def touched(self) -> npt.NDArray[np.bool_]:
-        """Return which flows crossed a sick link, or may have."""
-        return self.split | (self.base > 0.0)
+    touched: Ints  # flows that crossed a sick link, or may have
 
     @classmethod
     def of(cls, witness: FlowWitness, sick: Sequence[tuple[int, float]]) -> _State:
@@ -157,9 +131,10 @@ class _State:
         for link, rate in sick:
             base[_column(witness.by_link, link)] += rate
             extra[_column(sets.by_link, link)] += rate
-        size = np.maximum(np.diff(sets.first_path), 1)
-        mean = np.append(np.bincount(sets.set_of_path, extra, len(size)) / size, 0.0)[sets.of_flow]
-        return cls(base, extra, mean > 0.0, base + mean)
+        mean = np.bincount(sets.set_of_path, extra, len(sets.size)) / np.maximum(sets.size, 1)
+        expected = base + np.append(mean, 0.0)[sets.of_flow]
+        split = np.append(mean > 0.0, False)[sets.of_flow]
+        return cls(base, extra, split, expected, np.flatnonzero(expected))
 
 
 def _column(matrix: csc_array, column: int) -> Ints:

@@ -11,7 +11,7 @@ varies more, by (1−w)/(w m). Page: docs/algorithms/localize.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -90,6 +90,19 @@ class PairWitness:
             variance=expected**2 / pairs["shape"].to_numpy(dtype=np.float64),
             delay=np.where(sigma > 0, pairs["delay_ms"].to_numpy(dtype=np.float64), np.nan),
             delay_variance=np.where(sigma > 0, sigma, np.nan) ** 2,
+        )
+
+    def narrowed(self, numbers: Ints) -> PairWitness:
+        """Return a witness for these candidates alone."""
+        kept = np.isin(self.numbers[self.column], numbers)
+        return replace(
+            self,
+            numbers=numbers,
+            row=self.row[kept],
+            column=np.searchsorted(numbers, self.numbers[self.column[kept]]),
+            exposure=self.exposure[kept],
+            crossing=self.crossing[kept],
+            variation=self.variation[kept],
         )
 
     def weigh(self, sick: Sequence[Sick]) -> PairNats:

@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -71,6 +70,9 @@ def log_prior(params: Params, links: int) -> float:
 
 def log_mean(nats: Floats) -> Floats:
     """Return the log of the mean likelihood over the last axis; rates at −inf do not count."""
+    best = nats.max(axis=-1, keepdims=True)
+    best = np.where(np.isfinite(best), best, 0.0)
     many = np.isfinite(nats).sum(axis=-1)
-    answer: Floats = logsumexp(nats, axis=-1) - np.log(np.maximum(many, 1))
-    return answer
+    with np.errstate(divide="ignore"):
+        answer: Floats = np.log(np.exp(nats - best).sum(axis=-1) / np.maximum(many, 1))
+    return answer + best[..., 0]

@@ -19,12 +19,14 @@ from correlator.engine.localize.params import MODES, STEP, Floats, Ints, Mode, P
 from correlator.engine.localize.telemetry import TELEMETRY
 
 SWEEPS = 4  # of exchanges: in practice two
+HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
 
 
 @dataclass(frozen=True)
 class Weighed:
     """Every candidate given some sick links: log posterior odds (modes × candidates) and their parts."""
 
+    numbers: Ints
     total: Floats
     by_rate: Floats  # candidates × rates, pairs and flows
     pairs: PairNats | None
@@ -51,14 +53,36 @@ class Search:
     flows: FlowWitness | None
 
     def run(self) -> list[Choice]:
-        """Return the sick links, the first found first."""
-        chosen = self._grown([])
+        """Return the sick links, the first found first.
+
+        Most links are beyond hope: the search is among the others, until none of all gains.
+        """
+        chosen: list[Choice] = []
         for _ in range(SWEEPS):
-            exchanged, changed = self._exchanged(chosen)
+            total = self._weigh([choice.sick for choice in chosen]).total.max(axis=0)
+            if total.max(initial=-np.inf) <= 0.0 or len(chosen) >= self.params.most_faults:
+                break
+            near = (total > HOPELESS) | np.isin(self.numbers, [choice.sick.link for choice in chosen])
+            chosen = self._narrowed(np.flatnonzero(near))._settled(chosen)
+        return chosen
+
+    def _narrowed(self, kept: Ints) -> Search:
+        numbers = self.numbers[kept]
+        return replace(
+            self,
+            numbers=numbers,
+            link_nats={term: nats[kept] for term, nats in self.link_nats.items()},
+            pairs=None if self.pairs is None else self.pairs.narrowed(numbers),
+            flows=None if self.flows is None else self.flows.narrowed(numbers),
+        )
+
+    def _settled(self, chosen: list[Choice]) -> list[Choice]:
+        """Return the choices, grown and exchanged until neither changes them."""
+        for _ in range(SWEEPS):
+            chosen, changed = self._exchanged(self._grown(chosen))
             if not changed:
-                return exchanged
-            chosen = self._grown(exchanged)
-        return self._exchanged(chosen)[0]
+                break
+        return chosen
 
     def _grown(self, chosen: list[Choice]) -> list[Choice]:
         """Return the choices with the best further ones, as long as one is worth it."""
@@ -97,11 +121,11 @@ class Search:
         by_rate = np.zeros((len(self.numbers), self.params.rates)) if pairs is None else pairs.scaled
         delayed = 0.0 if pairs is None else np.logaddexp(0.0, log_mean(pairs.delay)) - np.log(2.0)
         if self.flows is not None:
-            by_rate = by_rate + self.flows.weigh([(one.link, one.rate) for one in sick])[self.numbers]
+            by_rate = by_rate + self.flows.weigh([(one.link, one.rate) for one in sick])
         uncounted = log_mean(by_rate)
         total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed + self.prior
         total[:, np.isin(self.numbers, [one.link for one in sick])] = -np.inf
-        return Weighed(total, by_rate, pairs)
+        return Weighed(self.numbers, total, by_rate, pairs)
 
     def _odds(self, by_rate: Floats, uncounted: Floats, mode: Mode) -> Floats:
         """Return log odds before prior and delay: the mean over the rates, with the mode's own telemetry."""

@@ -15,7 +15,41 @@ from scipy.sparse import csc_array, csr_array
 
 from correlator.engine.localize.params import Floats, Ints
 
+Bools = npt.NDArray[np.bool_]
 MOST = 1.0 - 1e-14  # of a rate: nothing loses everything for sure
+
+
+@dataclass(frozen=True)
+class Flows:
+    """Flows of one connection each: packets ``sent`` and ``lost``, and where they went.
+
+    ``certain``: flows × directed links, 1 where every path of the flow crosses the link; the whole
+    path where it is known. ``path_set``: the set of paths one of which the flow took besides, −1
+    where there is none. ``paths``: paths × directed links; ``set_of_path``: the set of each.
+    """
+
+    sent: Ints
+    lost: Ints
+    certain: csr_array
+    path_set: Ints
+    paths: csr_array
+    set_of_path: Ints
+
+    def cleaned(self) -> Flows:
+        """Return the flows that sent something, no more lost than sent, and the path sets in use."""
+        rows = np.flatnonzero(self.sent > 0)
+        sets = self.path_set[rows]
+        used = np.unique(sets[sets >= 0])
+        kept = np.flatnonzero(np.isin(self.set_of_path, used))
+        kept = kept[np.argsort(self.set_of_path[kept], kind="stable")]
+        return Flows(
+            sent=self.sent[rows],
+            lost=np.clip(self.lost[rows], 0, self.sent[rows]),
+            certain=csr_array(self.certain)[rows],
+            path_set=np.where(sets >= 0, np.searchsorted(used, sets), -1),
+            paths=csr_array(self.paths)[kept],
+            set_of_path=np.searchsorted(used, self.set_of_path[kept]),
+        )
 
 
 @dataclass(frozen=True)
@@ -31,52 +65,59 @@ class PathSets:
     sent: Floats  # of each kind
     lost: Floats
     hops: Floats  # of each set: a path's links, on the mean
+    size: Ints  # of each set, paths
     set_of_path: Ints
-    first_path: Ints  # of each set, and the end
     by_link: csc_array  # paths × links
     entry_set: Ints
-    entry_link: Ints
+    entry_link: Ints  # as a place among the candidates
+    entry_form: Ints  # numbers (crossing paths, size of the set)
     incident_entry: Ints
     incident_path: Ints
+    candidates: int
 
     @classmethod
-    def of(cls, of_flow: Ints, sent: Ints, lost: Ints, paths: csr_array, set_of_path: Ints) -> PathSets:
-        """Return the sets of these flows."""
-        size = np.bincount(set_of_path, minlength=int(of_flow.max(initial=-1)) + 1)
+    def of(cls, flows: Flows) -> PathSets:
+        """Return the sets of cleaned flows; every link is a candidate."""
+        paths, set_of_path = flows.paths, flows.set_of_path
+        size = np.bincount(set_of_path, minlength=int(flows.path_set.max(initial=-1)) + 1)
         length = np.diff(paths.indptr)
         path = np.repeat(np.arange(len(length)), length)
         key = set_of_path[path] * np.int64(paths.shape[1]) + paths.indices
-        entries, entry = np.unique(key, return_inverse=True)
-        order = np.argsort(entry, kind="stable")
-        sizes, of_sent = np.unique(sent, return_inverse=True)
-        losses, of_lost = np.unique(lost, return_inverse=True)
-        kinds, kind = np.unique(of_sent * len(losses) + of_lost, return_inverse=True)
+        entries, entry, crossing = np.unique(key, return_inverse=True, return_counts=True)
+        entry_set, order = entries // paths.shape[1], np.argsort(entry, kind="stable")
+        sent, of_sent = np.unique(flows.sent, return_inverse=True)
+        lost, of_lost = np.unique(flows.lost, return_inverse=True)
+        kinds, kind = np.unique(of_sent * np.int64(len(lost)) + of_lost, return_inverse=True)
         return cls(
-            of_flow=of_flow,
+            of_flow=flows.path_set,
             kind=kind,
-            sent=sizes[kinds // max(len(losses), 1)].astype(np.float64),
-            lost=losses[kinds % max(len(losses), 1)].astype(np.float64),
+            sent=sent[kinds // max(len(lost), 1)].astype(np.float64),
+            lost=lost[kinds % max(len(lost), 1)].astype(np.float64),
             hops=np.bincount(set_of_path, length, len(size)) / np.maximum(size, 1),
+            size=size,
             set_of_path=set_of_path,
-            first_path=np.concatenate([[0], np.cumsum(size)]),
             by_link=csc_array(paths),
-            entry_set=entries // paths.shape[1],
+            entry_set=entry_set,
             entry_link=entries % paths.shape[1],
+            entry_form=np.unique(crossing * np.int64(len(length) + 1) + size[entry_set], return_inverse=True)[1],
             incident_entry=entry[order],
             incident_path=path[order],
+            candidates=paths.shape[1],
         )
 
-    def narrowed(self, links: Ints) -> PathSets:
-        """Return the sets with the entries of these links alone."""
-        kept = np.isin(self.entry_link, links)
+    def narrowed(self, numbers: Ints) -> PathSets:
+        """Return the sets with the entries of these candidates alone."""
+        kept = np.isin(self.entry_link, numbers)
         place = np.cumsum(kept) - 1
         mine = kept[self.incident_entry]
         return replace(
             self,
             entry_set=self.entry_set[kept],
-            entry_link=self.entry_link[kept],
+            entry_link=np.searchsorted(numbers, self.entry_link[kept]),
+            entry_form=self.entry_form[kept],
             incident_entry=place[self.incident_entry[mine]],
             incident_path=self.incident_path[mine],
+            candidates=len(numbers),
         )
 
 
@@ -118,42 +159,63 @@ class Split:
 
     def __init__(self, sets: PathSets, extra: Floats) -> None:
         self.sets = sets
-        self.levels, self.level = np.unique(extra, return_inverse=True)
+        self.levels, self.level = distinct(extra)
         # sums of random whole numbers stand for multisets of levels; exact in float64 below 2^53
         marks = np.random.default_rng(0).integers(1, 2**40, len(self.levels)).astype(np.float64)[self.level]
-        count = len(sets.first_path) - 1
-        self.set_mark = np.bincount(sets.set_of_path, marks, count)
-        self.entry_mark = np.bincount(
-            sets.incident_entry, marks[sets.incident_path], len(sets.entry_set)
+        self.set_mark = np.bincount(sets.set_of_path, marks, len(sets.size))
+        self.sick = np.bincount(sets.set_of_path, self.level, len(sets.size)) > 0
+        self.entry_mark = sets.entry_form.astype(np.float64)
+        concerned = self.sick[sets.entry_set]
+        mine = concerned[sets.incident_entry]
+        crossing = np.bincount(
+            sets.incident_entry[mine], marks[sets.incident_path[mine]], len(sets.entry_set)
         )
-        self.entry_start = np.searchsorted(sets.incident_entry, np.arange(len(sets.entry_set)))
+        self.entry_mark[concerned] = np.pi * crossing[concerned] + self.set_mark[sets.entry_set[concerned]]
+        self.concerned = concerned
 
-    def entry_patterns(self, used: npt.NDArray[np.bool_]) -> Iterator[Pattern]:
+    def entry_patterns(self, used: Bools) -> Iterator[Pattern]:
         """Yield the patterns of the entries of these sets; members are entries."""
-        entries = np.flatnonzero(used[self.sets.entry_set])
-        marks = self.entry_mark[entries] * np.pi + self.set_mark[self.sets.entry_set[entries]]
-        for members in _grouped(entries, marks):
-            first = members[0]
-            begin, end = np.searchsorted(self.sets.incident_entry, [first, first + 1])
-            crossing = self._counts(self.sets.incident_path[begin:end])
-            yield self._pattern(self.sets.entry_set[first], crossing, members)
+        mine = used[self.sets.entry_set]
+        entries = np.flatnonzero(mine & self.concerned)
+        yield from map(self._entry_pattern, _grouped(entries, self.entry_mark[entries]))
+        entries = np.flatnonzero(mine & ~self.concerned)
+        forms = self.sets.entry_form[entries]
+        for form in np.flatnonzero(np.bincount(forms)):
+            yield self._entry_pattern(entries[forms == form])
 
-    def set_patterns(self, used: npt.NDArray[np.bool_]) -> Iterator[Pattern]:
+    def set_patterns(self, used: Bools) -> Iterator[Pattern]:
         """Yield the patterns of these sets for a link that all of a set's paths cross; members are sets."""
         chosen = np.flatnonzero(used)
         for members in _grouped(chosen, self.set_mark[chosen]):
-            yield self._pattern(members[0], None, members)
+            share = self._shares(members[0])
+            yield self._pattern(share, share, members)
 
-    def _pattern(self, number: int, crossing: Floats | None, members: Ints) -> Pattern:
-        begin, end = self.sets.first_path[number : number + 2]
-        share = self._counts(np.arange(begin, end))
-        crossing = share if crossing is None else crossing
-        seen = share > 0
-        many = max(int(end - begin), 1)
-        return Pattern(self.levels[seen], share[seen] / many, crossing[seen] / many, members)
+    def _entry_pattern(self, members: Ints) -> Pattern:
+        first = members[0]
+        number = self.sets.entry_set[first]
+        begin, end = np.searchsorted(self.sets.incident_entry, [first, first + 1])
+        crossing = self._counts(self.sets.incident_path[begin:end]) / self.sets.size[number]
+        return self._pattern(self._shares(number), crossing, members)
+
+    def _pattern(self, share: Floats, crossing: Floats, members: Ints) -> Pattern:
+        seen = share > 0.0
+        return Pattern(self.levels[seen], share[seen], crossing[seen], members)
+
+    def _shares(self, number: int) -> Floats:
+        begin, end = np.searchsorted(self.sets.set_of_path, [number, number + 1])
+        return self._counts(np.arange(begin, end)) / self.sets.size[number]
 
     def _counts(self, paths: Ints) -> Floats:
         return np.bincount(self.level[paths], minlength=len(self.levels)).astype(np.float64)
+
+
+def distinct(values: Floats) -> tuple[Floats, Ints]:
+    """Return zero and the distinct other values, and the place of each; most are zero, and need no sorting."""
+    some = np.flatnonzero(values)
+    other, place = np.unique(values[some], return_inverse=True)
+    number = np.zeros(len(values), dtype=np.int64)
+    number[some] = place + 1
+    return np.append(0.0, other), number
 
 
 def _grouped(members: Ints, marks: Floats) -> Iterator[Ints]:
@@ -164,32 +226,40 @@ def _grouped(members: Ints, marks: Floats) -> Iterator[Ints]:
             yield part
 
 
+def _renumbered(values: Ints, size: int) -> tuple[Ints, Ints]:
+    """Return the distinct of some numbers below ``size``, ascending, and the place of each."""
+    there = np.zeros(size, dtype=bool)
+    there[values] = True
+    answer: Ints = np.flatnonzero(there)
+    return answer, (np.cumsum(there) - 1)[values]
+
+
 def entry_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
-    """Return the terms of flows for the links of their path sets, directed links × rates.
+    """Return the terms of flows for the candidates in their path sets, candidates × rates.
 
     ``rows`` are flows that all have ``base`` as their usual loss.
     """
     sets = split.sets
-    shape = (len(sets.hops), len(sets.sent))
+    shape = (len(sets.size), len(sets.sent))
     flows = csr_array((np.ones(len(rows)), (sets.of_flow[rows], sets.kind[rows])), shape=shape)
     terms, links, places, start = [], [], [], 0
     for pattern in split.entry_patterns(np.diff(flows.indptr) > 0):
-        mine, place = np.unique(sets.entry_set[pattern.members], return_inverse=True)
+        mine, place = _renumbered(sets.entry_set[pattern.members], len(sets.size))
         terms.append(_by_set(flows[mine], pattern, sets, base, rates))
         links.append(sets.entry_link[pattern.members])
         places.append(place + start)
         start += len(mine)
-    width = sets.by_link.shape[1]
     if not terms:
-        return np.zeros((width, len(rates)))
+        return np.zeros((sets.candidates, len(rates)))
     link, place = np.concatenate(links), np.concatenate(places)
-    answer: Floats = csr_array((np.ones(len(link)), (link, place)), shape=(width, start)) @ np.vstack(terms)
+    add = csr_array((np.ones(len(link)), (link, place)), shape=(sets.candidates, start))
+    answer: Floats = add @ np.vstack(terms)
     return answer
 
 
 def _by_set(flows: csr_array, pattern: Pattern, sets: PathSets, base: float, rates: Floats) -> Floats:
     """Return what the flows of each set say of a link of this pattern, sets × rates."""
-    kinds, place = np.unique(flows.indices, return_inverse=True)
+    kinds, place = _renumbered(flows.indices, len(sets.sent))
     flows = csr_array((flows.data, place, flows.indptr), shape=(flows.shape[0], len(kinds)))
     answer: Floats = flows @ pattern.nats(sets.sent[kinds], sets.lost[kinds], base, rates)
     return answer
@@ -199,12 +269,13 @@ def flow_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
     """Return the terms of these flows for a link that they surely cross, flows × rates."""
     sets = split.sets
     nats = np.zeros((len(rows), len(rates)))
-    used = np.zeros(len(sets.hops), dtype=bool)
-    used[sets.of_flow[rows]] = True
+    of_flow, kind = sets.of_flow[rows], sets.kind[rows]
+    used = np.zeros(len(sets.size), dtype=bool)
+    used[of_flow] = True
     group = np.full(len(used), -1)
     for number, pattern in enumerate(split.set_patterns(used)):
         group[pattern.members] = number
-        mine = np.flatnonzero(group[sets.of_flow[rows]] == number)
-        kinds, place = np.unique(sets.kind[rows[mine]], return_inverse=True)
+        mine = np.flatnonzero(group[of_flow] == number)
+        kinds, place = _renumbered(kind[mine], len(sets.sent))
         nats[mine] = pattern.nats(sets.sent[kinds], sets.lost[kinds], base, rates)[place]
     return nats

@@ -52,11 +52,11 @@ class Suspect:
 
 def suspect(search: Search, choice: Choice) -> Suspect:
     """Return a choice as a suspect: its probability is its share among all that could stand in its place."""
-    sick, total = choice.sick, choice.weighed.total
+    sick, total, numbers = choice.sick, choice.weighed.total, choice.weighed.numbers
     posterior: Floats = np.exp(total - logsumexp(np.append(total.ravel(), 0.0)))
     modes, places = np.nonzero(posterior > LEAST)
     ordered = sorted(zip(modes, places, strict=True), key=lambda at: -posterior[at])
-    at = int(np.flatnonzero(search.numbers == sick.link)[0])
+    at = int(np.searchsorted(numbers, sick.link))
     return Suspect(
         number=sick.link,
         mode=sick.mode,
@@ -65,7 +65,7 @@ def suspect(search: Search, choice: Choice) -> Suspect:
         delay_ms=sick.delay_ms,
         probability=float(posterior[MODES.index(sick.mode), at]),
         terms=_terms(search, choice.weighed, sick, at),
-        alternatives=tuple((int(search.numbers[p]), MODES[m], float(posterior[m, p])) for m, p in ordered),
+        alternatives=tuple((int(numbers[p]), MODES[m], float(posterior[m, p])) for m, p in ordered),
     )
 
 
@@ -78,6 +78,7 @@ def _terms(search: Search, weighed: Weighed, sick: Sick, at: int) -> dict[str, f
     if search.flows is not None:
         terms["flows"] = seen - terms.get("pairs", 0.0)
     counter, other = TELEMETRY.get(sick.mode, ("", ""))
+    at = int(np.searchsorted(search.numbers, sick.link))
     if counter in search.link_nats:
         terms[counter] = float(search.link_nats[counter][at, sick.place])
     if other in search.link_nats:
