@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csc_array, csr_array
 
+from correlator.engine.localize.floors import Floors
 from correlator.engine.localize.params import Floats, Ints, Params, grid
 from correlator.engine.localize.sets import MOST, Flows, PathSets, Split, distinct, entry_nats, flow_nats
 
@@ -33,10 +34,20 @@ class FlowWitness:
         self.sent, self.lost = flows.sent.astype(np.float64), flows.lost.astype(np.float64)
         self.certain, self.by_link = flows.certain, csc_array(flows.certain)
         self.sets = PathSets.of(flows)
-        self.hops = np.diff(flows.certain.indptr) + np.append(self.sets.hops, 0.0)[flows.path_set]
-        self.kinds, self.kind = np.unique(self.hops, return_inverse=True)
-        self.usual = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
-        self.all_lost, self.exposed = float(self.lost.sum()), float(self.sent @ self.hops)
+        self.floors = Floors.of(flows, self.sets)
+        self._learn(np.zeros(len(self.sent)))
+
+    def _learn(self, added: Floats) -> None:
+        """Take what flows usually lose from the flows, less what sick links add."""
+        self.mu, usual = self.floors.usual(added, self.params)
+        self.kinds, self.kind = np.unique(usual, return_inverse=True)
+        self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
+
+    def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
+        """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
+        other = copy(self)
+        other._learn(_State.of(self, sick).added)
+        return other
 
     def narrowed(self, numbers: Ints) -> FlowWitness:
         """Return a witness whose candidates are these links alone (in ascending order)."""
@@ -45,7 +56,7 @@ class FlowWitness:
         other.certain = csr_array(self.by_link[:, numbers])
         other.sets = self.sets.narrowed(numbers)
         place = np.searchsorted(self.numbers, numbers)
-        other.usual = self.usual[0][place], self.usual[1][place]
+        other.totals = self.totals[0][place], self.totals[1][place]
         return other
 
     def weigh(self, sick: Sequence[tuple[int, float]]) -> Floats:
@@ -55,25 +66,11 @@ class FlowWitness:
         the floor to be told from a link that usually loses more than others.
         """
         state = _State.of(self, sick)
-        mu = self.floor(state)
-        counted = self.rates >= self.params.floor_ratio * mu
+        counted = self.rates >= self.params.floor_ratio * self.mu
         rates = self.rates[counted]
         nats = np.full((len(self.numbers), len(self.rates)), -np.inf)
-        nats[:, counted] = self._sure_nats(state, mu, rates) + self._split_nats(state, mu, rates)
+        nats[:, counted] = self._sure_nats(state, rates) + self._split_nats(state, rates)
         return nats
-
-    def floor(self, state: _State) -> float:
-        """Return what a link usually loses, from the flows that cannot have crossed a sick one.
-
-        Where there are hardly any such flows: from all, less what the sick links account for.
-        """
-        rows = state.touched
-        exposed = self.exposed - float(self.sent[rows] @ self.hops[rows])
-        lost = self.all_lost - float(self.lost[rows].sum())
-        if exposed < 0.1 * self.exposed:
-            lost = max(self.all_lost - float(self.sent @ state.expected), 0.0)
-            exposed = self.exposed
-        return (lost + 0.5) / (exposed + 0.5 / self.params.floor_rate)
 
     def _sums(self, rows: Ints, kind: Ints, kinds: int) -> tuple[Floats, Floats]:
         """Return packets lost and packets kept, candidates × kinds, of the links these surely cross."""
@@ -86,28 +83,28 @@ class FlowWitness:
         kept = np.bincount(where, np.repeat(self.sent[rows] - lost, many), size).reshape(shape)
         return gone, kept
 
-    def _sure_nats(self, state: _State, mu: float, rates: Floats) -> Floats:
+    def _sure_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links that flows surely cross, but for flows whose paths are partly sick."""
         gone, kept = self._sums(state.touched, self.kind[state.touched], len(self.kinds))
-        nats = _linear(self.usual[0] - gone, self.usual[1] - kept, mu * self.kinds, rates)
+        nats = _linear(self.totals[0] - gone, self.totals[1] - kept, self.kinds, rates)
         rows = state.touched[~state.split[state.touched]]
         if len(rows):
-            base, kind = np.unique(mu * self.hops[rows] + state.base[rows], return_inverse=True)
+            base, kind = np.unique(self.kinds[self.kind[rows]] + state.base[rows], return_inverse=True)
             nats += _linear(*self._sums(rows, kind, len(base)), base, rates)
         return nats
 
-    def _split_nats(self, state: _State, mu: float, rates: Floats) -> Floats:
+    def _split_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick."""
         nats = np.zeros((len(self.numbers), len(rates)))
         split = Split(self.sets, state.extra)
         in_set = np.flatnonzero(self.sets.of_flow >= 0)
         extra, layer = distinct(state.base[in_set])
-        for kind, hops in enumerate(self.kinds):
+        for kind, usual in enumerate(self.kinds):
             for number, more in enumerate(extra):
                 rows = in_set[(layer == number) & (self.kind[in_set] == kind)]
                 if not len(rows):
                     continue
-                base = float(mu * hops + more)
+                base = float(usual + more)
                 nats += entry_nats(split, rows, base, rates)
                 rows = rows[state.split[rows]]
                 nats += self.certain[rows].T @ flow_nats(split, rows, base, rates)
@@ -121,7 +118,7 @@ class _State:
     base: Floats  # of each flow, beyond the usual
     extra: Floats  # of each path
     split: npt.NDArray[np.bool_]  # flows whose paths differ
-    expected: Floats  # of each flow, the share of its packets that sick links lose
+    added: Floats  # of each flow, the share of its packets that sick links lose
     touched: Ints  # flows that crossed a sick link, or may have
 
     @classmethod
@@ -132,9 +129,9 @@ class _State:
             base[_column(witness.by_link, link)] += rate
             extra[_column(sets.by_link, link)] += rate
         mean = np.bincount(sets.set_of_path, extra, len(sets.size)) / np.maximum(sets.size, 1)
-        expected = base + np.append(mean, 0.0)[sets.of_flow]
+        added = base + np.append(mean, 0.0)[sets.of_flow]
         split = np.append(mean > 0.0, False)[sets.of_flow]
-        return cls(base, extra, split, expected, np.flatnonzero(expected))
+        return cls(base, extra, split, added, np.flatnonzero(added))
 
 
 def _column(matrix: csc_array, column: int) -> Ints:

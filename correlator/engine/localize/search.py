@@ -19,6 +19,7 @@ from correlator.engine.localize.params import MODES, STEP, Floats, Ints, Mode, P
 from correlator.engine.localize.telemetry import TELEMETRY
 
 SWEEPS = 4  # of exchanges: in practice two
+ROUNDS = 3  # of learning what is usual
 HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
 
 
@@ -58,13 +59,23 @@ class Search:
         Most links are beyond hope: the search is among the others, until none of all gains.
         """
         chosen: list[Choice] = []
-        for _ in range(SWEEPS):
-            total = self._weigh([choice.sick for choice in chosen]).total.max(axis=0)
-            if total.max(initial=-np.inf) <= 0.0 or len(chosen) >= self.params.most_faults:
+        for _ in range(ROUNDS):
+            sick = [choice.sick for choice in chosen]
+            whole = self._learned(sick)
+            total = whole._weigh(sick).total.max(axis=0)
+            near = (total > HOPELESS) | np.isin(self.numbers, [one.link for one in sick])
+            if not len(sick) and total.max(initial=-np.inf) <= 0.0:
                 break
-            near = (total > HOPELESS) | np.isin(self.numbers, [choice.sick.link for choice in chosen])
-            chosen = self._narrowed(np.flatnonzero(near))._settled(chosen)
+            chosen = whole._narrowed(np.flatnonzero(near))._settled(chosen)
+            if self.flows is None or {one.link for one in sick} == {choice.sick.link for choice in chosen}:
+                break
         return chosen
+
+    def _learned(self, sick: Sequence[Sick]) -> Search:
+        """Return a search that knows what flows usually lose, these links being sick."""
+        if self.flows is None or not sick:
+            return self
+        return replace(self, flows=self.flows.learned([(one.link, one.rate) for one in sick]))
 
     def _narrowed(self, kept: Ints) -> Search:
         numbers = self.numbers[kept]
