@@ -10,7 +10,7 @@ A flow that surely crosses a link enters by sums. Page: docs/algorithms/localize
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ from scipy.sparse import csc_array, csr_array
 
 from correlator.engine.localize.floors import Floors
 from correlator.engine.localize.params import Floats, Ints, Params, grid
-from correlator.engine.localize.sets import MOST, Flows, PathSets, Split, distinct, entry_nats, flow_nats
+from correlator.engine.localize.sets import MOST, Flows, PathSets, SetTerms, Split, distinct, entry_nats, flow_nats
 
 
 
@@ -42,6 +42,7 @@ class FlowWitness:
         self.mu, usual = self.floors.usual(added, self.params)
         self.kinds, self.kind = np.unique(usual, return_inverse=True)
         self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
+        self._kept: SetTerms | None = None
 
     def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
         """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
@@ -57,6 +58,7 @@ class FlowWitness:
         other.sets = self.sets.narrowed(numbers)
         place = np.searchsorted(self.numbers, numbers)
         other.totals = self.totals[0][place], self.totals[1][place]
+        other._kept = None
         return other
 
     def weigh(self, sick: Sequence[tuple[int, float]]) -> Floats:
@@ -94,21 +96,42 @@ class FlowWitness:
         return nats
 
     def _split_nats(self, state: _State, rates: Floats) -> Floats:
-        """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick."""
-        nats = np.zeros((len(self.numbers), len(rates)))
-        split = Split(self.sets, state.extra)
+        """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick.
+
+        Sets that nothing sick concerns say the same whatever else is sick: they are weighed once.
+        """
         in_set = np.flatnonzero(self.sets.of_flow >= 0)
-        extra, layer = distinct(state.base[in_set])
-        for kind, usual in enumerate(self.kinds):
-            for number, more in enumerate(extra):
-                rows = in_set[(layer == number) & (self.kind[in_set] == kind)]
-                if not len(rows):
-                    continue
-                base = float(usual + more)
-                nats += entry_nats(split, rows, base, rates)
-                rows = rows[state.split[rows]]
-                nats += self.certain[rows].T @ flow_nats(split, rows, base, rates)
+        if not len(in_set):
+            return np.zeros((len(self.numbers), len(rates)))
+        split = Split(self.sets, state.extra)
+        concerned = split.sick.copy()
+        concerned[self.sets.of_flow[in_set[state.base[in_set] > 0.0]]] = True
+        nats = self._unconcerned(in_set, rates).summed(~concerned)
+        rows = in_set[concerned[self.sets.of_flow[in_set]]]
+        for base, mine in self._layers(rows, state):
+            nats += entry_nats(split, mine, base, rates)
+            mine = mine[state.split[mine]]
+            nats += self.certain[mine].T @ flow_nats(split, mine, base, rates)
         return nats
+
+    def _unconcerned(self, rows: Ints, rates: Floats) -> SetTerms:
+        """Return the terms of sets with nothing sick in them."""
+        if self._kept is None:
+            healthy = Split(self.sets, np.zeros(len(self.sets.set_of_path)))
+            layers = ((float(self.kinds[kind]), rows[self.kind[rows] == kind]) for kind in range(len(self.kinds)))
+            self._kept = SetTerms.of(healthy, layers, rates)
+        return self._kept
+
+    def _layers(self, rows: Ints, state: _State) -> Iterator[tuple[float, Ints]]:
+        """Yield flows by what they lose for sure: the usual, or much more where they cross a sick link."""
+        extra, layer = distinct(state.base[rows])
+        for kind, usual in enumerate(self.kinds):
+            mine = rows[(layer == 0) & (self.kind[rows] == kind)]
+            if len(mine):
+                yield float(usual), mine
+        for number in range(1, len(extra)):
+            mine = rows[layer == number]
+            yield float(extra[number] + self.kinds[self.kind[mine]].mean()), mine
 
 
 @dataclass(frozen=True)
@@ -142,5 +165,6 @@ def _column(matrix: csc_array, column: int) -> Ints:
 def _linear(gone: Floats, kept: Floats, base: Floats, rates: Floats) -> Floats:
     """Return k ln((β+q)/β) + (n−k) ln((1−β−q)/(1−β)), summed over the kinds."""
     more = np.minimum(base[:, None] + rates, MOST)
-    answer: Floats = gone @ np.log(more / base[:, None]) + kept @ (np.log1p(-more) - np.log1p(-base[:, None]))
-    return answer
+    rise, fall = np.log(more / base[:, None]), np.log1p(-more) - np.log1p(-base[:, None])
+    answer: Floats = np.einsum("lk,kr->lr", gone, rise) + np.einsum("lk,kr->lr", kept, fall)
+    return answer  # einsum: the products are small, and a thread pool would only wait

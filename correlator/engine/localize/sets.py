@@ -6,7 +6,7 @@ not. Flows are weighed once a pattern and kind (packets sent, lost), not once a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,9 +85,12 @@ class PathSets:
         key = set_of_path[path] * np.int64(paths.shape[1]) + paths.indices
         entries, entry, crossing = np.unique(key, return_inverse=True, return_counts=True)
         entry_set, order = entries // paths.shape[1], np.argsort(entry, kind="stable")
-        sent, of_sent = np.unique(flows.sent, return_inverse=True)
-        lost, of_lost = np.unique(flows.lost, return_inverse=True)
-        kinds, kind = np.unique(of_sent * np.int64(len(lost)) + of_lost, return_inverse=True)
+        rows = np.flatnonzero(flows.path_set >= 0)
+        sent, of_sent = np.unique(flows.sent[rows], return_inverse=True)
+        lost, of_lost = np.unique(flows.lost[rows], return_inverse=True)
+        kinds, of_kind = np.unique(of_sent * np.int64(len(lost)) + of_lost, return_inverse=True)
+        kind = np.full(len(flows.sent), -1)
+        kind[rows] = of_kind
         return cls(
             of_flow=flows.path_set,
             kind=kind,
@@ -240,8 +243,7 @@ def entry_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
     ``rows`` are flows that all have ``base`` as their usual loss.
     """
     sets = split.sets
-    shape = (len(sets.size), len(sets.sent))
-    flows = csr_array((np.ones(len(rows)), (sets.of_flow[rows], sets.kind[rows])), shape=shape)
+    flows = _by_kind(sets, rows)
     terms, links, places, start = [], [], [], 0
     for pattern in split.entry_patterns(np.diff(flows.indptr) > 0):
         mine, place = _renumbered(sets.entry_set[pattern.members], len(sets.size))
@@ -255,6 +257,46 @@ def entry_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
     add = csr_array((np.ones(len(link)), (link, place)), shape=(sets.candidates, start))
     answer: Floats = add @ np.vstack(terms)
     return answer
+
+
+@dataclass(frozen=True)
+class SetTerms:
+    """What the flows of each set say of a link in it, nothing in the set being sick: form → sets × rates."""
+
+    sets: PathSets
+    by_form: Mapping[int, Floats]
+    rates: int
+
+    @classmethod
+    def of(cls, healthy: Split, layers: Iterable[tuple[float, Ints]], rates: Floats) -> SetTerms:
+        """Return the terms of flows, given in layers of what they usually lose."""
+        sets = healthy.sets
+        by_form: dict[int, Floats] = {}
+        for base, rows in layers:
+            flows = _by_kind(sets, rows)
+            for pattern in healthy.entry_patterns(np.diff(flows.indptr) > 0):
+                form = int(sets.entry_form[pattern.members[0]])
+                mine, _ = _renumbered(sets.entry_set[pattern.members], len(sets.size))
+                terms = by_form.setdefault(form, np.zeros((len(sets.size), len(rates))))
+                terms[mine] += _by_set(flows[mine], pattern, sets, base, rates)
+        return cls(sets, by_form, len(rates))
+
+    def summed(self, kept: Bools) -> Floats:
+        """Return the sums over these sets, candidates × rates."""
+        sets = self.sets
+        answer = np.zeros((sets.candidates, self.rates))
+        mine = kept[sets.entry_set]
+        for form, terms in self.by_form.items():
+            entries = np.flatnonzero(mine & (sets.entry_form == form))
+            where = sets.entry_link[entries], sets.entry_set[entries]
+            answer += csr_array((np.ones(len(entries)), where), shape=(sets.candidates, len(terms))) @ terms
+        return answer
+
+
+def _by_kind(sets: PathSets, rows: Ints) -> csr_array:
+    """Return how many of these flows there are, sets × kinds."""
+    shape = (len(sets.size), len(sets.sent))
+    return csr_array((np.ones(len(rows)), (sets.of_flow[rows], sets.kind[rows])), shape=shape)
 
 
 def _by_set(flows: csr_array, pattern: Pattern, sets: PathSets, base: float, rates: Floats) -> Floats:
