@@ -5,7 +5,8 @@ sick link cannot pass for its own floor; the flows' packets are shared out by ex
 
     h_l ← (a + Σ_i k_i s_il h_l / λ_i) / (a/μ + Σ_i n_i s_il),   λ_i = Σ_l s_il h_l + what sick links add
 
-s_il is the share of flow i's paths on link l. Without it, a busy rack whose links all lose a little
+s_il is the share of flow i's paths on link l; k_i is bounded by what a healthy
+flow might lose at the most. Without floors link by link, a busy rack whose links all lose a little
 more than others would look like one sick link among them.
 """
 
@@ -19,7 +20,8 @@ from scipy.sparse import csr_array
 from correlator.engine.localize.params import Floats, Ints, Params
 from correlator.engine.localize.sets import Flows, PathSets
 
-ROUNDS = 6
+ROUNDS = 8
+MOST_LOST = 3.0  # a healthy flow loses at most three packets, or three times the usual: more is not its floor
 STEP = 1.2  # what flows usually lose is told apart in steps of a fifth
 
 
@@ -49,15 +51,15 @@ class Floors:
         """
         packets = self._to_links(self.sent)
         hops = self._to_flows(np.ones(len(packets)))
-        expected = float(self.sent @ added)
-        mu = (max(float(self.lost.sum()) - expected, 0.0) + 0.5) / (
-            float(packets.sum()) + 0.5 / params.floor_rate
-        )
+        shape, exposed = params.floor_shape, float(packets.sum()) + 0.5 / params.floor_rate
+        mu = (float(self.lost.sum()) + 0.5) / exposed
         floor = np.full(len(packets), mu)
-        shape = params.floor_shape
         for _ in range(ROUNDS):
-            blame = self._to_links(self.lost / np.maximum(self._to_flows(floor) + added, 1e-300))
-            floor = np.minimum((shape + blame * floor) / (shape / mu + packets), params.floor_spread * mu)
+            usual = np.maximum(self._to_flows(floor), 1e-300)
+            lost = np.minimum(self.lost, MOST_LOST * (1.0 + self.sent * usual))
+            explained = self._to_links(lost / (usual + added)) * floor
+            mu = (float(explained.sum()) + 0.5) / exposed
+            floor = np.minimum((shape + explained) / (shape / mu + packets), params.floor_spread * mu)
         steps = np.round(np.log(np.maximum(self._to_flows(floor) / mu, 1e-3)) / np.log(STEP))
         return mu, np.where(hops > 0.0, mu * STEP**steps, mu)
 
