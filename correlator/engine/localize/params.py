@@ -40,7 +40,7 @@ class Params:
     busy_nats: float = 3.0  # for or against congestion by utilisation
     unseen_congestion_nats: float = -6.8  # a full queue that nobody counts is as rare as a silent drop
     most_faults: int = 16
-    named: float = 0.95  # above it the link is named; below, those that could stand in its place are a class
+    named: float = 0.8  # above it the link is named; below, those that could stand in its place are a class
     class_mass: float = 0.95
     most_class: int = 16
 
