@@ -22,7 +22,7 @@ from correlator.engine.localize.sets import Flows, PathSets
 
 ROUNDS = 8
 MOST_LOST = 3.0  # a healthy flow loses at most three packets, or three times the usual: more is not its floor
-STEP = 1.2  # what flows usually lose is told apart in steps of a fifth
+STEP = 1.2  # what flows usually lose is told apart to ± 10 %
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,17 @@ class FlowWitness:
         self.mu, usual = self.floors.usual(added, self.params)
         self.kinds, self.kind = np.unique(usual, return_inverse=True)
         self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
+        self.set_kind = self._set_kinds()
         self._kept: SetTerms | None = None
+
+    def _set_kinds(self) -> Ints:
+        """Return the kind that is nearest to what the packets of each set usually lose on the mean."""
+        rows = np.flatnonzero(self.sets.of_flow >= 0)
+        number, size = self.sets.of_flow[rows], len(self.sets.size)
+        usual = self.kinds[self.kind[rows]]
+        mean = np.bincount(number, self.sent[rows] * usual, size) / np.bincount(number, self.sent[rows], size)
+        answer: Ints = np.searchsorted(np.sqrt(self.kinds[1:] * self.kinds[:-1]), mean)
+        return answer
 
     def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
         """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
@@ -118,20 +128,20 @@ class FlowWitness:
         """Return the terms of sets with nothing sick in them."""
         if self._kept is None:
             healthy = Split(self.sets, np.zeros(len(self.sets.set_of_path)))
-            layers = ((float(self.kinds[kind]), rows[self.kind[rows] == kind]) for kind in range(len(self.kinds)))
+            kind = self.set_kind[self.sets.of_flow[rows]]
+            layers = ((float(usual), rows[kind == one]) for one, usual in enumerate(self.kinds))
             self._kept = SetTerms.of(healthy, layers, rates)
         return self._kept
 
     def _layers(self, rows: Ints, state: _State) -> Iterator[tuple[float, Ints]]:
-        """Yield flows by what they lose for sure: the usual, or much more where they cross a sick link."""
+        """Yield flows by what they lose for sure: their set's usual, or much more where they cross a sick link."""
         extra, layer = distinct(state.base[rows])
-        for kind, usual in enumerate(self.kinds):
-            mine = rows[(layer == 0) & (self.kind[rows] == kind)]
-            if len(mine):
-                yield float(usual), mine
+        kind = self.set_kind[self.sets.of_flow[rows]]
+        for one in np.flatnonzero(np.bincount(kind[layer == 0])):
+            yield float(self.kinds[one]), rows[(layer == 0) & (kind == one)]
         for number in range(1, len(extra)):
-            mine = rows[layer == number]
-            yield float(extra[number] + self.kinds[self.kind[mine]].mean()), mine
+            mine = layer == number
+            yield float(extra[number] + self.kinds[kind[mine]].mean()), rows[mine]
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,7 @@ from correlator.engine.localize.pairs import PairNats, PairWitness, delays, like
 from correlator.engine.localize.params import MODES, STEP, Floats, Ints, Mode, Params, Sick, grid, log_mean
 from correlator.engine.localize.telemetry import TELEMETRY
 
-SWEEPS = 4  # of exchanges: in practice two
-ROUNDS = 3  # of learning what is usual
+ROUNDS = 5  # in practice two or three
 HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
 
 
@@ -56,18 +55,21 @@ class Search:
     def run(self) -> list[Choice]:
         """Return the sick links, the first found first.
 
-        Most links are beyond hope: the search is among the others, until none of all gains.
+        Most links are beyond hope: each round grows and exchanges among the others, then what is usual
+        is learned anew, until a round changes nothing.
         """
         chosen: list[Choice] = []
         for _ in range(ROUNDS):
             sick = [choice.sick for choice in chosen]
             whole = self._learned(sick)
             total = whole._weigh(sick).total.max(axis=0)
-            near = (total > HOPELESS) | np.isin(self.numbers, [one.link for one in sick])
-            if not len(sick) and total.max(initial=-np.inf) <= 0.0:
+            if not sick and total.max(initial=-np.inf) <= 0.0:
                 break
-            chosen = whole._narrowed(np.flatnonzero(near))._settled(chosen)
-            if self.flows is None or {one.link for one in sick} == {choice.sick.link for choice in chosen}:
+            near = (total > HOPELESS) | np.isin(self.numbers, [one.link for one in sick])
+            hopeful = whole._narrowed(np.flatnonzero(near))
+            grown = hopeful._grown(chosen)
+            chosen, changed = hopeful._exchanged(grown)
+            if not changed and len(grown) == len(sick):
                 break
         return chosen
 
@@ -86,14 +88,6 @@ class Search:
             pairs=None if self.pairs is None else self.pairs.narrowed(numbers),
             flows=None if self.flows is None else self.flows.narrowed(numbers),
         )
-
-    def _settled(self, chosen: list[Choice]) -> list[Choice]:
-        """Return the choices, grown and exchanged until neither changes them."""
-        for _ in range(SWEEPS):
-            chosen, changed = self._exchanged(self._grown(chosen))
-            if not changed:
-                break
-        return chosen
 
     def _grown(self, chosen: list[Choice]) -> list[Choice]:
         """Return the choices with the best further ones, as long as one is worth it."""
