@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from correlator.engine import localize
 from localization import baselines, clos, score, traces
 from localization.oracle import oracle
+
+from correlator.engine import localize
 
 FAILURES = (1, 2, 4, 8)  # of generated traces, in turn
 
@@ -41,7 +41,7 @@ def main() -> int:
         return 0
     try:
         answer |= judged(options, modes, params)
-    except (traces.BadTrace, OSError) as error:
+    except (traces.TraceError, OSError) as error:
         print(f"localize: {error}", file=sys.stderr)
         return 1
     json.dump(answer, sys.stdout, indent=1)
@@ -50,7 +50,9 @@ def main() -> int:
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("trace", nargs="*", type=Path)
     parser.add_argument("--mode", choices=traces.MODES)
     parser.add_argument("--set", choices=sorted(clos.SETS), default="uniform", help="generated traces")

@@ -24,11 +24,11 @@ def shares(flows: Flows) -> csr_array:
     return csr_array(flows.certain.astype(np.float64) + pick @ by_set)
 
 
-def voting(flows: Flows, threshold: float = 0.01) -> set[int]:
+def voting(flows: Flows, threshold: float = 0.0027) -> set[int]:
     """Return what 007 (NSDI 2018) would name: flows with a loss vote for the links of their paths.
 
-    The link with most votes is taken and the flows through it are put aside, as long as it has 1 %
-    of all votes.
+    The link with most votes is taken and the flows through it are put aside, as long as it has 0.27 %
+    of all votes (what served best on a few uniform traces).
     """
     crossed = shares(flows)[flows.lost > 0]
     votes = 1.0 / np.maximum(crossed.sum(axis=1), 1e-9)

@@ -9,6 +9,7 @@ with the chance that its links add up to.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +84,7 @@ class _Fabric:
             self.links.append(link)
 
     def along(self, *nodes: int) -> list[int]:
-        return [self.number[hop] for hop in zip(nodes, nodes[1:], strict=False)]
+        return [self.number[hop] for hop in pairwise(nodes)]
 
     def between(self, s: int, d: int) -> list[list[int]]:
         """Return every equal-cost path of links from rack to rack."""
@@ -150,7 +151,9 @@ def _traffic(fabric: _Fabric, dice: np.random.Generator) -> tuple[Ints, Ints, In
 
     def ends(number: int) -> Ints:
         anywhere = dice.integers(hosts, size=number)
-        return np.where(dice.random(number) < 0.5 * shape.skew, hot[dice.integers(len(hot), size=number)], anywhere)
+        return np.where(
+            dice.random(number) < 0.5 * shape.skew, hot[dice.integers(len(hot), size=number)], anywhere
+        )
 
     source, destination = ends(count), ends(count)
     while (same := source == destination).any():

@@ -25,7 +25,7 @@ class Score:
         self.failed.append(len(failed))
 
     def told(self) -> dict[str, Any]:
-        """Return means over the traces (1 where nothing was named, or nothing had failed) and pooled counts."""
+        """Return means over the traces (1 where nothing was named or had failed) and pooled counts."""
         right, named, failed = (np.array(counts) for counts in (self.right, self.named, self.failed))
         precision = np.where(named > 0, right / np.maximum(named, 1), 1.0)
         recall = np.where(failed > 0, right / np.maximum(failed, 1), 1.0)
@@ -49,11 +49,14 @@ def wilson(right: int, total: int) -> list[float]:
     middle = rate + z * z / (2 * total)
     reach = z * np.sqrt(rate * (1 - rate) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return [round(max(float((middle - reach) / scale), 0.0), 4), round(min(float((middle + reach) / scale), 1.0), 4)]
+    return [
+        round(max(float((middle - reach) / scale), 0.0), 4),
+        round(min(float((middle + reach) / scale), 1.0), 4),
+    ]
 
 
 def reliability(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
-    """Return how often what was told with a probability is so: 15 bins of equal mass, and their mean error."""
+    """Return how often what was told with a probability is so: bins of equal mass, their mean error."""
     if not told:
         return {"bins": [], "error": 0.0, "told": 0}
     ordered = np.array(sorted(told))

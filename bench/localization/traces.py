@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +25,7 @@ MODES: tuple[Mode, ...] = ("int", "traced", "probes", "passive")
 FIRST_HOST = 10_000
 
 
-class BadTrace(Exception):
+class TraceError(Exception):
     """A trace that cannot be read; the message names the file and the line."""
 
 
@@ -94,14 +95,16 @@ def _where(choose: npt.NDArray[np.bool_], yes: csr_array, no: csr_array) -> csr_
 
 
 def read(path: Path) -> Trace:
-    """Return the trace in a file. Raises BadTrace for a line that is none of the format's."""
+    """Return the trace in a file. Raises TraceError for a line that is none of the format's."""
     reader = _Reader()
     with path.open() as lines:
         for number, line in enumerate(lines, 1):
             try:
                 reader.take(line.split())
             except (ValueError, IndexError, KeyError) as error:
-                raise BadTrace(f"{path}, line {number}: not of a trace: {line.strip()[:60]!r}") from error
+                raise TraceError(f"{path}, line {number}: not of a trace: {line.strip()[:60]!r}") from error
+    if len(reader.sent) != len(reader.crossed):
+        raise TraceError(f"{path}: {len(reader.crossed)} paths of flows, but {len(reader.sent)} counts")
     return reader.trace(path.stem)
 
 
@@ -148,7 +151,7 @@ class _Reader:
         self.path_set.append(-1 if probe else self.set[switches[0], switches[-1]])
 
     def along(self, nodes: list[int]) -> list[int]:
-        return [self.number(u, v) for u, v in zip(nodes, nodes[1:], strict=False)]
+        return [self.number(u, v) for u, v in pairwise(nodes)]
 
     def number(self, u: int, v: int) -> int:
         return self.link.setdefault((u, v), len(self.link))
@@ -183,11 +186,20 @@ def write(trace: Trace, path: Path) -> None:
         for link, rate in trace.failed.items():
             u, v = trace.links[link]
             out.write(f"Failing_link {u} {v} {rate}\n")
-        for nodes in _nodes(trace, trace.paths):
-            out.write(f"FP {' '.join(map(str, nodes))}\n")
+        rack = {int(s): trace.links[int(trace.ends[[i]].indices[0])][1] for i, s in _alone(trace)}
+        for nodes, number in zip(_nodes(trace, trace.paths), trace.set_of_path, strict=True):
+            nodes = nodes or [rack[int(number)]] * (int(number) in rack)
+            out.write(f"FP {' '.join(map(str, nodes))}\n" if nodes else "")
         for nodes, sent, lost in zip(_nodes(trace, trace.crossed), trace.sent, trace.lost, strict=True):
             out.write(f"FID {nodes[0]} {nodes[-1]} {nodes[1]} {nodes[-2]} {1500 * sent} 0.0\n")
             out.write(f"FPT {' '.join(map(str, nodes[1:-1]))}\nSS 0.0 {sent} {lost} 0\n")
+
+
+def _alone(trace: Trace) -> Iterable[tuple[int, int]]:
+    """Yield (flow, path set) of flows within a rack: their path has no link between switches."""
+    empty = set(trace.set_of_path[np.diff(trace.paths.indptr) == 0].tolist())
+    for flow in np.flatnonzero(np.isin(trace.path_set, list(empty))):
+        yield int(flow), int(trace.path_set[flow])
 
 
 def _nodes(trace: Trace, rows: csr_array) -> Iterable[list[int]]:

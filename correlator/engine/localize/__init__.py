@@ -12,13 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 
 from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.pairs import PairWitness, exposure, variation
-from correlator.engine.localize.params import Floats, Ints, Mode, Params, log_prior
+from correlator.engine.localize.params import Floats, Mode, Params, log_prior
 from correlator.engine.localize.search import Search
 from correlator.engine.localize.sets import Flows
 from correlator.engine.localize.suspects import Suspect, suspect

@@ -20,8 +20,16 @@ from scipy.sparse import csc_array, csr_array
 
 from correlator.engine.localize.floors import Floors
 from correlator.engine.localize.params import Floats, Ints, Params, grid
-from correlator.engine.localize.sets import MOST, Flows, PathSets, SetTerms, Split, distinct, entry_nats, flow_nats
-
+from correlator.engine.localize.sets import (
+    MOST,
+    Flows,
+    PathSets,
+    SetTerms,
+    Split,
+    distinct,
+    entry_nats,
+    flow_nats,
+)
 
 
 class FlowWitness:
@@ -134,7 +142,7 @@ class FlowWitness:
         return self._kept
 
     def _layers(self, rows: Ints, state: _State) -> Iterator[tuple[float, Ints]]:
-        """Yield flows by what they lose for sure: their set's usual, or much more where they cross a sick link."""
+        """Yield flows by what they lose for sure: their set's usual, and what sure sick links add."""
         extra, layer = distinct(state.base[rows])
         kind = self.set_kind[self.sets.of_flow[rows]]
         for one in np.flatnonzero(np.bincount(kind[layer == 0])):
@@ -174,6 +182,7 @@ def _column(matrix: csc_array, column: int) -> Ints:
 
 def _linear(gone: Floats, kept: Floats, base: Floats, rates: Floats) -> Floats:
     """Return k ln((β+q)/β) + (n−k) ln((1−β−q)/(1−β)), summed over the kinds."""
+    base = np.minimum(base, MOST)
     more = np.minimum(base[:, None] + rates, MOST)
     rise, fall = np.log(more / base[:, None]), np.log1p(-more) - np.log1p(-base[:, None])
     answer: Floats = np.einsum("lk,kr->lr", gone, rise) + np.einsum("lk,kr->lr", kept, fall)

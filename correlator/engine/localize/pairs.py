@@ -141,9 +141,7 @@ class PairWitness:
         better one still shows.
         """
         best = count * np.log(np.maximum(count, 1.0)) - count - gammaln(count + 1.0)
-        answer: Floats = np.maximum(
-            log_likelihood(count, mean, variance) - best, -self.params.most_pair_nats
-        )
+        answer: Floats = np.maximum(log_likelihood(count, mean, variance) - best, -self.params.most_pair_nats)
         return answer
 
     def _delay_nats(self, sick: Sequence[Sick]) -> Floats:

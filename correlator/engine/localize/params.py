@@ -27,10 +27,14 @@ class Params:
     rarity: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -6.8}
     )  # a loss that nobody counts: one in 900
-    floor_rate: float = 1e-5  # what links are taken to lose before any flow was seen, with half an event of weight
+    floor_rate: float = (
+        1e-5  # what links are taken to lose before any flow was seen, with half an event of weight
+    )
     floor_shape: float = 3.0  # links' usual losses differ by ± 58 %
     floor_spread: float = 2.0  # and are at most twice the mean
-    floor_ratio: float = 8.0  # above a floor that was learned, not known: links differ in what they usually lose
+    floor_ratio: float = (
+        8.0  # above a floor that was learned, not known: links differ in what they usually lose
+    )
     scale_steps: int = 2  # retransmissions a lost packet: half to double, in steps of √2
     ack_weight: float = 0.25  # retransmissions a lost acknowledgement: the next one mostly makes up for it
     model_error: float = 0.4  # of an expected excess, one standard deviation

@@ -22,7 +22,7 @@ ROUNDS = 5  # in practice two or three
 HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Weighed:
     """Every candidate given some sick links: log posterior odds (modes × candidates) and their parts."""
 
@@ -32,7 +32,7 @@ class Weighed:
     pairs: PairNats | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Choice:
     """A sick link with its log posterior odds, and the weighing of all candidates that it came from."""
 

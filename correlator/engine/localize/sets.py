@@ -102,7 +102,9 @@ class PathSets:
             by_link=csc_array(paths),
             entry_set=entry_set,
             entry_link=entries % paths.shape[1],
-            entry_form=np.unique(crossing * np.int64(len(length) + 1) + size[entry_set], return_inverse=True)[1],
+            entry_form=np.unique(crossing * np.int64(len(length) + 1) + size[entry_set], return_inverse=True)[
+                1
+            ],
             incident_entry=entry[order],
             incident_path=path[order],
             candidates=paths.shape[1],
@@ -165,7 +167,7 @@ class Split:
         self.levels, self.level = distinct(extra)
         # sums of random whole numbers stand for multisets of levels; exact in float64 below 2^53
         marks = np.random.default_rng(0).integers(1, 2**40, len(self.levels)).astype(np.float64)[self.level]
-        self.set_mark = np.bincount(sets.set_of_path, marks, len(sets.size))
+        self.set_mark = np.bincount(sets.set_of_path, marks, len(sets.size)).astype(np.float64)
         self.sick = np.bincount(sets.set_of_path, self.level, len(sets.size)) > 0
         self.entry_mark = sets.entry_form.astype(np.float64)
         concerned = self.sick[sets.entry_set]
@@ -188,7 +190,7 @@ class Split:
 
     def set_patterns(self, used: Bools) -> Iterator[Pattern]:
         """Yield the patterns of these sets for a link that all of a set's paths cross; members are sets."""
-        chosen = np.flatnonzero(used)
+        chosen: Ints = np.flatnonzero(used)
         for members in _grouped(chosen, self.set_mark[chosen]):
             share = self._shares(members[0])
             yield self._pattern(share, share, members)
@@ -206,14 +208,15 @@ class Split:
 
     def _shares(self, number: int) -> Floats:
         begin, end = np.searchsorted(self.sets.set_of_path, [number, number + 1])
-        return self._counts(np.arange(begin, end)) / self.sets.size[number]
+        answer: Floats = self._counts(np.arange(begin, end)) / self.sets.size[number]
+        return answer
 
     def _counts(self, paths: Ints) -> Floats:
         return np.bincount(self.level[paths], minlength=len(self.levels)).astype(np.float64)
 
 
 def distinct(values: Floats) -> tuple[Floats, Ints]:
-    """Return zero and the distinct other values, and the place of each; most are zero, and need no sorting."""
+    """Return zero and the distinct other values, and the place of each; zeros need no sorting."""
     some = np.flatnonzero(values)
     other, place = np.unique(values[some], return_inverse=True)
     number = np.zeros(len(values), dtype=np.int64)
