@@ -135,7 +135,7 @@ def judge(
     """Add one trace's scores in one mode."""
     flows, classes = trace.seen(mode), trace.classes()
     begun, begun_cpu = time.perf_counter(), time.thread_time()
-    suspects = localize.localize_flows(flows, params)
+    suspects = localize.localize(localize.Evidence.of_flows(flows), params)
     tally.seconds.append(time.perf_counter() - begun)
     tally.cpu.append(time.thread_time() - begun_cpu)
     failed, failed_classes = set(trace.failed), {int(classes[link]) for link in trace.failed}

@@ -15,11 +15,15 @@ import pytest
 from localization import baselines, clos, score, traces
 from localization.oracle import oracle
 
-from correlator.engine.localize import Flows, Params, Suspect, localize_flows
+from correlator.engine.localize import Evidence, Flows, Params, Suspect, localize
 
 BENCH = Path(__file__).parents[2] / "bench"
 SHARED = Path(os.environ.get("CORRELATOR_SHARED", BENCH.parents[1] / "shared")) / "bench" / "clos_traces.py"
 SMALL = replace(clos.SMALL["uniform"], loss=(0.004, 0.01))
+
+
+def localize_flows(flows: Flows) -> list[Suspect]:
+    return localize(Evidence.of_flows(flows))
 
 
 def found(trace: traces.Trace, mode: traces.Mode) -> list[Suspect]:
@@ -181,23 +185,8 @@ def test_a_broken_trace_is_refused_by_file_and_line(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not SHARED.exists(), reason="../shared/bench/clos_traces.py is not there")
 def test_a_trace_of_the_shared_generator_is_read_and_judged(tmp_path: Path) -> None:
-    size = [
-        "--pods",
-        "4",
-        "--tors",
-        "3",
-        "--aggs",
-        "2",
-        "--cores",
-        "4",
-        "--hosts",
-        "4",
-        "--flows",
-        "60",
-        "--loss",
-        "0.006",
-        "0.01",
-    ]
+    size = ["--pods", "4", "--tors", "3", "--aggs", "2", "--cores", "4", "--hosts", "4"]
+    size += ["--flows", "60", "--loss", "0.006", "0.01"]
     made = [sys.executable, str(SHARED), str(tmp_path / "t.txt"), "--seed", "3", "--failures", "2", *size]
     subprocess.run(made, check=True)
     told = judged(str(tmp_path / "t.txt"), "--mode", "int")

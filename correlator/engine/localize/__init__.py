@@ -17,13 +17,13 @@ from scipy.sparse import csr_array
 
 from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.pairs import PairWitness, exposure, variation
-from correlator.engine.localize.params import Floats, Mode, Params, log_prior
+from correlator.engine.localize.params import Floats, Ints, Mode, Params, log_prior
 from correlator.engine.localize.search import Search
 from correlator.engine.localize.sets import Flows
 from correlator.engine.localize.suspects import Suspect, suspect
 from correlator.engine.localize.telemetry import link_nats, unseen_nats
 
-__all__ = ["Evidence", "Flows", "Mode", "Params", "Suspect", "explained", "localize", "localize_flows"]
+__all__ = ["Evidence", "Flows", "Mode", "Params", "Suspect", "explained", "localize"]
 
 
 @dataclass(frozen=True)
@@ -33,53 +33,66 @@ class Evidence:
     ``pairs``: one row a host pair: segments_client, segments_server, retransmissions,
     expected (usual retransmissions), shape, connections, delay_ms (network part now − usual, NaN
     unknown), delay_sigma_ms, slow. ``forward``, ``reverse``: shares, host pairs × directed links.
-    ``health``: one row a directed link (columns of ``health.health``). ``light_nats``: log Bayes
-    factor of lost light a directed link, NaN unknown.
+    ``health``: one row a directed link (columns of ``health.health``), None where nobody polls.
+    ``light_nats``: log Bayes factor of lost light a directed link, NaN unknown. ``flows``: single
+    connections besides the pairs, where they are known one by one.
     """
 
     pairs: pd.DataFrame
     forward: csr_array
     reverse: csr_array
-    health: pd.DataFrame
+    health: pd.DataFrame | None
     light_nats: Floats
+    flows: Flows | None = None
+
+    @classmethod
+    def of_flows(cls, flows: Flows) -> Evidence:
+        """Return what single flows alone tell, no link being polled."""
+        links = flows.certain.shape[1]
+        none = csr_array((0, links))
+        return cls(pd.DataFrame({"slow": []}, dtype=bool), none, none, None, np.full(links, np.nan), flows)
 
 
 def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
-    """Return the sick links on the slow pairs' paths, strongest first; empty where none is worth naming.
+    """Return the sick links on the slow pairs' paths and the flows', the first found first.
 
-    A suspect is sick; whether it explains a pair is asked with ``explained``.
+    Empty where none is likelier than not. A suspect is sick; whether it explains a pair is asked
+    with ``explained``; whether it is sure enough to be named, with its probabilities.
     """
     params = params or Params()
-    slow = np.flatnonzero(evidence.pairs["slow"].to_numpy(dtype=bool))
-    crossed = (evidence.forward[slow] + evidence.reverse[slow]).tocsr()
-    numbers = np.unique(crossed.indices).astype(np.int64)
+    numbers = _candidates(evidence)
     if not len(numbers):
         return []
     search = Search(
         params=params,
         numbers=numbers,
         prior=log_prior(params, evidence.forward.shape[1]),
-        link_nats=link_nats(evidence.health.iloc[numbers], evidence.light_nats[numbers], params),
-        pairs=PairWitness.of(evidence.pairs, evidence.forward, evidence.reverse, numbers, params),
-        flows=None,
+        link_nats=_link_nats(evidence, numbers, params),
+        pairs=_pair_witness(evidence, numbers, params),
+        flows=None if evidence.flows is None else FlowWitness(evidence.flows, params),
     )
     return [suspect(search, choice) for choice in search.run()]
 
 
-def localize_flows(flows: Flows, params: Params | None = None) -> list[Suspect]:
-    """Return the sick links that single flows tell of, where no link is polled."""
-    params = params or Params()
-    links = flows.certain.shape[1]
-    numbers = np.arange(links)
-    search = Search(
-        params=params,
-        numbers=numbers,
-        prior=log_prior(params, links),
-        link_nats=unseen_nats(links, params),
-        pairs=None,
-        flows=FlowWitness(flows, params),
-    )
-    return [suspect(search, choice) for choice in search.run()]
+def _candidates(evidence: Evidence) -> Ints:
+    """Return the directed links that may be to blame: those that some slow pair crosses, or any flow."""
+    if evidence.flows is not None:
+        return np.arange(evidence.forward.shape[1])
+    slow = np.flatnonzero(evidence.pairs["slow"].to_numpy(dtype=bool))
+    crossed = (evidence.forward[slow] + evidence.reverse[slow]).tocsr()
+    return np.unique(crossed.indices).astype(np.int64)
+
+
+def _link_nats(evidence: Evidence, numbers: Ints, params: Params) -> dict[str, Floats]:
+    if evidence.health is None:
+        return unseen_nats(len(numbers), params)
+    return link_nats(evidence.health.iloc[numbers], evidence.light_nats[numbers], params)
+
+
+def _pair_witness(evidence: Evidence, numbers: Ints, params: Params) -> PairWitness | None:
+    if not len(evidence.pairs):
+        return None
+    return PairWitness.of(evidence.pairs, evidence.forward, evidence.reverse, numbers, params)
 
 
 def explained(evidence: Evidence, suspect: Suspect, params: Params | None = None) -> pd.DataFrame:

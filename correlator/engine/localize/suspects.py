@@ -42,6 +42,11 @@ class Suspect:
             answer[number] = answer.get(number, 0.0) + probability
         return tuple(sorted(answer.items(), key=lambda item: -item[1]))
 
+    @property
+    def mass(self) -> float:
+        """Return the probability that anything at all is sick there."""
+        return sum(probability for _, _, probability in self.alternatives)
+
     def candidates(self, params: Params) -> tuple[tuple[int, float], ...]:
         """Return directed links with probabilities that together reach the class's mass."""
         ordered = self.by_link()
