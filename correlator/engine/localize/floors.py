@@ -30,7 +30,6 @@ class Floors:
     """Flows, the links they surely cross, and the shares of their sets' paths on each link."""
 
     sent: Floats
-    lost: Floats
     certain: csr_array
     of_flow: Ints  # the set of each, −1 without
     shares: csr_array  # sets × links
@@ -41,23 +40,25 @@ class Floors:
         share = np.bincount(sets.incident_entry, minlength=len(sets.entry_set)) / sets.size[sets.entry_set]
         shape = (len(sets.size), sets.candidates)
         shares = csr_array((share, (sets.entry_set, sets.entry_link)), shape=shape)
-        sent, lost = flows.sent.astype(np.float64), flows.lost.astype(np.float64)
-        return cls(sent, lost, csr_array(flows.certain, dtype=np.float64), flows.path_set, shares)
+        return cls(
+            flows.sent.astype(np.float64), csr_array(flows.certain, dtype=np.float64), flows.path_set, shares
+        )
 
-    def usual(self, added: Floats, params: Params) -> tuple[float, Floats]:
+    def usual(self, lost: Floats, added: Floats, params: Params) -> tuple[float, Floats]:
         """Return μ, the mean link's usual loss, and what each flow usually loses.
 
-        ``added``: of each flow, the share of its packets that links taken as sick lose.
+        ``lost``: of each flow, packets that the usual may account for. ``added``: the share of its
+        packets that sick links lose, which accounts for some of them.
         """
         packets = self._to_links(self.sent)
         hops = self._to_flows(np.ones(len(packets)))
         shape, exposed = params.floor_shape, float(packets.sum()) + 0.5 / params.floor_rate
-        mu = (float(self.lost.sum()) + 0.5) / exposed
+        mu = (float(lost.sum()) + 0.5) / exposed
         floor = np.full(len(packets), mu)
         for _ in range(ROUNDS):
             usual = np.maximum(self._to_flows(floor), 1e-300)
-            lost = np.minimum(self.lost, MOST_LOST * (1.0 + self.sent * usual))
-            explained = self._to_links(lost / (usual + added)) * floor
+            bounded = np.minimum(lost, MOST_LOST * (1.0 + self.sent * usual))
+            explained = self._to_links(bounded / (usual + added)) * floor
             mu = (float(explained.sum()) + 0.5) / exposed
             floor = np.minimum((shape + explained) / (shape / mu + packets), params.floor_spread * mu)
         steps = np.round(np.log(np.maximum(self._to_flows(floor) / mu, 1e-3)) / np.log(STEP))

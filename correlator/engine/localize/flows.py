@@ -29,6 +29,7 @@ from correlator.engine.localize.sets import (
     distinct,
     entry_nats,
     flow_nats,
+    usual_share,
 )
 
 
@@ -43,11 +44,11 @@ class FlowWitness:
         self.certain, self.by_link = flows.certain, csc_array(flows.certain)
         self.sets = PathSets.of(flows)
         self.floors = Floors.of(flows, self.sets)
-        self._learn(np.zeros(len(self.sent)))
+        self._learn(self.lost, np.zeros(len(self.sent)))
 
-    def _learn(self, added: Floats) -> None:
-        """Take what flows usually lose from the flows, less what sick links add."""
-        self.mu, usual = self.floors.usual(added, self.params)
+    def _learn(self, lost: Floats, added: Floats) -> None:
+        """Take what flows usually lose from the flows: of what they lost, less what sick links add."""
+        self.mu, usual = self.floors.usual(lost, added, self.params)
         self.kinds, self.kind = np.unique(usual, return_inverse=True)
         self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
         self.set_kind = self._set_kinds()
@@ -64,8 +65,13 @@ class FlowWitness:
 
     def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
         """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
+        state, lost = _State.of(self, sick), self.lost.copy()
+        split, rows = Split(self.sets, state.extra), np.flatnonzero(state.split)
+        for base, mine in self._layers(rows, state):
+            sure = float(state.base[mine[0]])
+            lost[mine] *= usual_share(split, mine, base - sure, sure)
         other = copy(self)
-        other._learn(_State.of(self, sick).added)
+        other._learn(lost, np.where(state.split, 0.0, state.base))
         return other
 
     def narrowed(self, numbers: Ints) -> FlowWitness:
@@ -159,7 +165,6 @@ class _State:
     base: Floats  # of each flow, beyond the usual
     extra: Floats  # of each path
     split: npt.NDArray[np.bool_]  # flows whose paths differ
-    added: Floats  # of each flow, the share of its packets that sick links lose
     touched: Ints  # flows that crossed a sick link, or may have
 
     @classmethod
@@ -169,10 +174,9 @@ class _State:
         for link, rate in sick:
             base[_column(witness.by_link, link)] += rate
             extra[_column(sets.by_link, link)] += rate
-        mean = np.bincount(sets.set_of_path, extra, len(sets.size)) / np.maximum(sets.size, 1)
-        added = base + np.append(mean, 0.0)[sets.of_flow]
-        split = np.append(mean > 0.0, False)[sets.of_flow]
-        return cls(base, extra, split, added, np.flatnonzero(added))
+        sick_sets = np.bincount(sets.set_of_path, extra, len(sets.size)) > 0.0
+        split = np.append(sick_sets, False)[sets.of_flow]
+        return cls(base, extra, split, np.flatnonzero(split | (base > 0.0)))
 
 
 def _column(matrix: csc_array, column: int) -> Ints:

@@ -15,7 +15,18 @@ import numpy as np
 
 from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.pairs import PairNats, PairWitness, delays, likeliest_scale
-from correlator.engine.localize.params import MODES, STEP, Floats, Ints, Mode, Params, Sick, grid, log_mean
+from correlator.engine.localize.params import (
+    MODES,
+    STEP,
+    Floats,
+    Ints,
+    Mode,
+    Params,
+    Sick,
+    grid,
+    log_mean,
+    over_rates,
+)
 from correlator.engine.localize.telemetry import TELEMETRY
 
 ROUNDS = 5  # in practice two or three
@@ -59,13 +70,15 @@ class Search:
         is learned anew, until a round changes nothing.
         """
         chosen: list[Choice] = []
+        whole = self
+        near = np.zeros(len(self.numbers), dtype=bool)
         for _ in range(ROUNDS):
             sick = [choice.sick for choice in chosen]
-            whole = self._learned(sick)
+            whole = whole._learned(sick)
             total = whole._weigh(sick).total.max(axis=0)
             if not sick and total.max(initial=-np.inf) <= 0.0:
                 break
-            near = (total > HOPELESS) | np.isin(self.numbers, [one.link for one in sick])
+            near |= total > HOPELESS  # what a sick link's siblings say of it is kept from the round before
             hopeful = whole._narrowed(np.flatnonzero(near))
             grown = hopeful._grown(chosen)
             chosen, changed = hopeful._exchanged(grown)
@@ -127,7 +140,7 @@ class Search:
         delayed = 0.0 if pairs is None else np.logaddexp(0.0, log_mean(pairs.delay)) - np.log(2.0)
         if self.flows is not None:
             by_rate = by_rate + self.flows.weigh([(one.link, one.rate) for one in sick])
-        uncounted = log_mean(by_rate)
+        uncounted = over_rates(by_rate, self.params)
         total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed + self.prior
         total[:, np.isin(self.numbers, [one.link for one in sick])] = -np.inf
         return Weighed(self.numbers, total, by_rate, pairs)
@@ -135,7 +148,11 @@ class Search:
     def _odds(self, by_rate: Floats, uncounted: Floats, mode: Mode) -> Floats:
         """Return log odds before prior and delay: the mean over the rates, with the mode's own telemetry."""
         counter, other = TELEMETRY.get(mode, ("", ""))
-        answer = log_mean(by_rate + self.link_nats[counter]) if counter in self.link_nats else uncounted
+        answer = (
+            over_rates(by_rate + self.link_nats[counter], self.params)
+            if counter in self.link_nats
+            else uncounted
+        )
         if other in self.link_nats:
             answer = answer + self.link_nats[other][:, 0]
         return answer + self.params.rarity[mode]

@@ -158,6 +158,17 @@ class Pattern:
         answer: Floats = np.logaddexp(beside[:, None], through) - before[:, None]
         return answer
 
+    def usual_share(self, sent: Floats, lost: Floats, usual: float, sure: float) -> Floats:
+        """Return which share of its losses each kind of flow owes to the usual, and not to a sick link.
+
+        ``sure``: what sick links add on every path.
+        """
+        rate = np.minimum(usual + sure + self.extra, MOST)
+        nats = np.log(self.share) + np.outer(lost, np.log(rate)) + np.outer(sent - lost, np.log1p(-rate))
+        path = np.exp(nats - nats.max(axis=1, keepdims=True))
+        answer: Floats = (path / path.sum(axis=1, keepdims=True)) @ (usual / rate)
+        return answer
+
 
 class Split:
     """The patterns of all sets, given what sick links add to each path's loss."""
@@ -312,8 +323,23 @@ def _by_set(flows: csr_array, pattern: Pattern, sets: PathSets, base: float, rat
 
 def flow_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
     """Return the terms of these flows for a link that they surely cross, flows × rates."""
-    sets = split.sets
     nats = np.zeros((len(rows), len(rates)))
+    for pattern, mine, kinds, place in _by_pattern(split, rows):
+        nats[mine] = pattern.nats(split.sets.sent[kinds], split.sets.lost[kinds], base, rates)[place]
+    return nats
+
+
+def usual_share(split: Split, rows: Ints, usual: float, sure: float) -> Floats:
+    """Return which share of its losses each of these flows owes to the usual."""
+    answer = np.ones(len(rows))
+    for pattern, mine, kinds, place in _by_pattern(split, rows):
+        answer[mine] = pattern.usual_share(split.sets.sent[kinds], split.sets.lost[kinds], usual, sure)[place]
+    return answer
+
+
+def _by_pattern(split: Split, rows: Ints) -> Iterator[tuple[Pattern, Ints, Ints, Ints]]:
+    """Yield flows by their sets' patterns: places in ``rows``, kinds, and the place of each flow's kind."""
+    sets = split.sets
     of_flow, kind = sets.of_flow[rows], sets.kind[rows]
     used = np.zeros(len(sets.size), dtype=bool)
     used[of_flow] = True
@@ -322,5 +348,4 @@ def flow_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
         group[pattern.members] = number
         mine = np.flatnonzero(group[of_flow] == number)
         kinds, place = _renumbered(kind[mine], len(sets.sent))
-        nats[mine] = pattern.nats(sets.sent[kinds], sets.lost[kinds], base, rates)[place]
-    return nats
+        yield pattern, mine, kinds, place
