@@ -25,8 +25,8 @@ class Params:
     heavy_rate: float = (
         0.01  # few links lose more: a sixth of those above 1e-4 (CorrOpt, SIGCOMM 2017, table 1)
     )
-    faults_expected: float = 2.0  # in a fabric at a time: some pair is slow, so there is likely one
-    most_prior: float = 1e-3  # of one link: CoreSec (OSDI 2026) sees 0.3–1 % sick in some way, few newly so
+    faults_expected: float = 4.0  # in a fabric at a time: some pair is slow, so there are likely some
+    most_prior: float = 2e-3  # of one link: CoreSec (OSDI 2026) sees 0.3–1 % sick in some way, few newly so
     rarity: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -6.8}
     )  # a loss that nobody counts: one in 900
