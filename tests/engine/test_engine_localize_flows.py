@@ -10,6 +10,7 @@ import pytest
 from scipy.sparse import csr_array
 
 from correlator.engine.localize import Evidence, Flows, Params, Suspect, localize
+from correlator.engine.localize.params import log_prior, over_rates
 
 HOSTS, SPINES = 12, 4  # one leaf sends by its spines to another
 UP, DOWN = HOSTS, HOSTS + SPINES
@@ -121,3 +122,42 @@ def test_terms_and_probabilities_are_finite() -> None:
     for suspect in localize(polled(flows({3: 0.3, UP: 0.9}), {UP: 90_000.0})):
         assert all(np.isfinite(value) for value in suspect.terms.values())
         assert 0.0 < suspect.probability <= 1.0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_links_that_usually_lose_more_than_others_are_not_sick(seed: int) -> None:
+    rates = np.random.default_rng(seed).uniform(0.0, 2e-4, LINKS)
+    assert localize(Evidence.of_flows(flows(dict(enumerate(rates)), seed=seed))) == []
+
+
+def test_a_sick_link_does_not_pass_for_the_usual() -> None:
+    usual = dict.fromkeys(range(LINKS), 1e-4)
+    suspect = one(localize(Evidence.of_flows(flows(usual | {4: 0.01}))))
+    assert suspect.number == 4
+    assert suspect.rate == pytest.approx(0.01, rel=0.3)
+
+
+def test_flows_of_known_path_need_no_set() -> None:
+    seen = flows({UP + 1: 0.01})
+    dice = np.random.default_rng(1)
+    dice.integers(HOSTS, size=1500), dice.integers(HOSTS, size=1500)
+    spine = dice.integers(SPINES, size=1500)
+    way = rows(np.stack([UP + spine, DOWN + spine], axis=1))
+    known = replace(seen, certain=csr_array(seen.certain + way), path_set=np.full(1500, -1))
+    told = dict(one(localize(Evidence.of_flows(known))).by_link())
+    assert {number for number, p in told.items() if p > 0.01} == {UP + 1, DOWN + 1}
+
+
+def test_a_fault_is_a_few_in_a_fabric_and_never_common() -> None:
+    assert log_prior(Params(), 100) == pytest.approx(np.log(2e-3))
+    assert log_prior(Params(), 100_000) == pytest.approx(np.log(4e-5))
+
+
+def test_rates_that_do_not_count_weigh_nothing_and_heavy_ones_less() -> None:
+    params = Params()
+    nats = np.full((1, params.rates), -np.inf)
+    nats[0, 20:] = 3.0
+    assert over_rates(nats, params)[0] == pytest.approx(3.0)
+    light, heavy = np.zeros(params.rates), np.zeros(params.rates)
+    light[20], heavy[38] = 10.0, 10.0
+    assert over_rates(np.stack([light, heavy]), params)[0] > over_rates(np.stack([light, heavy]), params)[1]

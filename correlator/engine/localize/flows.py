@@ -3,9 +3,10 @@
 A flow of n packets, k of them lost, on one of a set S of equal-cost paths (the likelihood of Flock,
 CoNEXT 2023, with a grid of rates instead of one):
 
-    P(k | q) = Σ_{p∈S} |S|⁻¹ (β + e_p)ᵏ (1 − β − e_p)ⁿ⁻ᵏ,   e_p = Σ_{l∈p} q_l,   β = μ · hops
+    P(k | q) = Σ_{p∈S} |S|⁻¹ (β + e_p)ᵏ (1 − β − e_p)ⁿ⁻ᵏ,   e_p = Σ_{l∈p} q_l
 
-A flow that surely crosses a link enters by sums. Page: docs/algorithms/localize.md.
+β is what the flow usually loses (``floors``). One that surely crosses a link enters by sums.
+Page: docs/algorithms/localize.md.
 """
 
 from __future__ import annotations

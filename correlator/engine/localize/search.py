@@ -80,10 +80,12 @@ class Search:
                 break
             near |= total > HOPELESS  # what a sick link's siblings say of it is kept from the round before
             hopeful = whole._narrowed(np.flatnonzero(near))
+            # rates first: what a chosen link's rate leaves over would be taken for another's
+            chosen, changed = hopeful._exchanged(chosen)
             grown = hopeful._grown(chosen)
-            chosen, changed = hopeful._exchanged(grown)
-            if not changed and len(grown) == len(sick):
+            if len(grown) == len(chosen) and not changed:
                 break
+            chosen, _ = hopeful._exchanged(grown)
         return chosen
 
     def _learned(self, sick: Sequence[Sick]) -> Search:
