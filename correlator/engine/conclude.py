@@ -98,7 +98,8 @@ def _link_verdict(
     if suspect.probability >= params.localize.named:
         verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.diagnose)
         return [replace(verdict, pairs_hurt=count)]
-    if 1 < len(candidates) <= params.localize.most_class:
+    sick = suspect.mass >= params.localize.named
+    if sick and 1 < len(candidates) <= params.localize.most_class:
         verdict = diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)
         steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
         return [replace(verdict, pairs_hurt=count, actions=steps)]

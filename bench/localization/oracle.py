@@ -1,0 +1,107 @@
+"""A bound: what a judge could name who is told all that a localiser has to find out but for one link.
+
+For every link in turn he knows each other failed link with its rate, what links usually lose on the
+mean, how rates of failed links are distributed and how many failed. He weighs, on the same flows,
+"this link failed" against "it did not" and names it where its posterior is high enough. A localiser
+who has to find all of it from the flows cannot do better but by luck. Shares no code with the engine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logsumexp
+
+from correlator.engine.localize import Flows
+from localization.clos import Shape
+from localization.traces import Ints, Trace
+
+Floats = npt.NDArray[np.float64]
+RATES = 16
+
+
+def oracle(trace: Trace, flows: Flows, shape: Shape, named: float, groups: Ints) -> set[int]:
+    """Return the groups of links the judge names (``groups``: of each link; itself, or its class)."""
+    judge = _Judge(trace, flows, shape)
+    failed = list(trace.failed)
+    prior = np.log(max(len(failed), 1) / len(trace.links))
+    odds = judge.weigh(None) + prior
+    odds[failed] = -np.inf
+    answer = _likely(odds, groups, named)
+    for link in failed:
+        alone = np.full(len(odds), -np.inf)
+        mine = np.flatnonzero(groups == groups[link])
+        alone[mine] = (judge.weigh(link) + prior)[mine]
+        answer |= _likely(alone, groups, named)
+    return answer
+
+
+def _likely(odds: Floats, groups: Ints, named: float) -> set[int]:
+    """Return the groups that hold a sick link with this probability or more."""
+    by_group = np.bincount(groups, np.exp(np.minimum(odds, 700.0)))
+    return set(np.flatnonzero(by_group >= named / (1.0 - named)).tolist())
+
+
+class _Judge:
+    def __init__(self, trace: Trace, flows: Flows, shape: Shape) -> None:
+        self.trace, self.flows = trace, flows
+        self.floor = shape.noise / 2.0
+        self.rates = np.linspace(*shape.loss, RATES)
+        self.kept = (flows.sent - flows.lost).astype(np.float64)
+        self.lost = flows.lost.astype(np.float64)
+        self.certain = flows.certain.astype(np.float64)
+        self.hops = np.diff(flows.certain.indptr).astype(np.float64)
+        self.rows_of_set = _rows(flows.path_set)
+        self.paths_of_set = _rows(flows.set_of_path)
+
+    def weigh(self, without: int | None) -> Floats:
+        """Return the log Bayes factor of each link, every failed one but ``without`` being known.
+
+        With ``without``, only flows that may have crossed it are asked, and only its set's links answer.
+        """
+        known = np.zeros(len(self.trace.links))
+        for link, rate in self.trace.failed.items():
+            known[link] = rate * (link != without)
+        nats = np.zeros((RATES, len(known)))
+        base = self.certain @ known + self.floor * self.hops
+        for number, paths in self.paths_of_set.items():
+            ways = self.flows.paths[paths].toarray().astype(np.float64)
+            if number in self.rows_of_set:
+                self._add_set(nats, self.rows_of_set[number], base, ways, ways @ known, without)
+        alone = np.flatnonzero(self.flows.path_set < 0)
+        for place, rate in enumerate(self.rates):
+            nats[place] += self._ratio(base[alone], rate, alone) @ self.certain[alone]
+        answer: Floats = logsumexp(nats, axis=0) - np.log(RATES)
+        return answer
+
+    def _ratio(self, base: Floats, rate: float, rows: Ints) -> Floats:
+        more = self.lost[rows] * np.log1p(rate / base)
+        return more + self.kept[rows] * (np.log1p(-base - rate) - np.log1p(-base))
+
+    def _add_set(
+        self, nats: Floats, rows: Ints, base: Floats, ways: Floats, extra: Floats, without: int | None
+    ) -> None:
+        """Add what the flows of one set say: the mean likelihood over its paths, with and without."""
+        sure = self.certain[rows]
+        links = np.flatnonzero(ways.any(axis=0))
+        if without is not None and without not in links and without not in sure.indices:
+            return
+        at = base[rows, None] + self.floor * ways.sum(axis=1).mean() + extra
+        lost, kept = self.lost[rows, None], self.kept[rows, None]
+        now = lost * np.log(at) + kept * np.log1p(-at)
+        then = np.array([lost * np.log(at + q) + kept * np.log1p(-at - q) for q in self.rates])
+        top = np.maximum(now.max(axis=1), then.max(axis=(0, 2)))
+        now, then = np.exp(now - top[:, None]), np.exp(then - top[None, :, None])
+        usual = np.log(now.mean(axis=1))
+        crossing = ways[:, links] / len(ways)
+        mixed = (now.mean(axis=1)[:, None] - now @ crossing)[None] + then @ crossing
+        nats[:, links] += (np.log(np.maximum(mixed, 1e-300)) - usual[:, None]).sum(axis=1)
+        nats += (np.log(np.maximum(then.mean(axis=2), 1e-300)) - usual) @ sure
+
+
+def _rows(numbers: Ints) -> dict[int, Ints]:
+    """Return the rows of each number from 0 up."""
+    order = np.argsort(numbers, kind="stable")
+    values, start = np.unique(numbers[order], return_index=True)
+    parts = np.split(order, start[1:])
+    return {int(value): part for value, part in zip(values, parts, strict=True) if value >= 0}

@@ -1,0 +1,211 @@
+"""What host pairs say of each link's loss rate and delay: many connections, spread over the paths.
+
+For host pair i with retransmissions kᵢ
+
+    kᵢ ~ NegativeBinomial(mean = usual + Σ_l α q_l e_il),   e_il = share of i's segments on l
+
+which is the mixture over paths of ``flows`` with the connections averaged: a pair of few connections
+varies more, by (1−w)/(w m). Page: docs/algorithms/localize.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.special import gammaln
+
+from correlator.engine.localize.params import STEP, Floats, Ints, Params, Sick, grid, log_mean
+
+
+@dataclass(frozen=True)
+class PairNats:
+    """Log likelihood ratios of a further sick link: candidates × rates, and candidates × delays.
+
+    ``loss`` takes one retransmission a lost packet, ``scaled`` the mean over half to double.
+    """
+
+    loss: Floats
+    scaled: Floats
+    delay: Floats
+
+
+def exposure(pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, params: Params) -> Floats:
+    """Return how many segments of each pair cross a link: data one way, acknowledgements the other."""
+    client, server = pairs["segments_client"].to_numpy()[row], pairs["segments_server"].to_numpy()[row]
+    answer: Floats = forward * (client + params.ack_weight * server) + reverse * (
+        server + params.ack_weight * client
+    )
+    return answer
+
+
+def variation(share: Floats, connections: Floats, params: Params) -> Floats:
+    """Return cv² of the loss that a pair sees of a link: which of its connections cross, and model error."""
+    share = np.clip(share, 1e-9, 1.0)
+    return (1.0 - share) / (share * np.maximum(connections, 1.0)) + params.model_error**2
+
+
+@dataclass(frozen=True)
+class PairWitness:
+    """Host pairs and, as flat arrays, the entries (host pair, candidate) that have a share."""
+
+    params: Params
+    numbers: Ints  # directed link of each candidate
+    row: Ints
+    column: Ints
+    exposure: Floats
+    crossing: Floats
+    variation: Floats  # cv² of what a pair sees of the link's loss
+    count: Floats
+    expected: Floats
+    variance: Floats  # of the expected count, beyond Poisson
+    delay: Floats
+    delay_variance: Floats
+
+    @classmethod
+    def of(
+        cls, pairs: pd.DataFrame, forward: csr_array, reverse: csr_array, numbers: Ints, params: Params
+    ) -> PairWitness:
+        """Return what pairs, and their shares (host pairs × directed links), say of these links."""
+        there, back = forward[:, numbers], reverse[:, numbers]
+        entries = (there + back).tocoo()
+        row, column = entries.row.astype(np.int64), entries.col.astype(np.int64)
+        there, back = (np.asarray(way.tocsr()[row, column]).ravel() for way in (there, back))
+        expected = pairs["expected"].to_numpy(dtype=np.float64)
+        sigma = pairs["delay_sigma_ms"].to_numpy(dtype=np.float64)
+        return cls(
+            params=params,
+            numbers=numbers,
+            row=row,
+            column=column,
+            exposure=exposure(pairs, there, back, row, params),
+            crossing=there + back,
+            variation=variation(np.maximum(there, back), pairs["connections"].to_numpy()[row], params),
+            count=pairs["retransmissions"].to_numpy(dtype=np.float64),
+            expected=expected,
+            variance=expected**2 / pairs["shape"].to_numpy(dtype=np.float64),
+            delay=np.where(sigma > 0, pairs["delay_ms"].to_numpy(dtype=np.float64), np.nan),
+            delay_variance=np.where(sigma > 0, sigma, np.nan) ** 2,
+        )
+
+    def narrowed(self, numbers: Ints) -> PairWitness:
+        """Return a witness for these candidates alone."""
+        kept = np.isin(self.numbers[self.column], numbers)
+        return replace(
+            self,
+            numbers=numbers,
+            row=self.row[kept],
+            column=np.searchsorted(numbers, self.numbers[self.column[kept]]),
+            exposure=self.exposure[kept],
+            crossing=self.crossing[kept],
+            variation=self.variation[kept],
+        )
+
+    def weigh(self, sick: Sequence[Sick]) -> PairNats:
+        """Return what the pairs say of a further sick link, given these."""
+        loss = self._loss_nats(sick)
+        return PairNats(loss, _over_scales(loss, self.params), self._delay_nats(sick))
+
+    def _crossing(self, link: int) -> Ints:
+        """Return the entries of a link."""
+        answer: Ints = np.flatnonzero(self.numbers[self.column] == link)
+        return answer
+
+    def _given(self, sick: Sequence[Sick]) -> tuple[Floats, Floats]:
+        """Return expected counts and their variance beyond Poisson, with the chosen links sick."""
+        mean, variance = self.expected.copy(), self.variance.copy()
+        for one in sick:
+            mine = self._crossing(one.link)
+            lost = one.rate * one.scale * self.exposure[mine]
+            np.add.at(mean, self.row[mine], lost)
+            np.add.at(variance, self.row[mine], lost**2 * self.variation[mine])
+        return mean, variance
+
+    def _loss_nats(self, sick: Sequence[Sick]) -> Floats:
+        """Return Σ over pairs of ln P(k | link sick too) / P(k | chosen), candidates × rates."""
+        mean, variance = self._given(sick)
+        now = self._fit(self.count, mean, variance)[self.row, None]
+        lost = grid(self.params)[None, :] * self.exposure[:, None]
+        more = variance[self.row, None] + lost**2 * self.variation[:, None]
+        then = self._fit(self.count[self.row, None], mean[self.row, None] + lost, more)
+        return self._summed(then - now)
+
+    def _fit(self, count: Any, mean: Any, variance: Any) -> Floats:
+        """Return ln P(count) below the best that any mean could do, and not below the cap.
+
+        Capped like this, one pair decides nothing alone, yet of two links that both explain it the
+        better one still shows.
+        """
+        best = count * np.log(np.maximum(count, 1.0)) - count - gammaln(count + 1.0)
+        answer: Floats = np.maximum(log_likelihood(count, mean, variance) - best, -self.params.most_pair_nats)
+        return answer
+
+    def _delay_nats(self, sick: Sequence[Sick]) -> Floats:
+        """Return the same for extra delay, candidates × delays: normal, with the model's error added."""
+        mean, variance = np.zeros(len(self.delay)), self.delay_variance.copy()
+        error = self.variation + self.params.model_error**2
+        for one in sick:
+            if one.delay_ms > 0.0:
+                mine = self._crossing(one.link)
+                extra = one.delay_ms * self.crossing[mine]
+                np.add.at(mean, self.row[mine], extra)
+                np.add.at(variance, self.row[mine], extra**2 * error[mine])
+        extra = delays()[None, :] * self.crossing[:, None]
+        wider = variance[self.row, None] + extra**2 * error[:, None]
+        now = self._normal_fit(self.delay, mean, variance)[self.row, None]
+        then = self._normal_fit(self.delay[self.row, None], mean[self.row, None] + extra, wider)
+        return self._summed(np.nan_to_num(then - now, nan=0.0))
+
+    def _normal_fit(self, value: Any, mean: Any, variance: Any) -> Floats:
+        nats = -0.5 * np.log(variance) - (value - mean) ** 2 / (2.0 * variance)
+        answer: Floats = np.maximum(nats, -0.5 * np.log(variance) - self.params.most_pair_nats)
+        return answer
+
+    def _summed(self, nats: Floats) -> Floats:
+        """Return the sum over the entries of each candidate."""
+        entries = np.arange(len(self.column))
+        shape = (len(self.numbers), len(entries))
+        of_candidate = csr_array((np.ones(len(entries)), (self.column, entries)), shape=shape)
+        answer: Floats = of_candidate @ nats
+        return answer
+
+
+def delays() -> Floats:
+    """Return the extra delays that are considered, milliseconds a crossing."""
+    return 0.02 * STEP ** np.arange(34, dtype=np.float64)
+
+
+def _over_scales(loss: Floats, params: Params) -> Floats:
+    """Return the mean likelihood over how many retransmissions a lost packet makes."""
+    reach = params.scale_steps
+    padded = np.pad(loss, ((0, 0), (reach, reach)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=1)
+    return log_mean(windows)
+
+
+def likeliest_scale(loss: Floats, rate: int, params: Params) -> float:
+    """Return how many retransmissions a lost packet made, the likeliest of the grid.
+
+    ``loss``: a link's log likelihood ratios by rate; ``rate``: the place of its rate on the grid.
+    """
+    reach = params.scale_steps
+    shifts = np.clip(np.arange(rate - reach, rate + reach + 1), 0, params.rates - 1)
+    return float(STEP ** (int(np.argmax(loss[shifts])) - reach))
+
+
+def log_likelihood(count: Any, mean: Any, variance: Any) -> Floats:
+    """Return ln P(count) of a negative binomial with this mean and variance beyond Poisson."""
+    mean = np.maximum(mean, 1e-12)
+    size = mean**2 / np.maximum(variance, 1e-12 * mean**2)
+    answer: Floats = (
+        gammaln(count + size)
+        - gammaln(size)
+        - gammaln(count + 1.0)
+        + size * np.log(size / (size + mean))
+        + count * np.log(mean / (size + mean))
+    )
+    return answer

@@ -1,0 +1,186 @@
+"""The search: which links are sick together. Greedy by Bayes factor, then exchanges until none gains.
+
+    odds(l, mode | sick) = prior · mean over q of P(pairs, flows | q) P(counter | q) · P(light or utilisation)
+
+A greedy search alone keeps an early choice that a later one made needless: each chosen link is
+weighed anew given the others, and replaced, corrected or taken back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from correlator.engine.localize.flows import FlowWitness
+from correlator.engine.localize.pairs import PairNats, PairWitness, delays, likeliest_scale
+from correlator.engine.localize.params import (
+    MODES,
+    STEP,
+    Floats,
+    Ints,
+    Mode,
+    Params,
+    Sick,
+    grid,
+    log_mean,
+    over_rates,
+)
+from correlator.engine.localize.telemetry import TELEMETRY
+
+ROUNDS = 5  # in practice two or three
+HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
+
+
+@dataclass(frozen=True, eq=False)
+class Weighed:
+    """Every candidate given some sick links: log posterior odds (modes × candidates) and their parts."""
+
+    numbers: Ints
+    total: Floats
+    by_rate: Floats  # candidates × rates, pairs and flows
+    pairs: PairNats | None
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """A sick link with its log posterior odds, and the weighing of all candidates that it came from."""
+
+    sick: Sick
+    gain: float
+    weighed: Weighed
+
+
+@dataclass(frozen=True)
+class Search:
+    """Candidates, those who tell of them, and what it takes to be chosen (log odds)."""
+
+    params: Params
+    numbers: Ints  # directed link of each candidate
+    prior: float
+    link_nats: dict[str, Floats]  # term → candidates × rates, or × 1
+    pairs: PairWitness | None
+    flows: FlowWitness | None
+
+    def run(self) -> list[Choice]:
+        """Return the sick links, the first found first.
+
+        Most links are beyond hope: each round grows and exchanges among the others, then what is usual
+        is learned anew, until a round changes nothing.
+        """
+        chosen: list[Choice] = []
+        whole = self
+        near = np.zeros(len(self.numbers), dtype=bool)
+        for _ in range(ROUNDS):
+            sick = [choice.sick for choice in chosen]
+            whole = whole._learned(sick)
+            total = whole._weigh(sick).total.max(axis=0)
+            if not sick and total.max(initial=-np.inf) <= 0.0:
+                break
+            near |= total > HOPELESS  # what a sick link's siblings say of it is kept from the round before
+            hopeful = whole._narrowed(np.flatnonzero(near))
+            # rates first: what a chosen link's rate leaves over would be taken for another's
+            chosen, changed = hopeful._exchanged(chosen)
+            grown = hopeful._grown(chosen)
+            if len(grown) == len(chosen) and not changed:
+                break
+            chosen, _ = hopeful._exchanged(grown)
+        return chosen
+
+    def _learned(self, sick: Sequence[Sick]) -> Search:
+        """Return a search that knows what flows usually lose, these links being sick."""
+        if self.flows is None or not sick:
+            return self
+        return replace(self, flows=self.flows.learned([(one.link, one.rate) for one in sick]))
+
+    def _narrowed(self, kept: Ints) -> Search:
+        numbers = self.numbers[kept]
+        return replace(
+            self,
+            numbers=numbers,
+            link_nats={term: nats[kept] for term, nats in self.link_nats.items()},
+            pairs=None if self.pairs is None else self.pairs.narrowed(numbers),
+            flows=None if self.flows is None else self.flows.narrowed(numbers),
+        )
+
+    def _grown(self, chosen: list[Choice]) -> list[Choice]:
+        """Return the choices with the best further ones, as long as one is worth it."""
+        while len(chosen) < self.params.most_faults:
+            best = self._best([choice.sick for choice in chosen])
+            if best is None or best.gain <= 0.0:
+                break
+            chosen = [*chosen, best]
+        return chosen
+
+    def _exchanged(self, chosen: list[Choice]) -> tuple[list[Choice], bool]:
+        """Return the choices after each was weighed anew, and whether another link took some place."""
+        changed = False
+        kept = list(chosen)
+        for choice in chosen:
+            others = [other for other in kept if other is not choice]
+            better = self._best([other.sick for other in others])
+            place = kept.index(choice)
+            if better is None or better.gain <= 0.0:
+                kept, changed = others, True
+                continue
+            changed |= (better.sick.link, better.sick.mode) != (choice.sick.link, choice.sick.mode)
+            kept[place] = better
+        return kept, changed
+
+    def _best(self, sick: Sequence[Sick]) -> Choice | None:
+        """Return the choice that would add most, or None where no candidate is left."""
+        weighed = self._weigh(sick)
+        mode, at = np.unravel_index(int(np.argmax(weighed.total)), weighed.total.shape)
+        if not np.isfinite(weighed.total[mode, at]):
+            return None
+        return self._choice(int(at), MODES[mode], float(weighed.total[mode, at]), weighed)
+
+    def _weigh(self, sick: Sequence[Sick]) -> Weighed:
+        pairs = None if self.pairs is None else self.pairs.weigh(sick)
+        by_rate = np.zeros((len(self.numbers), self.params.rates)) if pairs is None else pairs.scaled
+        delayed = 0.0 if pairs is None else np.logaddexp(0.0, log_mean(pairs.delay)) - np.log(2.0)
+        if self.flows is not None:
+            by_rate = by_rate + self.flows.weigh([(one.link, one.rate) for one in sick])
+        uncounted = over_rates(by_rate, self.params)
+        total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed + self.prior
+        total[:, np.isin(self.numbers, [one.link for one in sick])] = -np.inf
+        return Weighed(self.numbers, total, by_rate, pairs)
+
+    def _odds(self, by_rate: Floats, uncounted: Floats, mode: Mode) -> Floats:
+        """Return log odds before prior and delay: the mean over the rates, with the mode's own telemetry."""
+        counter, other = TELEMETRY.get(mode, ("", ""))
+        answer = (
+            over_rates(by_rate + self.link_nats[counter], self.params)
+            if counter in self.link_nats
+            else uncounted
+        )
+        if other in self.link_nats:
+            answer = answer + self.link_nats[other][:, 0]
+        return answer + self.params.rarity[mode]
+
+    def _choice(self, at: int, mode: Mode, gain: float, weighed: Weighed) -> Choice:
+        by_rate = weighed.by_rate[at]
+        counter, _ = TELEMETRY.get(mode, ("", ""))
+        if counter in self.link_nats:
+            by_rate = by_rate + self.link_nats[counter][at]
+        place = int(np.argmax(by_rate))
+        sick = Sick(int(self.numbers[at]), mode, place, _peak(by_rate, place, self.params))
+        if weighed.pairs is not None:
+            delay = weighed.pairs.delay[at]
+            sick = replace(
+                sick,
+                scale=likeliest_scale(weighed.pairs.loss[at], place, self.params),
+                delay_ms=float(delays()[np.argmax(delay)]) if delay.max() > 0.0 else 0.0,
+            )
+        return Choice(sick, gain, weighed)
+
+
+def _peak(by_rate: Floats, place: int, params: Params) -> float:
+    """Return the likeliest rate, between the points of the grid: the top of the parabola around the best."""
+    rate = float(grid(params)[place])
+    if not 0 < place < len(by_rate) - 1 or not np.isfinite(by_rate[place - 1]):
+        return rate
+    left, middle, right = by_rate[place - 1 : place + 2]
+    bend = left - 2.0 * middle + right
+    return rate * STEP ** float(0.5 * (left - right) / bend) if bend < 0.0 else rate

@@ -1,0 +1,91 @@
+"""Suspects: the chosen links with their probabilities, and what each kind of evidence weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from correlator.engine.localize.params import MODES, Floats, Mode, Params, Sick
+from correlator.engine.localize.search import Choice, Search, Weighed
+from correlator.engine.localize.telemetry import TELEMETRY
+
+LEAST = 1e-4  # of an alternative's probability, to be told
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A sick directed link: which, how, how much, how sure, and what each kind of evidence weighs.
+
+    ``terms`` are log Bayes factors against "nothing is wrong there": pairs, flows, delay, errors,
+    discards, light, utilisation. ``alternatives``: (directed link, mode, probability) of everything
+    that could stand in its place, likeliest first, itself included; what they lack of 1 is the
+    probability that nothing is wrong. ``rate`` and ``delay_ms`` are the estimates, ``scale`` the
+    retransmissions a lost packet.
+    """
+
+    number: int
+    mode: Mode
+    rate: float
+    scale: float
+    delay_ms: float
+    probability: float
+    terms: Mapping[str, float]
+    alternatives: tuple[tuple[int, Mode, float], ...]
+
+    def by_link(self) -> tuple[tuple[int, float], ...]:
+        """Return every directed link that could be meant with its probability, likeliest first."""
+        answer: dict[int, float] = {}
+        for number, _, probability in self.alternatives:
+            answer[number] = answer.get(number, 0.0) + probability
+        return tuple(sorted(answer.items(), key=lambda item: -item[1]))
+
+    @property
+    def mass(self) -> float:
+        """Return the probability that anything at all is sick there."""
+        return sum(probability for _, _, probability in self.alternatives)
+
+    def candidates(self, params: Params) -> tuple[tuple[int, float], ...]:
+        """Return directed links with probabilities that together reach the class's mass."""
+        ordered = self.by_link()
+        total = np.cumsum([probability for _, probability in ordered])
+        enough = int(np.searchsorted(total, params.class_mass * total[-1] - 1e-9)) + 1
+        return ordered[:enough]
+
+
+def suspect(search: Search, choice: Choice) -> Suspect:
+    """Return a choice as a suspect: its probability is its share among all that could stand in its place."""
+    sick, total, numbers = choice.sick, choice.weighed.total, choice.weighed.numbers
+    posterior: Floats = np.exp(total - logsumexp(np.append(total.ravel(), 0.0)))
+    modes, places = np.nonzero(posterior > LEAST)
+    ordered = sorted(zip(modes, places, strict=True), key=lambda at: -posterior[at])
+    at = int(np.searchsorted(numbers, sick.link))
+    return Suspect(
+        number=sick.link,
+        mode=sick.mode,
+        rate=sick.rate,
+        scale=sick.scale,
+        delay_ms=sick.delay_ms,
+        probability=float(posterior[MODES.index(sick.mode), at]),
+        terms=_terms(search, choice.weighed, sick, at),
+        alternatives=tuple((int(numbers[p]), MODES[m], float(posterior[m, p])) for m, p in ordered),
+    )
+
+
+def _terms(search: Search, weighed: Weighed, sick: Sick, at: int) -> dict[str, float]:
+    terms = {}
+    seen = float(weighed.by_rate[at, sick.place])
+    if weighed.pairs is not None:
+        terms["pairs"] = float(weighed.pairs.scaled[at, sick.place])
+        terms["delay"] = max(float(weighed.pairs.delay[at].max()), 0.0) if sick.delay_ms > 0.0 else 0.0
+    if search.flows is not None:
+        terms["flows"] = seen - terms.get("pairs", 0.0)
+    counter, other = TELEMETRY.get(sick.mode, ("", ""))
+    at = int(np.searchsorted(search.numbers, sick.link))
+    if counter in search.link_nats:
+        terms[counter] = float(search.link_nats[counter][at, sick.place])
+    if other in search.link_nats:
+        terms[other] = float(search.link_nats[other][at, 0])
+    return terms
