@@ -1,4 +1,7 @@
-"""Links that are down and ought not to be: a port that was shut, or never used, is nobody's alarm."""
+"""Links that are down and ought not to be: a port that was shut, or never used, is nobody's alarm.
+
+Page: docs/algorithms/dead.md.
+"""
 
 from __future__ import annotations
 
