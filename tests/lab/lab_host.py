@@ -129,7 +129,7 @@ def papers(folder: Path, addresses: list[str]) -> Path:
     names = ",".join(f"IP:{address}" for address in addresses)
     run(
         "openssl", *new, "-subj", "/CN=agents of the lab", "-addext", f"subjectAltName={names}",
-        "-addext", "basicConstraints=critical,CA:FALSE", "-CA", folder / "ca.pem", "-CAkey", folder / "ca.key",
-        "-keyout", folder / "agent.key", "-out", folder / "agent.pem",
+        "-addext", "basicConstraints=critical,CA:FALSE", "-CA", folder / "ca.pem",
+        "-CAkey", folder / "ca.key", "-keyout", folder / "agent.key", "-out", folder / "agent.pem",
     )  # fmt: skip
     return folder
