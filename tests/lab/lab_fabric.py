@@ -119,14 +119,24 @@ class Fabric:
             whole = f"table ip lab\ndelete table ip lab\ntable ip lab {{\nchain dirt {{\n{chain}\n}}\n}}\n"
             run("ip", "netns", "exec", netns(wire), "nft", "-f", "-", stdin=whole)
 
-    def shut(self, cables: Collection[Cable]) -> None:
-        """Shut links on purpose, at both ends, and withdraw what leads there; links not named come back."""
-        for cable in self._down ^ set(cables):
-            for end in (cable.lower, cable.upper):
-                _ip(end.device, [f"link set {end.if_name} {'down' if cable in cables else 'up'}"])
+    def shut(self, cables: Collection[Cable], drained: bool = True) -> None:
+        """Shut links on purpose, at both ends; links not named come back.
+
+        ``drained``: what leads there is withdrawn before the link goes down, so that nothing is lost.
+        """
+        coming, going = self._down - set(cables), set(cables) - self._down
+        self._set(coming, "up")
+        if not drained:
+            self._set(going, "down")
         self._down = set(cables)
         for device in self.plan.switches:
             self._route(device)
+        self._set(going, "down")
+
+    def _set(self, cables: Collection[Cable], state: str) -> None:
+        for cable in cables:
+            for end in (cable.lower, cable.upper):
+                _ip(end.device, [f"link set {end.if_name} {state}"])
 
     def counter(self, cable: Cable, device: str, name: str = "rx_errors") -> int:
         """Return what the kernel counts at a link's end."""

@@ -74,10 +74,9 @@ class Watch:
 
     def calm(self) -> None:
         """Check that nobody was alarmed but by what was expected."""
-        alarms = [
-            line for line in self.service.lines() if line.severity <= ERR and line.incident not in self.mine
-        ]
-        assert alarms == []
+        lines = self.service.lines()
+        alarms = [line for line in lines if line.severity <= ERR and line.incident not in self.mine]
+        assert not alarms, [line.text for line in alarms]
 
     def calm_for(self, seconds: float) -> None:
         end = time.monotonic() + seconds
