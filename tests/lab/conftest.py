@@ -9,10 +9,12 @@ import pytest
 from certificates import certificates
 from lab_plan import Plan
 from lab_service import Service
-from lab_watch import Watch
+from lab_watch import Watch, moment
 from real_lab import Lab, missing
 from rsyslog import rsyslogd
 
+SETTLES_S = 15  # LLDP is heard, the first polls are in
+MEASURED_S = 47  # three slices of the past
 LONG = "CORRELATOR_LAB"  # set, the stories run that take too long for every change
 
 
@@ -43,11 +45,19 @@ def lab():
 
 @pytest.fixture(scope="session")
 def watch(lab, tmp_path_factory):
-    """The service before the lab and rsyslogd behind it, and what there is to be expected of them."""
+    """The service before the lab and rsyslogd behind it, and what there is to be expected of them.
+
+    A clean minute has been measured, and stands for the past.
+    """
     folder = tmp_path_factory.mktemp("rsyslog")
     with rsyslogd(folder, certificates(folder)) as receiver:
         service = Service(lab, receiver)
         service.start()
-        yield Watch(service)
+        made = Watch(service)
+        made.calm_for(SETTLES_S)
+        since = moment()
+        made.calm_for(MEASURED_S)
+        assert service.remember(since) >= 3
+        yield made
         assert service.end() == 0
         assert "Traceback" not in service.log
