@@ -56,8 +56,10 @@ def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: in
             watch.calm_for(ENGINE["window"] + 2 * PERIOD_S)  # what was before is out of the window
             watch.until(lambda: dirt.share()[0] >= until_lost, f"{until_lost} losses", 300)
             errors, kernel = dirt.share()
-            said = share_lost(watch.now(incident))
+            verdict = watch.now(incident)
+            said = share_lost(verdict)
             print(f"{story}: the kernel lost {errors}, {kernel:.4f}; the verdict says {said:.4f}")
+            print(f"{story}: {verdict.severity}, {verdict.hurt} pairs slow")
             assert said == pytest.approx(kernel, rel=0.2)
     finally:
         dirt.clean()
