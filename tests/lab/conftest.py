@@ -14,6 +14,7 @@ from real_lab import Lab, missing
 from rsyslog import rsyslogd
 
 SETTLES_S = 15  # LLDP is heard, the first polls are in
+STARTS_S = 8
 MEASURED_S = 47  # three slices of the past
 LONG = "CORRELATOR_LAB"  # set, the stories run that take too long for every change
 
@@ -58,6 +59,9 @@ def watch(lab, tmp_path_factory):
         since = moment()
         made.calm_for(MEASURED_S)
         assert service.remember(since) >= 3
+        assert service.end() == 0
+        service.start()  # it looks at the past once an hour
+        made.calm_for(STARTS_S)
         yield made
         assert service.end() == 0
         assert "Traceback" not in service.log

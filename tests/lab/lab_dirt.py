@@ -61,6 +61,7 @@ def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: in
             print(f"{story}: the kernel lost {errors}, {kernel:.4f}; the verdict says {said:.4f}")
             print(f"{story}: {verdict.severity}, {verdict.hurt} pairs slow")
             assert said == pytest.approx(kernel, rel=0.2)
+            assert verdict.pairs, "no pair is said to be slow"
     finally:
         dirt.clean()
     return incident
