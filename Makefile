@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs lock lab bench clean
+.PHONY: help setup demo test check format docs lock lab real bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -42,7 +42,10 @@ docs: $(STAMP) ## write the generated pages anew
 lock: $(STAMP) ## choose the newest versions and write requirements.lock
 	@$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
-lab: $(STAMP) ## the real-parts tests: snmpd, rsyslogd, Chromium (root; skips by name what is missing)
+lab: $(STAMP) ## the real lab: namespaces, snmpd, lldpd, Docker engines, rsyslogd (root; skips by name what is missing)
+	@CORRELATOR_LAB=all $(BIN)/python -m pytest -q -s tests/lab
+
+real: $(STAMP) ## the real-parts tests: snmpd, rsyslogd, Docker, Chromium (root; skips by name what is missing)
 	@$(BIN)/python -m pytest -q -m real
 
 bench: $(STAMP) ## reproducible benchmarks

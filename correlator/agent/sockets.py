@@ -191,13 +191,17 @@ def _decode_run(view: memoryview, offset: int, stride: int, count: int) -> list[
         if layout is None:
             rest = rest[1:]
             continue
-        raw = np.ndarray(count, layout.dtype, buffer=view, offset=offset, strides=(stride,))[rest]
+        raw = np.ndarray(count, layout.dtype, buffer=view, offset=offset, strides=(stride,))
+        raw = raw if rest.size == count else raw[rest]
         same = np.ones(rest.size, bool)
         for name, head in layout.heads:
             same &= raw[name] == head
-        sample = _sample(raw[same], layout.known)
-        sample["place"] = offset + rest[same] * stride
-        parts.append(sample)
+        if same.all():  # as is usual, and then nothing has to be copied but what is wanted
+            parts.append(_sample(raw, layout.known))
+            parts[-1]["place"] = offset + rest * stride
+            break
+        parts.append(_sample(raw[same], layout.known))
+        parts[-1]["place"] = offset + rest[same] * stride
         rest = rest[~same]
     return parts
 

@@ -145,6 +145,7 @@ class Engine:
     daemon: subprocess.Popen[bytes] | None = None
     agent: subprocess.Popen[bytes] | None = None
     extra: list[str] = field(default_factory=list)
+    docker_flags: str = ""
 
     @property
     def namespace(self) -> Path:
@@ -171,7 +172,8 @@ class Engine:
             f"--exec-root {d}/exec -H unix://{d}/docker.sock --pidfile {d}/pid "
             f"--bip 172.30.{self.number}.1/24 "
             f"--fixed-cidr 172.30.{self.number}.0/24 --cgroup-parent /{self.netns} "
-            "--exec-opt native.cgroupdriver=cgroupfs --storage-driver overlay2 --log-level warn"
+            "--exec-opt native.cgroupdriver=cgroupfs --storage-driver overlay2 --log-level warn "
+            + self.docker_flags
         )
         inner = ["unshare", "-m", "--propagation", "private", "--", "sh", "-c", script]
         with (self.directory / "dockerd.log").open("ab") as log:

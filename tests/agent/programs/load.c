@@ -1,7 +1,9 @@
 /* Load for the agent's tests, to be linked statically: the only program in the test image.
  *
- *   load serve PORT SERVICE_MS                       answers until killed, a process a connection
+ *   load serve PORT SERVICE_MS                       answers until killed, a process a connection;
+ *                                                    from SIGUSR1 to SIGUSR2 it takes five times as long
  *   load ask HOST PORT COUNT SECONDS THINK_MS REQUEST ANSWER   one connection; COUNT 0: for SECONDS
+ *   load keep CONNECTIONS PORT THINK_MS REQUEST ANSWER HOST...   that many to each host, made anew when they break
  *   load churn HOST PORT SECONDS PROCESSES PER_SECOND   connects and waits for the end, that often
  *   load take PORT PROCESSES                         accepts and closes
  *
@@ -16,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -72,8 +75,18 @@ static int connected(const char *host, const char *port) {
   return fd;
 }
 
+static volatile double *slower;  /* shared with the processes of all connections */
+
+static void slow(int signal) { *slower = signal == SIGUSR1 ? 5 : 1; }
+
+static void leave(int signal) { _exit(signal != SIGTERM); }
+
 static void serve(int port, double service) {
   int at = listening(port);
+  slower = mmap(0, sizeof *slower, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  *slower = 1;
+  signal(SIGUSR1, slow);
+  signal(SIGUSR2, slow);
   signal(SIGCHLD, SIG_IGN);
   printf("{\"ready\": true}\n"); fflush(stdout);
   for (;;) {
@@ -90,7 +103,7 @@ static void serve(int port, double service) {
       request = atol(buffer);
       if (!moved(fd, request - 16, 0)) break;
       begin = now();
-      pause_ms(service);
+      pause_ms(service * *slower);
       worked += (now() - begin) * 1000;
       if (!moved(fd, answer, 1)) break;
       n++;
@@ -128,6 +141,26 @@ static int ask(char **a) {
   fflush(stdout);
   close(fd);
   return 0;
+}
+
+static void keep(char **a) {
+  signal(SIGTERM, leave);
+  for (char **host = a + 5; *host; host++)
+    for (int i = 0; i < atoi(a[0]); i++) {
+      if (fork()) continue;
+      srand(getpid());
+      for (;;) {
+        int fd = connected(*host, a[1]);
+        while (fd >= 0) {
+          snprintf(buffer, 17, "%08ld%08ld", atol(a[3]), atol(a[4]));
+          if (!moved(fd, atol(a[3]), 1) || !moved(fd, atol(a[4]), 0)) break;
+          pause_ms(atof(a[2]) * (0.5 + rand() / (double)RAND_MAX));
+        }
+        if (fd >= 0) close(fd);
+        pause_ms(500);
+      }
+    }
+  for (;;) pause();
 }
 
 static int churn(char **a) {
@@ -169,6 +202,7 @@ static void take(int port, int processes) {
 int main(int argc, char **argv) {
   if (argc == 4 && !strcmp(argv[1], "serve")) serve(atoi(argv[2]), atof(argv[3]));
   if (argc == 9 && !strcmp(argv[1], "ask")) return ask(argv + 2);
+  if (argc >= 8 && !strcmp(argv[1], "keep")) keep(argv + 2);
   if (argc == 7 && !strcmp(argv[1], "churn")) return churn(argv + 2);
   if (argc == 4 && !strcmp(argv[1], "take")) take(atoi(argv[2]), atoi(argv[3]));
   fprintf(stderr, "load: wrong arguments\n");

@@ -1,0 +1,136 @@
+"""The lab as a description: devices, links, addresses and routes. Nothing here touches the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from correlator.model import End, Link
+
+FILE = Path(__file__).parent / "lab.yaml"
+VNI = 100  # of the first link; one more for each
+UPLINK = 49  # number of a leaf's first port to a spine
+NIC = "ens1f0"
+MANAGEMENT = "192.168.241"
+
+
+@dataclass(frozen=True)
+class Cable:
+    """One link: its number, and its ends; ``upper`` is nearer to the spines."""
+
+    number: int
+    lower: End
+    upper: End
+
+    @property
+    def vni(self) -> int:
+        return VNI + self.number
+
+    @property
+    def link(self) -> Link:
+        """The link as verdicts name it."""
+        return Link.between(self.lower, self.upper)
+
+    def address(self, device: str) -> str:
+        """Return the address of a device on this link, a /31."""
+        return f"10.10.{self.number}.{int(device == self.upper.device)}"
+
+    def end(self, device: str) -> End:
+        return self.lower if device == self.lower.device else self.upper
+
+    def other(self, device: str) -> End:
+        return self.upper if device == self.lower.device else self.lower
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a device sends what is for a prefix: the far addresses of links, of equal cost."""
+
+    prefix: str
+    via: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``lab.yaml`` describes."""
+
+    spines: tuple[str, ...]
+    leaves: dict[str, tuple[str, ...]]
+    services: dict[str, dict[str, Any]]
+    clients: tuple[dict[str, Any], ...]
+    cables: tuple[Cable, ...]
+
+    @classmethod
+    def read(cls, path: Path = FILE) -> Plan:
+        document = yaml.safe_load(path.read_text())
+        leaves = {leaf: tuple(hosts) for leaf, hosts in document["leaves"].items()}
+        spines = tuple(document["spines"])
+        numbers, cables = count(1), []
+        for place, (leaf, hosts) in enumerate(leaves.items(), 1):
+            for port, host in enumerate(hosts, 1):
+                cables.append(Cable(next(numbers), End(host, NIC), End(leaf, f"Ethernet{port}")))
+            for port, spine in enumerate(spines, UPLINK):
+                ends = End(leaf, f"Ethernet{port}"), End(spine, f"Ethernet{place}")
+                cables.append(Cable(next(numbers), *ends))
+        return cls(spines, leaves, document["services"], tuple(document["clients"]), tuple(cables))
+
+    @property
+    def switches(self) -> tuple[str, ...]:
+        return (*self.spines, *self.leaves)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        return tuple(host for hosts in self.leaves.values() for host in hosts)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        return (*self.switches, *self.hosts)
+
+    def number(self, host: str) -> int:
+        return self.hosts.index(host) + 1
+
+    def management(self, device: str) -> str:
+        """Return the address by which a device is asked."""
+        return f"{MANAGEMENT}.{self.devices.index(device) + 11}"
+
+    def containers(self, host: str) -> str:
+        """Return the network of a host's containers."""
+        return f"172.30.{self.number(host)}.0/24"
+
+    def cable(self, one: str, two: str) -> Cable:
+        """Return the link between two devices."""
+        return next(c for c in self.cables if {c.lower.device, c.upper.device} == {one, two})
+
+    def ports(self, device: str) -> list[tuple[str, Cable]]:
+        """Return (interface, link) of each of a device's ports."""
+        mine = (c for c in self.cables if device in (c.lower.device, c.upper.device))
+        return [(cable.end(device).if_name, cable) for cable in mine]
+
+    def routes(self, device: str, down: Collection[Cable] = ()) -> list[Route]:
+        """Return a device's routes, as they would be with the links in ``down`` withdrawn."""
+        if device in self.hosts:
+            (_, cable), *_ = self.ports(device)
+            return [Route("default", (cable.address(cable.upper.device),))]
+        found = []
+        for leaf, hosts in self.leaves.items():
+            for host in hosts:
+                via = self._towards(device, leaf, host, down)
+                prefixes = [self.containers(host)]
+                if device != leaf:
+                    prefixes.append(f"{self.cable(host, leaf).address(host)}/32")
+                found += [Route(prefix, via) for prefix in prefixes]
+        return found
+
+    def _towards(self, device: str, leaf: str, host: str, down: Collection[Cable]) -> tuple[str, ...]:
+        if device == leaf:
+            return (self.cable(host, leaf).address(host),)
+        if device in self.spines:
+            cable = self.cable(leaf, device)
+            return () if cable in down else (cable.address(leaf),)
+        both = ((self.cable(device, spine), self.cable(leaf, spine), spine) for spine in self.spines)
+        return tuple(up.address(spine) for up, on, spine in both if up not in down and on not in down)

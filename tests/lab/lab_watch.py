@@ -1,0 +1,140 @@
+"""What is expected of the service, story by story: the right line, its clear, and no other."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from lab_machine import until
+from lab_plan import Cable
+from lab_service import ERR, Service, Told
+
+from correlator.commands.judge import matches
+from correlator.model import Incident, Verdict
+
+OPENS_S = 120.0  # on a machine that is busy with other things; what it took is printed
+CLEARS_S = 300.0
+AMONG = re.compile(r"(\d+) errors among ([\d.e+]+)")
+
+
+def lost(cable: Cable, receiver: str, cause: str = "dirty_connector") -> dict[str, Any]:
+    """Return the truth about a link that loses what ``receiver`` should receive."""
+    link, end = cable.link, cable.end(receiver)
+    return {
+        "kind": "link",
+        "link": link,
+        "direction": "a_to_b" if link.b == end else "b_to_a",
+        "root_cause": cause,
+        "actions": [{"device": end.device, "if_name": end.if_name}],
+    }
+
+
+def slow(service: str) -> dict[str, Any]:
+    """Return the truth about a service that is slow by itself."""
+    return {
+        "kind": "service",
+        "link": None,
+        "direction": None,
+        "root_cause": "service",
+        "subject": {"service": service},
+    }
+
+
+class Watch:
+    """Looks at the service's incidents and at the receiver's lines. ``mine`` are those that were expected."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.mine: set[str] = set()
+
+    def alive(self) -> None:
+        assert self.service.process.poll() is None, self.service.log[-3000:]
+
+    def opened(self, truth: dict[str, Any], story: str) -> Incident:
+        """Wait for the incident that says the truth, and for its line; return it. Prints how long it took."""
+        began = time.monotonic()
+        self.until(lambda: self._true(truth), f"{story}: {_plain(truth)}", OPENS_S)
+        incident = self._true(truth)
+        assert incident is not None
+        self.mine.add(incident.id)
+        self.until(lambda: self._lines(incident.id, "opened"), f"{story}: a line", OPENS_S)
+        (line,) = self._lines(incident.id, "opened")
+        took = time.monotonic() - began
+        print(f"\n{story}: told after {took:.0f} s (severity {line.severity}): {line.text[:160]}")
+        return incident
+
+    def cleared(self, incident: Incident, story: str) -> None:
+        """Wait for the one line that tells of the end of an incident."""
+        began = time.monotonic()
+        self.until(lambda: self._lines(incident.id, "cleared"), f"{story}: a clear", CLEARS_S)
+        assert len(self._lines(incident.id, "cleared")) == 1
+        print(f"\n{story}: cleared {time.monotonic() - began:.0f} s on")
+
+    def calm(self) -> None:
+        """Check that nobody was alarmed but by what was expected."""
+        lines = self.service.lines()
+        alarms = [line for line in lines if line.severity <= ERR and line.incident not in self.mine]
+        assert not alarms, [line.text for line in alarms]
+
+    def calm_for(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.alive()
+            time.sleep(1)
+        self.calm()
+
+    def until(self, true: Any, what: str, seconds: float) -> None:
+        def looked() -> Any:
+            self.alive()
+            return true()
+
+        try:
+            until(looked, what, seconds)
+        except TimeoutError as error:
+            told = [_said(one.verdict) for one in self.service.incidents()]
+            lines = [line.text[:200] for line in self.service.lines()]
+            raise AssertionError(f"{error}; open: {told}; lines: {lines}") from None
+
+    def now(self, incident: Incident) -> Verdict:
+        """Return what an open incident says by now."""
+        return next(one.verdict for one in self.service.incidents() if one.id == incident.id)
+
+    def _true(self, truth: dict[str, Any]) -> Incident | None:
+        said = _json(truth)
+        open_ones = self.service.incidents()
+        return next((one for one in open_ones if matches(said, one.verdict.to_json())), None)
+
+    def _lines(self, incident: str, event: str) -> list[Told]:
+        return [line for line in self.service.lines() if (line.incident, line.event) == (incident, event)]
+
+
+def share_lost(verdict: Verdict) -> float:
+    """Return the share of packets that a verdict says is lost."""
+    texts = (evidence.text for evidence in verdict.evidence if evidence.kind == "errors")
+    found = AMONG.search(next(texts))
+    assert found is not None, verdict.evidence
+    return float(found[1]) / float(found[2])
+
+
+def moment() -> datetime:
+    return datetime.now(UTC)
+
+
+def _json(truth: dict[str, Any]) -> dict[str, Any]:
+    link = truth["link"]
+    ends = (
+        None
+        if link is None
+        else {side: {"device": e.device, "if_name": e.if_name} for side, e in (("a", link.a), ("b", link.b))}
+    )
+    return {**truth, "link": ends}
+
+
+def _said(verdict: Verdict) -> str:
+    return f"{verdict.kind} {verdict.link} {verdict.direction} {verdict.root_cause} {verdict.subject}"
+
+
+def _plain(truth: dict[str, Any]) -> str:
+    return f"{truth['root_cause']} {truth['link'] or truth['subject']} {truth['direction'] or ''}"
