@@ -30,11 +30,13 @@ def scene(
     counted = {
         "errors": 500.0,
         "packets": 1e5,
+        "error_rate": 5e-3,
         "passed_on": 0.0,
         "errors_known": True,
         "sick": [True, other_sick],
         "discards": 0.0,
         "sent": 1e5,
+        "discard_rate": 0.0,
         "discards_known": True,
         "utilisation": 0.2,
     }
