@@ -101,6 +101,15 @@ def test_a_dirty_connector_starts_at_the_receiving_end_and_says_why() -> None:
     assert steps[-1].do == "replace_cable"
 
 
+def test_a_bad_transceiver_is_reseated_at_both_ends_before_one_is_replaced() -> None:
+    steps = actions(Link(End("leaf1", "p"), End("spine1", "q")), "a_to_b", "bad_transceiver", None)
+    assert [(step.do, step.device) for step in steps[:3]] == [
+        ("reseat", "spine1"),
+        ("reseat", "leaf1"),
+        ("replace_transceiver", "spine1"),
+    ]
+
+
 @pytest.mark.parametrize(
     "cause", ["damaged_fiber", "failing_transmitter", "bad_transceiver", "congestion", "silent_drop"]
 )
