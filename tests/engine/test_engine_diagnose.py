@@ -29,11 +29,13 @@ def scene(
     }
     counted = {
         "errors": 500.0,
+        "error_rate": 0.005,
         "packets": 1e5,
         "passed_on": 0.0,
         "errors_known": True,
         "sick": [True, other_sick],
         "discards": 0.0,
+        "discard_rate": 0.0,
         "sent": 1e5,
         "discards_known": True,
         "utilisation": 0.2,
