@@ -89,7 +89,7 @@ class Power:
 
 @dataclass(frozen=True)
 class Lanes:
-    """Every lane that was read: ``keys`` (device, if_name, lane, dark), received and sent power.
+    """Every lane that was read: ``keys`` (device, if_name, lane, dark, swapped), received and sent power.
 
     Lanes that are dark, whose port is shut or down, or whose module was swapped are off by NaN.
     """
@@ -128,6 +128,7 @@ def read_lanes(
     newest = rows[np.diff(lane, prepend=-1) != 0].reset_index(drop=True)
     keys: pd.DataFrame = newest[LANE].assign(dark=newest["no_light"].fillna(False).astype(bool))
     swapped = rows.groupby(lane)["module_serial"].nunique().to_numpy() > 1
+    keys["swapped"] = swapped
     silent = keys["dark"].to_numpy() | swapped | _shut(keys, interfaces)
     back: Any = np.arange(len(lane)) - np.searchsorted(lane, lane)
     microseconds: Any = rows["at"].astype("int64")

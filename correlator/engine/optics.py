@@ -49,6 +49,7 @@ def light(
     """
     params = params or Params()
     table, near, far = _ends(directed, lanes)
+    other_module = (far >= 0) & lanes.keys["swapped"].to_numpy(dtype=bool)[far] if len(far) else far >= 0
     start = lanes.rx.start(of_lanes)[near] if len(near) else np.empty(0)
     rx = lanes.rx.since(near, start, True, of_lanes)
     tx = lanes.tx.since(far, start, False, of_lanes)
@@ -58,7 +59,8 @@ def light(
     table["rx_usual_dbm"] = lanes.rx.usual[near]
     usual = np.where(far >= 0, lanes.tx.usual[far], np.nan)
     table["tx_power_dbm"], table["tx_usual_dbm"] = usual + tx.change, usual
-    table["loss_change_db"] = np.nan_to_num(tx.change) - rx.change
+    # another module sends another power: what arrives has no usual any more
+    table["loss_change_db"] = np.where(other_module, np.nan, np.nan_to_num(tx.change) - rx.change)
     table["loss_sigma_db"] = np.hypot(rx.sigma, np.nan_to_num(tx.sigma))
     table["tx_change_db"], table["tx_sigma_db"] = tx.change, tx.sigma
     table["other_change_db"] = np.nan_to_num(back_tx.change) - back_rx.change

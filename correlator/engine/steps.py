@@ -40,8 +40,9 @@ def actions(link: Link, direction: Direction, cause: RootCause, lane: int | None
     if cause == "bad_transceiver":
         return (
             Action(1, "reseat", rx.device, rx.if_name, None, "rx", f"reseat the transceiver of {rx}"),
-            Action(2, "replace_transceiver", rx.device, rx.if_name, None, "rx", "if no change: replace it"),
-            Action(3, "inspect_and_clean", rx.device, rx.if_name, lane, "rx", "then inspect and clean"),
+            Action(2, "reseat", tx.device, tx.if_name, None, "tx", f"then that of the sending end, {tx}"),
+            Action(3, "replace_transceiver", rx.device, rx.if_name, None, "rx", "if no change: replace it"),
+            Action(4, "inspect_and_clean", rx.device, rx.if_name, lane, "rx", "then inspect and clean"),
         )
     if cause == "congestion":
         return (

@@ -8,11 +8,11 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+from correlator.fabric.faults import STORIES
 from correlator.fabric.history import write_history
 from correlator.fabric.layout import Size
 from correlator.fabric.server import Server
 from correlator.fabric.simulation import Fabric
-from correlator.fabric.stories import STORIES
 
 
 def main() -> int:

@@ -151,7 +151,7 @@ def _optics_hours(past: Past) -> Iterator[pd.DataFrame]:
         "lane": [1] * len(ports),
     }
     at = world.day_second(0.0) + past.middle
-    rx, tx = (mean[:, number].T for mean in modules.means_dbm(at, world.dirt_db(past.middle[-1])))
+    rx, tx = (mean[:, number].T for mean in modules.means_dbm(at, world.shade(past.middle)))
     warm = light.temperature_sine_c * np.sin(2 * np.pi * (at / 86_400.0 - 0.4))
     noise = modules.noise[number][:, None]
     means = {

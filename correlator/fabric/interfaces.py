@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from correlator.fabric.dice import Dice, Ints, log_uniform
-from correlator.fabric.layout import Layout
+from correlator.fabric.layout import Layout, Switch
 from correlator.fabric.links import Counts
 
 MULTICAST_EVERY, BROADCAST_EVERY = 500, 1000  # one packet in so many
@@ -37,7 +37,20 @@ class Interfaces:
         self.octets = (packets * rng.uniform(500, 900, (2, ports))).astype(np.int64)
         self.errors = rng.integers(0, 300, ports) * cabled
         self.discards = rng.integers(0, 500, ports) * cabled
+        self.symbols, self.spoiled = np.zeros(ports, np.int64), np.zeros(ports, np.int64)
         self.uptime_cs = rng.integers(3 * 8_640_000, 300 * 8_640_000, len(self.layout.switches))
+
+    def restart(self, switch: Switch, second: int) -> None:
+        """Let the counters of a switch begin anew, and its uptime."""
+        for port in switch.ports:
+            for side in (IN, OUT):
+                self.packets[side, port] -= self.good(port, side, second)
+                self.octets[side, port] -= self.all_octets(port, side, second)
+            self.errors[port] -= self.in_errors(port)
+            self.discards[port] -= self.out_discards(port)
+            self.symbols[port] -= self.symbol_errors(port)
+            self.spoiled[port] -= self.out_errors(port)
+        self.uptime_cs[switch.number] = -100 * second
 
     def good(self, port: int, side: int, second: int) -> int:
         """Return good packets received (``side`` IN) or sent (OUT)."""
@@ -68,11 +81,11 @@ class Interfaces:
 
     def out_errors(self, port: int) -> int:
         """Return bad frames that a cut-through switch passed on."""
-        return self._of(self.counts.spoiled, port, OUT)
+        return int(self.spoiled[port]) + self._of(self.counts.spoiled, port, OUT)
 
     def symbol_errors(self, port: int) -> int:
         """Return frames received with an invalid symbol."""
-        return self._of(self.counts.symbol_errors, port, IN)
+        return int(self.symbols[port]) + self._of(self.counts.symbol_errors, port, IN)
 
     def out_discards(self, port: int) -> int:
         """Return good frames that found no room in the egress queue."""

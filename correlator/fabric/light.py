@@ -25,6 +25,23 @@ class Readings:
     voltage: Ints
 
 
+@dataclass(frozen=True)
+class Shade:
+    """What is wrong with the light: dB lost on each directed link's way, dB that each port no longer sends,
+    and the factor on each port's laser current. ``tx_db`` may have a row a moment.
+    """
+
+    way_db: Floats
+    tx_db: Floats
+    bias: Floats
+
+    @classmethod
+    def none(cls, layout: Layout) -> Shade:
+        """Return light that is as it should be."""
+        ports = len(layout.ports)
+        return cls(np.zeros(layout.links), np.zeros(ports), np.ones(ports))
+
+
 @dataclass
 class Modules:
     """A transceiver in every cabled port and in some spare ones; arrays by port or directed link.
@@ -71,24 +88,34 @@ class Modules:
             port = self.layout.receiver(link).number
             self.far[port], self.link_in[port] = self.layout.sender(link).number, link
 
-    def means_dbm(self, seconds: float | Floats, extra_db: Floats) -> tuple[Floats, Floats]:
+    def swap(self, port: int) -> None:
+        """Put another healthy module into a port: other power, other errors, another serial number."""
+        rng, light = self.dice.stream("swap", port), self.light
+        self.power[port] = rng.uniform(*light.tx_power_dbm)
+        error = light.monitor_offset_db
+        self.rx_error[port], self.tx_error[port] = rng.uniform(-error, error, 2)
+        self.noise[port] = log_uniform(rng, light.reading_noise_db)
+        self.warmth[port], self.bias[port] = rng.uniform(*light.temperature_c), rng.uniform(*light.bias_ma)
+        self.serials[port] = f"XK{hex_name(rng, 9).upper()}"
+
+    def means_dbm(self, seconds: float | Floats, shade: Shade) -> tuple[Floats, Floats]:
         """Return the mean Rx and Tx readings by port, dBm; (moments, ports) where there are several moments.
 
-        ``seconds`` count from midnight of the first day, UTC; ``extra_db`` is what dirt takes from each
-        directed link. Without a fibre the values mean nothing.
+        ``seconds`` count from midnight of the first day, UTC; ``shade`` is what is wrong with the light.
+        Without a fibre the values mean nothing.
         """
         at = np.asarray(seconds, float)[..., None] / DAY
         swing = np.sin(2 * np.pi * (at - 0.4))
-        way = np.append(self.loss_db + extra_db, 0.0)[self.link_in]
-        rx = self.power[self.far] - way + self.rx_error
-        tx = self.power + self.tx_error
+        way = np.append(self.loss_db + shade.way_db, 0.0)[self.link_in]
+        rx = self.power[self.far] - shade.tx_db[..., self.far] - way + self.rx_error
+        tx = self.power - shade.tx_db + self.tx_error
         wander = [self.drift[n] * at + self.sine[n] * swing for n in range(2)]
         return rx + wander[0], tx + wander[1]
 
-    def read(self, second: int, day_second: float, extra_db: Floats) -> Readings:
+    def read(self, second: int, day_second: float, shade: Shade) -> Readings:
         """Return one reading of every module. ``day_second`` counts from midnight of the first day, UTC."""
         rng, light, ports = self.dice.stream("reading", second), self.light, len(self.layout.ports)
-        rx, tx = self.means_dbm(day_second, extra_db)
+        rx, tx = self.means_dbm(day_second, shade)
         rx, tx = (value + rng.normal(0.0, 1.0, ports) * self.noise for value in (rx, tx))
         warm = self.warmth + light.temperature_sine_c * np.sin(2 * np.pi * (day_second / DAY - 0.4))
         shining = self.fitted & self.lit
@@ -96,7 +123,7 @@ class Modules:
         return Readings(
             np.where(dark, 0, self._raw(rx)),
             np.where(shining, self._raw(tx), 0),
-            np.where(shining, self._noisy(rng, self.bias, light.bias_noise_ma, 100), 0),
+            np.where(shining, self._noisy(rng, self.bias * shade.bias, light.bias_noise_ma, 100), 0),
             self._noisy(rng, warm, light.temperature_noise_c, 10),
             self._noisy(rng, self.voltage, light.voltage_noise_v, 100),
         )

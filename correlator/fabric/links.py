@@ -47,6 +47,8 @@ class Links:
     counts: Counts = field(init=False)
     floor: Floats = field(init=False)
     loss: Floats = field(init=False)
+    by_size: Floats = field(init=False)
+    silent: Floats = field(init=False)
     drop: Floats = field(init=False)
     queue_us: Floats = field(init=False)
     cut_through: Bools = field(init=False)
@@ -58,6 +60,8 @@ class Links:
             log_uniform(self.dice.stream("loss floor"), self.wire.loss_floor, size - 1), 0.0
         )
         self.loss = self.floor.copy()
+        self.by_size = np.zeros(size)
+        self.silent = np.zeros(size)
         self.drop = np.zeros(size)
         self.queue_us = np.zeros(size)
         self.cut_through = np.zeros(size, np.bool_)
@@ -87,15 +91,15 @@ class Links:
 
         ``paths`` has ``HOPS`` columns of directed links, filled with "no link". Every frame that is lost is
         a discard at its egress or an error at the receiving interface, and at each further one that a
-        cut-through switch passes the bad frame on to.
+        cut-through switch passes the bad frame on to; or it vanishes, counted by nobody (``silent``).
         """
         good, bad = packets.copy(), np.zeros_like(packets)
         for hop in range(paths.shape[1]):
             link = paths[:, hop]
             discarded = rng.binomial(good, self.drop[link])
-            good -= discarded
+            good -= discarded + self._vanished(link, good - discarded, rng)
             self._left(link, good, bad, good * octets)
-            corrupted = rng.binomial(good, self.loss[link])
+            corrupted = rng.binomial(good, self._loss(link, octets))
             good -= corrupted
             self._arrived(link, good, good * octets, corrupted + bad)
             self._add(self.counts.discards, link, discarded)
@@ -108,12 +112,25 @@ class Links:
         """Send frames over each directed link alone (arrays by link); return how many each one corrupted."""
         every = np.arange(len(packets))
         good = packets - (discarded := rng.binomial(packets, self.drop))
-        corrupted: Ints = rng.binomial(good, self.loss)
+        good -= self._vanished(every, good, rng)
+        corrupted: Ints = rng.binomial(good, self._loss(every, octets))
         self._left(every, good, np.zeros_like(good), good * octets)
         self._arrived(every, good - corrupted, (good - corrupted) * octets, corrupted)
         self._add(self.counts.discards, every, discarded)
         self._symbols(every, corrupted, rng)
         return corrupted
+
+    def _loss(self, link: Ints, octets: Ints) -> Floats:
+        """Return the share of frames of these lengths that a link corrupts: bit errors hit long ones more."""
+        share: Floats = self.loss[link] + self.by_size[link] * octets / self.wire.usual_octets
+        return np.minimum(share, 1.0)
+
+    def _vanished(self, link: Ints, packets: Ints, rng: np.random.Generator) -> Ints:
+        """Return how many packets vanish in a switch before their egress counts them."""
+        if not self.silent.any():
+            return np.zeros_like(packets)
+        vanished: Ints = rng.binomial(packets, self.silent[link])
+        return vanished
 
     def pass_on(self, link: Ints, bad: Ints) -> None:
         """Count bad frames that a cut-through switch let through onto ``link``."""
@@ -136,3 +153,25 @@ class Links:
     @staticmethod
     def _add(counter: Ints, link: Ints, amount: npt.NDArray[np.int64]) -> None:
         np.add.at(counter, link, amount)
+
+
+@dataclass
+class Corrected:
+    """Codewords that error correction mended, cumulative by directed link; links never stop sending them."""
+
+    share: Floats
+    per_second: Floats
+    dice: Dice
+    total: Ints
+
+    @classmethod
+    def draw(cls, layout: Layout, wire: Wire, dice: Dice) -> Corrected:
+        """Return links that have corrected nothing yet."""
+        share = log_uniform(dice.stream("corrected codewords"), wire.corrected, layout.links)
+        speed = np.array([layout.sender(link).speed_bps for link in range(layout.links)], float)
+        return cls(share, speed / wire.codeword_bits, dice, np.zeros(layout.links, np.int64))
+
+    def tick(self, second: int, length: int, growth: Floats) -> None:
+        """Count ``length`` seconds of codewords; ``growth`` is the factor on each link's share."""
+        mean = self.per_second * length * np.minimum(self.share * growth, 0.5)
+        self.total += self.dice.stream("corrected", second).poisson(mean)

@@ -10,7 +10,7 @@ from correlator.fabric.ber import Oid
 from correlator.fabric.interfaces import IN, OUT, Interfaces
 from correlator.fabric.layout import NIC, Layout, Port, Switch
 from correlator.fabric.physics import World
-from correlator.fabric.switch import Moving, Object, Value
+from correlator.fabric.switch import Moving, Object, Value, Words
 
 SYSTEM: Oid = (1, 3, 6, 1, 2, 1, 1)
 IF_NUMBER: Oid = (1, 3, 6, 1, 2, 1, 2, 1)
@@ -232,7 +232,8 @@ def _entities(view: View) -> Iterator[Object]:
 def _transceiver(view: View, port: Port, place: int) -> Iterator[Object]:
     modules, name = view.world.modules, port.if_name
     kind = modules.types[port.number]
-    yield from _entity(place + 100, place, MODULE, 1, f"Xcvr for {name}", modules.serials[port.number], kind)
+    serial = Words(lambda: modules.serials[port.number])
+    yield from _entity(place + 100, place, MODULE, 1, f"Xcvr for {name}", serial, kind)
     for position, sensor in enumerate(SENSOR_KINDS, 1):
         index = place + sensor.offset
         yield from _entity(index, place + 100, SENSOR, position, f"{sensor.text} for {name}")
@@ -282,7 +283,7 @@ def _sensor(
 
 
 def _entity(
-    index: int, parent: int, kind: int, position: int, text: str, serial: str = "", model: str = ""
+    index: int, parent: int, kind: int, position: int, text: str, serial: str | Words = "", model: str = ""
 ) -> Iterator[Object]:
     """Yield a row of entPhysicalTable; as on Arista, names are empty and descriptions say it."""
     columns: dict[int, Value] = {
@@ -295,7 +296,7 @@ def _entity(
         8: ber.octets(""),
         9: ber.octets(""),
         10: ber.octets(""),
-        11: ber.octets(serial),
+        11: ber.octets(serial) if isinstance(serial, str) else serial,
         12: ber.octets("Arista Networks" if model else ""),
         13: ber.octets(model),
         14: ber.octets(""),

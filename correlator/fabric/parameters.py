@@ -61,6 +61,9 @@ class Wire:
     broadcast_share: float = 0.001  # [A]
     buffer_octets: float = 1_000_000.0  # [A] an egress queue's share of a shared-buffer ASIC
     emptiest_queue: float = 0.5  # [A] least queue of ten seconds, as a share of the mean: senders adapt
+    usual_octets: float = 900.0  # [A] the frame that a loss rate by size is told for
+    corrected: Range = (1e-9, 1e-6)  # [A] codewords that error correction mends, of all; log-uniform
+    codeword_bits: int = 5280  # [O] RS(528,514): 528 symbols of 10 bits
     symbol_share: float = 0.2  # [A] corrupted frames that also show a symbol error
     hop_us: Range = (0.6, 1.5)  # [A] a switch's latency, store and forward of one frame included
     stack_us: Range = (12.0, 35.0)  # [L] one host's part of a round trip (35 … 60 µs seen in all)
@@ -113,6 +116,25 @@ class Trouble:
     busy_load: Range = (0.60, 0.80)  # the busy link that is no fault
     sick_loss: Range = (1e-4, 1e-2)  # [C] the sick link that hurts nobody; log-uniform
     sick_drop_db: Range = (1.0, 4.0)  # [O]
+    fiber_drop_db: Range = (1.0, 5.0)  # [A] a bend or a crack, one strand
+    both_strands: float = 0.85  # [C] damaged cables are mostly low at both ends; the rest looks like dirt
+    strand_ratio: Range = (0.5, 1.5)  # [A] what the other strand loses, against the first
+    laser_drop_db: Range = (1.5, 5.0)  # [O] a transmitter that leaves its range
+    bias_shown: float = 0.8  # [A] dying lasers whose current climbs (it is held at a limit otherwise)
+    bias_factor: Range = (1.15, 1.8)  # [A] 65 mA against 20 … 45 mA seen before the end
+    fade_db_per_day: Range = (0.0, 0.15)  # [A] before the end: wear is slow, dirt is a step
+    bad_both_ways: float = 0.1  # [C] 8 % of corrupting links corrupt in both directions
+    shared_spread: float = 0.25  # [C] co-located links corrupt at similar rates; standard deviation of ln
+    host_ms: Range = (2.0, 15.0)  # [A] mean extra delay of an exchange at a slow host; log-uniform
+    host_service: Range = (1.0, 1.5)  # [A] factor on the time of the services that run there
+    host_loss: Range = (1e-4, 3e-3)  # [A] of packets that find the host's backlog full; log-uniform
+    restart_s: Range = (20.0, 90.0)  # [A] a switch's software is silent for so long
+    fec_drop_db: Range = (0.8, 2.5)  # [O] within the budget that error correction has
+    fec_growth: Range = (1.3, 3.0)  # [A] factor a minute on corrected codewords
+    bursty: float = 0.3  # [A] share of the corrupting faults that come in bursts
+    burst: Range = (0.2, 0.7)  # [A] share of time that the bursts last
+    burst_s: int = 10  # [A] length of one
+    by_size: float = 0.5  # [A] faults that are bit errors: long frames suffer more
     onset_minutes: tuple[int, int] = (4, 6)
     decoy_share: float = 0.7  # how often a kind of decoy is there
 

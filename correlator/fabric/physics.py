@@ -7,15 +7,19 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from correlator.fabric import effects
 from correlator.fabric.background import Background, filling
 from correlator.fabric.dice import Dice, Floats
+from correlator.fabric.faults import Fault, Story, StoryName
 from correlator.fabric.layout import Layout, Size, plan
-from correlator.fabric.light import Modules, Readings
-from correlator.fabric.links import Links
+from correlator.fabric.light import Modules, Readings, Shade
+from correlator.fabric.links import Corrected, Links
 from correlator.fabric.parameters import Physics
-from correlator.fabric.stories import Author, Fault, Story, StoryName, name_by_seed
+from correlator.fabric.stories import Author, name_by_seed
 from correlator.fabric.traffic import Moment, Traffic, slowness
 from correlator.fabric.workload import Workload, workload
+
+MOST_GROWTH_MINUTES = 10.0  # then error correction is about to fail; the story ends before
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class World:
     readings: Readings = field(init=False)
     fault_from: float = float("inf")
     fault_until: float = float("inf")
+    swapped: bool = False
 
     def __post_init__(self) -> None:
         layout, physics, dice = self.setting.layout, self.setting.physics, self.setting.dice
@@ -57,6 +62,7 @@ class World:
         self.streams = {link: filling(layout, link) for link in self._filled()}
         self.links.cut_through = self._cut_through()
         self.wander = dict.fromkeys(self.setting.workload.median_ms, 0.0)
+        self.corrected = Corrected.draw(layout, physics.wire, dice)
         self.new_pairs = self.traffic.begin(0)
         self._read()
 
@@ -100,9 +106,12 @@ class World:
     def tick(self, length: int) -> None:
         """Move on by ``length`` seconds, at most to the end of the interval."""
         self._disturb(length)
-        moment = Moment(self.second, length, self.day(self.second), self._slowness(length))
+        late = effects.late_ms(self.active(self.second), self.setting.layout)
+        moment = Moment(self.second, length, self.day(self.second), self._slowness(length), late)
         self.traffic.tick(self.links, moment)
+        self.corrected.tick(self.second, length, self._growth())
         self.second += length
+        self._exchange_module()
         if self.second % self.interval == 0:
             self._read()
 
@@ -131,18 +140,32 @@ class World:
         loss, fault, sick = self.links.floor.copy(), self.active(second), self.story.decoys.sick
         if sick is not None and second >= sick.since:
             loss[sick.link] += sick.loss
-        if fault is not None and fault.kind == "dirty_connector" and fault.link is not None:
-            loss[fault.link] += fault.level
+        if fault is not None and not fault.by_size:
+            loss[:-1] += effects.corruption(fault, len(loss) - 1) * self._intensity(fault, second)
         return loss
 
+    def losses_by_size(self, second: float) -> Floats:
+        """Return what each directed link corrupts more: the share of frames of the usual length."""
+        loss, fault = np.zeros_like(self.links.floor), self.active(second)
+        if fault is not None and fault.by_size:
+            loss[:-1] += effects.corruption(fault, len(loss) - 1) * self._intensity(fault, second)
+        return loss
+
+    def _intensity(self, fault: Fault, second: float) -> float:
+        return effects.intensity(fault, second, self.setting.dice, self.setting.physics.trouble)
+
     def dirt_db(self, second: float) -> Floats:
-        """Return the light that dirt takes from each directed link, dB."""
-        dirt, fault, sick = np.zeros(self.setting.layout.links), self.active(second), self.story.decoys.sick
-        if sick is not None and second >= sick.since:
-            dirt[sick.link] += sick.drop_db
-        if fault is not None and fault.kind == "dirty_connector" and fault.link is not None:
-            dirt[fault.link] += fault.drop_db
-        return dirt
+        """Return the light that is lost on the way of each directed link, dB."""
+        return self.shade(second).way_db
+
+    def shade(self, seconds: float | Floats) -> Shade:
+        """Return what is wrong with the light at a second of the run; of several, as it is at the last."""
+        last = float(np.max(seconds))
+        fault, sick = self.active(last), self.story.decoys.sick
+        shade = effects.shade(self.story.fault, fault is not None, seconds, self.setting.layout)
+        if sick is not None and last >= sick.since:
+            shade.way_db[sick.link] += sick.drop_db
+        return shade
 
     def busy_bps(self, day: float) -> Floats:
         """Return what the stream of the busy link puts on every link."""
@@ -154,10 +177,13 @@ class World:
 
     def _disturb(self, length: int) -> None:
         """Set loss, load, discards and queues for the next tick, and send what no container sends."""
-        self.links.loss = self.losses(self.second)
+        fault = self.active(self.second)
+        self.links.loss, self.links.by_size = self.losses(self.second), self.losses_by_size(self.second)
+        if fault is not None or self.links.silent.any():
+            silent = effects.silence(fault, self.setting.layout.links) if fault else 0.0
+            self.links.silent[:-1] = silent
         day = self.day(self.second)
         streams = self.busy_bps(day)
-        fault = self.active(self.second)
         if fault is not None and fault.kind == "congestion" and fault.link is not None:
             # The streams fill what the others leave; a share `level` of all finds no room: ρ = 1/(1 − level).
             others = self.background.mean_bps(day) * np.exp(self.background.wander)
@@ -179,12 +205,30 @@ class World:
         if fault is not None and fault.kind == "slow_service":
             slow = fault.container or str(fault.service)
             levels[slow] = levels.get(slow, 1.0) * fault.level
+        if fault is not None and fault.host is not None:
+            low, high = self.setting.physics.trouble.host_service
+            luck = float(self.setting.dice.stream("slow host services").random())
+            mine = [c.container_id for c in self.setting.workload.containers if c.host == fault.host]
+            levels |= dict.fromkeys(mine, low + luck * (high - low))
         return slowness(self.traffic.pairs, levels)
 
     def _read(self) -> None:
-        self.readings = self.modules.read(
-            self.second, self.day_second(self.second), self.dirt_db(self.second)
-        )
+        self.readings = self.modules.read(self.second, self.day_second(self.second), self.shade(self.second))
+
+    def _exchange_module(self) -> None:
+        """Put the new module in, when its time has come."""
+        fault = self.active(self.second)
+        if fault is not None and fault.kind == "module_swap" and fault.port is not None and not self.swapped:
+            self.modules.swap(fault.port)
+            self.swapped = True
+
+    def _growth(self) -> Floats:
+        """Return the factor on each directed link's corrected codewords: a fault makes them more and more."""
+        growth, fault = np.ones(self.setting.layout.links), self.active(self.second)
+        if fault is not None and fault.growth != 1.0 and fault.link is not None:
+            minutes = (self.second - self.fault_from) / 60.0
+            growth[fault.link] = fault.growth ** min(minutes, MOST_GROWTH_MINUTES)
+        return growth
 
 
 def setting(seed: int, size: Size, physics: Physics) -> Setting:

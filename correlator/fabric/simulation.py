@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from correlator.fabric.dice import Dice, hex_name
+from correlator.fabric.faults import Story, StoryName
 from correlator.fabric.host import HostAgent
 from correlator.fabric.interfaces import Interfaces
 from correlator.fabric.layout import Layout, Size
@@ -12,7 +13,6 @@ from correlator.fabric.objects import View, objects
 from correlator.fabric.parameters import Physics
 from correlator.fabric.physics import World, setting
 from correlator.fabric.records import Clock, container_row, events, host_row, identities, pair_rows
-from correlator.fabric.stories import Story, StoryName
 from correlator.fabric.switch import Mib, SwitchAgent
 from correlator.fabric.workload import Container
 from correlator.model import utc
@@ -44,7 +44,9 @@ class Fabric:
         self.world = World(base, self.start, story, Dice(seed if fault_seed is None else fault_seed))
         self.clock = Clock.draw(self.start, len(self.layout.hosts), base.dice, base.physics)
         self.hosts = {agent.agent: agent for agent in _agents(self.layout, base.dice)}
+        self.interfaces = Interfaces(self.layout, self.world.links.counts, base.dice)
         self.switches = self._switches(base.dice)
+        self._restarted = False
         self._identities = identities(self.layout, base.dice)
         self._living: list[Container] = list(base.workload.containers)
         self._tell_hosts()
@@ -80,6 +82,7 @@ class Fabric:
             self._tell_containers(since, self.world.second)
             if self.world.second % interval == 0:
                 self._close_interval()
+        self._restart()
         for agent in self.switches.values():
             agent.mib.refresh()
         return self.now
@@ -93,6 +96,18 @@ class Fabric:
     def repair(self) -> None:
         """End the fault now, or keep it from ever coming: light is back, nothing more is lost."""
         self.world.fault_until = min(self.world.fault_until, self.world.second)
+
+    def _restart(self) -> None:
+        """Restart the switch whose time has come: its counters begin anew, and it is silent for a while."""
+        world = self.world
+        fault = world.active(world.second)
+        if fault is None or fault.switch is None or fault.kind != "reboot":
+            return
+        switch = self.layout.switches[fault.switch]
+        if not self._restarted:
+            self.interfaces.restart(switch, world.second)
+            self._restarted = True
+        self.switches[switch.name].silent = world.second < world.fault_from + fault.level
 
     def _close_interval(self) -> None:
         """Let every agent write down the interval that just ended, and start the next one."""
@@ -121,11 +136,10 @@ class Fabric:
         return self.hosts[self.layout.hosts[host].name]
 
     def _switches(self, dice: Dice) -> dict[str, SwitchAgent]:
-        interfaces = Interfaces(self.layout, self.world.links.counts, dice)
         rng = dice.stream("communities")
         return {
             switch.name: SwitchAgent(
-                f"lab-{hex_name(rng, 12)}", Mib(objects(View(self.world, interfaces, switch)))
+                f"lab-{hex_name(rng, 12)}", Mib(objects(View(self.world, self.interfaces, switch)))
             )
             for switch in self.layout.switches
         }

@@ -4,72 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 
 from correlator.fabric.background import Background, filling
+from correlator.fabric.causes import Causes
 from correlator.fabric.dice import Dice, Floats, log_uniform
+from correlator.fabric.faults import FAULTS, Decoys, Fault, Mark, SickLink, Story, StoryName
 from correlator.fabric.layout import Layout
 from correlator.fabric.parameters import Trouble
 from correlator.fabric.workload import Workload
 
-StoryName = Literal["nothing", "decoys", "dirty_connector", "congestion", "slow_service"]
-STORIES: tuple[StoryName, ...] = get_args(StoryName)
-FAULTS: tuple[StoryName, ...] = ("dirty_connector", "congestion", "slow_service")
 WINDOW_S = 200.0  # a fault must hurt pairs within this time
 SPARE_LOAD = 0.85  # no link but a full one is loaded more than this
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that goes wrong at ``onset`` (seconds of the run).
-
-    ``link`` is the directed link that loses packets (dirty_connector) or whose egress is full
-    (congestion); ``level`` the share of packets lost or discarded, or the factor on the service's time;
-    ``dirty_end`` the sending (0) or receiving (1) end-face.
-    """
-
-    kind: StoryName
-    onset: int
-    level: float
-    link: int | None = None
-    drop_db: float = 0.0
-    dirty_end: int = 1
-    service: str | None = None
-    container: str | None = None
-
-
-@dataclass(frozen=True)
-class SickLink:
-    """A directed link that is sick since ``since`` (seconds of the run), and that no pair crosses."""
-
-    link: int
-    loss: float
-    drop_db: float
-    since: float
-
-
-@dataclass(frozen=True)
-class Decoys:
-    """What looks wrong and slows no pair: numbers of links, ports and switches."""
-
-    sick: SickLink | None = None
-    shut: frozenset[int] = frozenset()
-    dark: frozenset[int] = frozenset()
-    busy: int | None = None
-    busy_load: float = 0.0
-    cut_through: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Story:
-    """A fault, if any, with its decoys. ``onset_minutes`` is told to everybody, fault or not."""
-
-    name: StoryName
-    onset_minutes: int
-    fault: Fault | None
-    decoys: Decoys
 
 
 def name_by_seed(seed: int, dice: Dice) -> StoryName:
@@ -106,6 +53,8 @@ class Author:
             fault = self._congestion(onset)
         elif name == "slow_service":
             fault = self._slow(onset)
+        elif name not in ("nothing", "decoys"):
+            fault = Causes(self.layout, self.trouble, self.dice, self.crossed).fault(name, onset)
         decoys = Decoys() if name == "nothing" else self._decoys(onset, fault)
         return Story(name, minutes, fault, decoys)
 
@@ -116,9 +65,10 @@ class Author:
         hosts = [int(layout.out_of[machine.number]) for machine in layout.hosts]
         loss = float(log_uniform(rng, trouble.dirty_loss))
         links = fabric if rng.random() < 0.75 and self._any(fabric) else hosts
-        link, loss = self._crossed(links, loss, trouble.dirty_loss[1], rng)
+        link, loss = self.crossed(links, loss, trouble.dirty_loss[1], rng)
         drop, end = float(rng.uniform(*trouble.dirty_drop_db)), int(rng.integers(2))
-        return Fault("dirty_connector", onset, loss, link, drop, end)
+        mark = Mark(link, loss=loss, way_db=drop)
+        return Fault("dirty_connector", onset, loss, link, drop, end, marks=(mark,))
 
     def _congestion(self, onset: int) -> Fault:
         """Return a full egress of a switch that enough container traffic leaves through."""
@@ -127,10 +77,10 @@ class Author:
         hosts = [int(layout.into[machine.number]) for machine in layout.hosts]
         loss = float(log_uniform(rng, trouble.congestion_loss))
         links = fabric if rng.random() < 0.4 and layout.size.leaves > 2 and self._any(fabric) else hosts
-        link, loss = self._crossed(links, loss, trouble.congestion_loss[1], rng)
+        link, loss = self.crossed(links, loss, trouble.congestion_loss[1], rng)
         return Fault("congestion", onset, loss, link)
 
-    def _crossed(
+    def crossed(
         self, links: list[int], loss: float, most: float, rng: np.random.Generator
     ) -> tuple[int, float]:
         """Return a link where ``loss`` hurts enough segments; if there is none, the fullest and more loss."""

@@ -27,7 +27,14 @@ class Moving:
     read: Read
 
 
-Value = bytes | Moving
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Text that may change: a function that returns it now."""
+
+    read: Callable[[], str]
+
+
+Value = bytes | Moving | Words
 Object = tuple[Oid, Oid, Value]
 """An object's type, its index (0 alone for a scalar) and its value."""
 
@@ -42,7 +49,7 @@ class Mib:
         self._names = [ber.oid(name) for name in self.oids]
         self._values = [value for _, value in ordered]
         self._encoded: list[bytes | None] = [None] * len(ordered)
-        self._moving = [n for n, (_, value) in enumerate(ordered) if isinstance(value, Moving)]
+        self._moving = [n for n, (_, value) in enumerate(ordered) if not isinstance(value, bytes)]
         self._place = {name: n for n, name in enumerate(self.oids)}
         self._types = {column for column, _, _ in rows}
 
@@ -60,7 +67,7 @@ class Mib:
         encoded = self._encoded[place]
         if encoded is None:
             value = self._values[place]
-            body = ber.integer(value.read(), value.tag) if isinstance(value, Moving) else value
+            body = _encoded(value)
             encoded = self._encoded[place] = ber.encode(ber.SEQUENCE, self._names[place] + body)
         return encoded
 
@@ -70,6 +77,12 @@ class Mib:
             return self.at(place)
         known = any(name[:k] in self._types for k in range(1, len(name)))
         return _exception(name, ber.NO_SUCH_INSTANCE if known else ber.NO_SUCH_OBJECT)
+
+
+def _encoded(value: Value) -> bytes:
+    if isinstance(value, Words):
+        return ber.octets(value.read())
+    return ber.integer(value.read(), value.tag) if isinstance(value, Moving) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +100,19 @@ class Request:
 
 @dataclass
 class SwitchAgent:
-    """Answers datagrams from a ``Mib``; what is malformed or has the wrong community gets no answer."""
+    """Answers datagrams from a ``Mib``; what is malformed or has the wrong community gets no answer.
+
+    ``silent``: nothing does (it restarts, or nobody may ask it).
+    """
 
     community: str
     mib: Mib
+    silent: bool = False
 
     def answer(self, datagram: bytes) -> bytes | None:
         """Return the response to a request, or None for what an agent passes over in silence."""
+        if self.silent:
+            return None
         try:
             request = decode(datagram)
         except ber.BerError:

@@ -21,12 +21,15 @@ ROUNDS = 8  # a segment lost this often in a row is given up
 
 @dataclass(frozen=True)
 class Moment:
-    """When a tick is and what holds in it: seconds of the run, traffic's daily factor, services' speed."""
+    """When a tick is and what holds in it: seconds of the run, traffic's daily factor, services' speed,
+    and how much later each host answers, milliseconds.
+    """
 
     second: int
     length: int
     day: float
     slowness: Floats
+    late_ms: Floats
 
 
 @dataclass
@@ -210,6 +213,8 @@ class Traffic:
         fixed = t.base_us + self._queue_us(links)
         network = (fixed[flow] + t.jitter_us[flow] * rng.exponential(size=len(flow))) / 1000.0
         luck = rng.random((3, len(flow)))
+        if moment.late_ms.any():
+            network = network + self._late(moment, flow)
         stalled, answer_stalled = spread(stalls, exchanges, self.dice.stream("stalls", moment.second))
         response = service + network + stalled
         pair = self.flows.pair[flow]
@@ -218,6 +223,15 @@ class Traffic:
         self._time_responses(pair, response, luck[0] < self.coverage[pair, CLIENT])
         self._time_services(pair, service + answer_stalled * leaks, untouched)
         self._slow_down(pair, response)
+
+    def _late(self, moment: Moment, flow: Ints) -> Floats:
+        """Return what slow hosts add to each exchange, milliseconds; once where both ends are on one."""
+        ends = np.array([(p.client.host, p.server.host) for p in self.pairs], np.int64).reshape(-1, 2)
+        late = moment.late_ms[ends]
+        mean = np.where(ends[:, 0] == ends[:, 1], late[:, 0], late.sum(axis=1))
+        rng = self.dice.stream("slow host", moment.second)
+        extra: Floats = mean[self.flows.pair[flow]] * rng.exponential(size=len(flow))
+        return extra
 
     def _time_responses(self, pair: Ints, response: Floats, timed: Bools) -> None:
         tally, pairs = self.tally, len(self.pairs)

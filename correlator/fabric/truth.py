@@ -5,12 +5,25 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import numpy as np
+
+from correlator.fabric.faults import HARMLESS, Fault, Mark
 from correlator.fabric.physics import World
 from correlator.fabric.simulation import Fabric
-from correlator.fabric.stories import Fault
 from correlator.fabric.traffic import Traffic
 from correlator.fabric.workload import Pair
-from correlator.model import Action, Subject, Verdict, Window
+from correlator.model import Action, Candidate, Direction, Kind, RootCause, Side, Subject, Verdict, Window
+
+CAUSES: dict[str, RootCause] = {"slow_service": "service", "slow_host": "host"}
+NAMED: tuple[RootCause, ...] = (
+    "dirty_connector",
+    "congestion",
+    "damaged_fiber",
+    "failing_transmitter",
+    "bad_transceiver",
+    "shared_component",
+    "silent_drop",
+)
 
 
 def truth(fabric: Fabric) -> list[dict[str, Any]]:
@@ -19,10 +32,11 @@ def truth(fabric: Fabric) -> list[dict[str, Any]]:
     ``injected`` holds what was put in: ``level`` (share of packets lost or discarded, or factor on the
     service's time), ``onset``, ``repaired`` (null while it lasts), and ``pairs``, the long-lived pairs
     that it slows: how many of their connections cross the link now, and their usual service and network
-    time. A fault that was repaired before it came is none.
+    time. A fault that was repaired before it came is none, and so is what slows no pair (a reboot, another
+    module, codewords that are still corrected).
     """
     fault, world = fabric.story.fault, fabric.world
-    if fault is None or world.fault_until <= world.fault_from:
+    if fault is None or fault.kind in HARMLESS or world.fault_until <= world.fault_from:
         return []
     document = _verdict(fabric, fault).to_json()
     repaired = world.fault_until if world.fault_until != float("inf") else None
@@ -33,11 +47,11 @@ def truth(fabric: Fabric) -> list[dict[str, Any]]:
         "repaired": None if repaired is None else _moment(fabric, repaired).isoformat(),
         "pairs": _pairs(world, fault),
     }
-    if fault.kind == "dirty_connector":
+    if any(mark.loss for mark in fault.marks):
         injected |= {
             "loss_rate": fault.level,
             "rx_drop_db": fault.drop_db,
-            "true_end": _dirty_end(fabric, fault),
+            "true_end": _true_end(fabric, fault),
         }
     return [document | {"injected": injected}]
 
@@ -49,45 +63,80 @@ def _moment(fabric: Fabric, second: float) -> datetime:
 def _verdict(fabric: Fabric, fault: Fault) -> Verdict:
     link, direction = fabric.layout.directed(fault.link) if fault.link is not None else (None, None)
     onset = _moment(fabric, fabric.world.fault_from)
-    service = fault.kind == "slow_service"
+    kind = _kind(fault)
+    one = kind == "link"
     return Verdict(
         id=f"truth-{fabric.seed}",
-        kind="service" if service else "link",
-        link=link,
-        direction=direction,
-        root_cause="service"
-        if service
-        else ("congestion" if fault.kind == "congestion" else "dirty_connector"),
+        kind=kind,
+        link=link if one else None,
+        direction=_direction(fault, direction) if one else None,
+        root_cause=CAUSES.get(fault.kind) or _named(fault),
         probability=1.0,
         severity="err",
         onset=onset,
         window=Window(onset, max(onset, fabric.now)),
-        lane=1 if fault.kind == "dirty_connector" else None,
+        lane=1 if fault.drop_db else None,
         actions=_actions(fabric, fault),
         subject=_subject(fabric, fault),
+        candidates=_candidates(fabric, fault) if kind == "class" else (),
     )
 
 
-def _dirty_end(fabric: Fabric, fault: Fault) -> dict[str, str]:
-    port = _dirty_port(fabric, fault)
+def _kind(fault: Fault) -> Kind:
+    kinds: dict[str, Kind] = {"slow_service": "service", "slow_host": "host", "shared_component": "class"}
+    return kinds.get(fault.kind, "link")
+
+
+def _named(fault: Fault) -> RootCause:
+    """Return the cause of a story that has its name. Raises ValueError for one that has none."""
+    for cause in NAMED:
+        if cause == fault.kind:
+            return cause
+    raise ValueError(f"the story {fault.kind!r} has no cause")
+
+
+def _direction(fault: Fault, direction: Direction | None) -> Direction | None:
+    """Return the direction that loses frames: both where a cable's, or a module's, both sides do."""
+    lossy = {mark.link for mark in fault.marks if mark.loss > 0}
+    return "both" if fault.link is not None and lossy == {fault.link, fault.link ^ 1} else direction
+
+
+def _candidates(fabric: Fabric, fault: Fault) -> tuple[Candidate, ...]:
+    """Return all links that a shared component hurts."""
+
+    def hurt(mark: Mark) -> Candidate:
+        return Candidate(*fabric.layout.directed(mark.link), "shared_component", 1.0)
+
+    return tuple(hurt(mark) for mark in fault.marks if mark.loss > 0)
+
+
+def _true_end(fabric: Fabric, fault: Fault) -> dict[str, str]:
+    port = _bad_port(fabric, fault)
     return {"device": port[0], "if_name": port[1], "side": port[2]}
 
 
-def _dirty_port(fabric: Fabric, fault: Fault) -> tuple[str, str, str]:
-    """Return device, interface and half of the port whose end-face is dirty."""
+def _bad_port(fabric: Fabric, fault: Fault) -> tuple[str, str, Side]:
+    """Return device, interface and half of the port that is to be mended."""
     layout, link = fabric.layout, fault.link if fault.link is not None else 0
-    port = layout.receiver(link) if fault.dirty_end else layout.sender(link)
-    return port.device, port.if_name, "rx" if fault.dirty_end else "tx"
+    port = layout.receiver(link) if fault.end else layout.sender(link)
+    return port.device, port.if_name, "rx" if fault.end else "tx"
 
 
 def _actions(fabric: Fabric, fault: Fault) -> tuple[Action, ...]:
+    """Return the step that mends the fault."""
+    if fault.link is None or fault.kind == "shared_component":
+        return ()
+    device, if_name, side = _bad_port(fabric, fault)
     if fault.kind == "dirty_connector":
-        device, if_name, side = _dirty_port(fabric, fault)
-        return (Action(1, "inspect_and_clean", device, if_name, 1, "rx" if side == "rx" else "tx"),)
-    if fault.kind == "congestion" and fault.link is not None:
-        port = fabric.layout.sender(fault.link)
-        return (Action(1, "relieve", port.device, port.if_name),)
-    return ()
+        return (Action(1, "inspect_and_clean", device, if_name, 1, side),)
+    if fault.kind == "damaged_fiber":
+        return (Action(1, "replace_cable", device, if_name, None, side),)
+    if fault.kind == "failing_transmitter":
+        return (Action(1, "replace_transceiver", device, if_name, 1, "tx"),)
+    if fault.kind == "bad_transceiver":
+        return (Action(1, "reseat", device, if_name),)
+    port = fabric.layout.sender(fault.link)
+    return (Action(1, "relieve" if fault.kind == "congestion" else "drain", port.device, port.if_name),)
 
 
 def _subject(fabric: Fabric, fault: Fault) -> Subject:
@@ -98,6 +147,10 @@ def _subject(fabric: Fabric, fault: Fault) -> Subject:
         return Subject(
             service=fault.service, container=fault.container, host=_host_of(fabric, fault.container)
         )
+    if fault.host is not None:
+        return Subject(host=fabric.layout.hosts[fault.host].name)
+    if fault.switch is not None:
+        return Subject(device=fabric.layout.switches[fault.switch].name)
     return Subject()
 
 
@@ -133,16 +186,19 @@ def _pairs(world: World, fault: Fault) -> list[dict[str, Any]]:
 
 
 def _crossing(traffic: Traffic, fault: Fault, number: int) -> int:
-    """Return how many connections of a pair cross the fault's link, there or back."""
-    if fault.link is None:
-        return 0
+    """Return how many connections of a pair cross the links that lose packets, there or back."""
+    lossy = [mark.link for mark in fault.marks if mark.loss > 0 or mark.silent > 0]
+    if fault.kind == "congestion" and fault.link is not None:
+        lossy = [fault.link]
     mine = traffic.flows.pair == number
-    crossed = (traffic.flows.forward[mine] == fault.link).any(axis=1)
-    crossed |= (traffic.flows.reverse[mine] == fault.link).any(axis=1)
+    crossed = np.isin(traffic.flows.forward[mine], lossy).any(axis=1)
+    crossed |= np.isin(traffic.flows.reverse[mine], lossy).any(axis=1)
     return int(crossed.sum())
 
 
 def _serves(pair: Pair, fault: Fault) -> bool:
+    if fault.host is not None:
+        return fault.host in (pair.client.host, pair.server.host)
     if fault.container is not None:
         return pair.server.container_id == fault.container
     return fault.service is not None and pair.server.service == fault.service

@@ -29,12 +29,14 @@ def scene(
     }
     counted = {
         "errors": 500.0,
+        "error_rate": 0.005,
         "packets": 1e5,
         "error_rate": 5e-3,
         "passed_on": 0.0,
         "errors_known": True,
         "sick": [True, other_sick],
         "discards": 0.0,
+        "discard_rate": 0.0,
         "sent": 1e5,
         "discard_rate": 0.0,
         "discards_known": True,
@@ -101,6 +103,15 @@ def test_a_dirty_connector_starts_at_the_receiving_end_and_says_why() -> None:
     assert "which end-face" in steps[0].text
     assert steps[0].lane == 2
     assert steps[-1].do == "replace_cable"
+
+
+def test_a_bad_transceiver_is_reseated_at_both_ends_before_one_is_replaced() -> None:
+    steps = actions(Link(End("leaf1", "p"), End("spine1", "q")), "a_to_b", "bad_transceiver", None)
+    assert [(step.do, step.device) for step in steps[:3]] == [
+        ("reseat", "spine1"),
+        ("reseat", "leaf1"),
+        ("replace_transceiver", "spine1"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,16 @@ def test_a_swapped_module_has_no_past() -> None:
     assert not look(optics, past())["known"]
 
 
+def test_another_module_at_the_sending_end_is_no_light_lost_on_the_way() -> None:
+    optics = readings([-5.0] * 5 + [-7.0] * 5)
+    sending = optics["device"] == "a"
+    serials = np.where(sending, np.where(np.arange(len(optics)) < 10, "old", "new"), "mine")
+    optics["module_serial"] = pd.Series(serials, dtype=optics["module_serial"].dtype)
+    seen = look(optics, past())
+    assert not seen["known"]
+    assert not seen["stepped"]
+
+
 def test_without_a_past_nothing_is_known() -> None:
     assert not look(readings([-9.0] * 10), past(hours=3))["known"]
     assert not look(frames.empty("optics"), past())["known"]

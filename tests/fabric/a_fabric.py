@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from correlator import frames
+from correlator.fabric.faults import StoryName
 from correlator.fabric.simulation import Fabric
-from correlator.fabric.stories import StoryName
 
 
 def run(seed: int, story: StoryName | None = None, minutes: int = 10) -> Fabric:

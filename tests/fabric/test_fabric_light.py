@@ -6,12 +6,12 @@ from a_fabric import ran
 
 from correlator.fabric.dice import Dice
 from correlator.fabric.layout import Size, plan
-from correlator.fabric.light import Modules
+from correlator.fabric.light import Modules, Shade
 from correlator.fabric.parameters import Light, Wire
 
 LAYOUT = plan(Size(8, 4, 4), Dice(7), Wire())
 CABLED = np.array([port.kind in ("fabric", "machine") for port in LAYOUT.ports])
-NONE = np.zeros(LAYOUT.links)
+NONE = Shade.none(LAYOUT)
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def test_what_arrives_is_what_was_sent_less_the_way(modules):
 
 
 def test_dirt_takes_from_its_own_direction_only(modules):
-    dirt = NONE.copy()
-    dirt[4] = 2.0
+    dirt = Shade.none(LAYOUT)
+    dirt.way_db[4] = 2.0
     before, after = modules.means_dbm(0.0, NONE), modules.means_dbm(0.0, dirt)
     change = after[0] - before[0]
     port = LAYOUT.receiver(4).number

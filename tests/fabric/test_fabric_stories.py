@@ -8,8 +8,9 @@ import pytest
 from a_fabric import link_of, ran, rows, run
 
 from correlator.fabric.dice import Dice
+from correlator.fabric.faults import FAULTS
 from correlator.fabric.simulation import Fabric
-from correlator.fabric.stories import FAULTS, name_by_seed
+from correlator.fabric.stories import name_by_seed
 from correlator.fabric.truth import truth
 from correlator.model import Verdict
 
@@ -291,4 +292,4 @@ def test_the_truth_is_a_verdict_about_the_fault(seed, story):
         assert action.do == "relieve"
     else:
         assert action.do == "inspect_and_clean"
-        assert action.side == ("rx" if fault.dirty_end else "tx")
+        assert action.side == ("rx" if fault.end else "tx")
