@@ -196,6 +196,16 @@ async def test_an_answer_about_something_else_is_refused() -> None:
             await client.get(target(agent), [UPTIME])
 
 
+async def test_the_answer_to_a_request_that_is_over_is_no_answer_to_the_next() -> None:
+    answers: list[bytes] = []
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        agent.reply = lambda datagram: answers.append(datagram) or [datagram]  # type: ignore[func-returns-value]
+        assert await client.get(target(agent), [UPTIME]) == {UPTIME: 4711}
+        agent.reply = lambda _: answers[:1]
+        with pytest.raises(NoAnswerError):
+            await client.get(target(agent, timeout_s=0.05, retries=0), [UPTIME])
+
+
 async def test_answers_that_come_twice_count_once() -> None:
     async with Agent(switch(100), reply=lambda datagram: [datagram] * 3) as agent, SnmpClient() as client:
         walked = await client.walk_columns(target(agent), [IN, OUT])
