@@ -43,7 +43,7 @@ def switch(ports: int = 30) -> dict[str, object]:
     return values | {"1.3.6.1.2.1.2.2.1.22.1": 0}
 
 
-def target(agent: Agent, community: str = "public", timeout_s: float = 0.1, retries: int = 2) -> Target:
+def target(agent: Agent, community: str = "public", timeout_s: float = 2.0, retries: int = 2) -> Target:
     return Target("127.0.0.1", agent.port, Community(community), timeout_s, retries, 100_000)
 
 
@@ -108,7 +108,7 @@ async def test_too_big_is_halved_until_it_fits() -> None:
 async def test_a_size_that_is_not_answered_is_halved_and_nothing_is_lost() -> None:
     tally = Tally()
     async with Agent(switch(100), silent_above=25) as agent, SnmpClient() as client:
-        walked = await client.walk_columns(target(agent), [IN, OUT], tally=tally)
+        walked = await client.walk_columns(target(agent, timeout_s=0.1), [IN, OUT], tally=tally)
     assert len(walked.rows) == 100
     assert tally.retries >= 1
 
@@ -220,7 +220,7 @@ async def test_an_answer_to_an_earlier_try_is_taken() -> None:
         return held[:1] if len(held) == 2 else []
 
     async with Agent(switch(), reply=late) as agent, SnmpClient() as client:
-        assert await client.get(target(agent), [UPTIME]) == {UPTIME: 4711}
+        assert await client.get(target(agent, timeout_s=0.1), [UPTIME]) == {UPTIME: 4711}
 
 
 async def test_nobody_else_can_answer() -> None:
