@@ -28,13 +28,14 @@ SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credi
 class Blame:
     """A suspect, and what it accounts for in each slow group (index: group).
 
-    ``shares``: of the group's excess, 0 to 1; ``lost``: retransmissions; ``doubt``: their variance.
+    ``shares``: of the group's excess, 0 to 1; ``lost``: retransmissions; ``most``: those that there would
+    be if all of the group's traffic went that way.
     """
 
     suspect: localize.Suspect
     shares: pd.Series[float]
     lost: pd.Series[float]
-    doubt: pd.Series[float]
+    most: pd.Series[float]
 
 
 def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> list[Blame]:
@@ -54,7 +55,8 @@ def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> 
         by_delay = mine["delay_explained_ms"] / longer.where(longer > 0)
         share = by_loss.where(slow["lossy"], by_delay).fillna(0.0).clip(0.0, 1.0)
         lost = lost.fillna(0.0)
-        answer.append(Blame(suspect, share.round(4), lost, lost**2 * mine["variation"].fillna(0.0)))
+        most = lost / mine["crossing"].where(mine["crossing"] > 0).clip(upper=1.0).fillna(1.0)
+        answer.append(Blame(suspect, share.round(4), lost, most))
     return answer
 
 
@@ -181,12 +183,16 @@ def unknown_verdicts(
 
 
 def _surely_unexplained(slow: pd.DataFrame, blamed: Sequence[Blame], params: Params) -> npt.NDArray[np.bool_]:
-    """Return which groups are slow beyond doubt even after all that the suspects account for."""
+    """Return which groups are slow beyond doubt even after all that the suspects account for.
+
+    A group of few connections may go over one of the equal-cost paths alone, and its losses come in
+    bursts: what a suspect may account for is as uncertain as it is large.
+    """
     expected = slow["segments"] * slow["usual_retransmissions"]
     doubt = expected**2 / slow["usual_retransmissions_shape"]
     share = pd.Series(0.0, index=slow.index)
     for blame in blamed:
-        expected, doubt, share = expected + blame.lost, doubt + blame.doubt, share + blame.shares
+        expected, doubt, share = expected + blame.most, doubt + blame.most**2, share + blame.shares
     size = expected**2 / doubt
     p = nbinom.sf(slow["retransmissions"] - 1.0, size, size / (size + expected))
     lossy = slow["lossy"] & (p <= params.sure_p)

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from correlator.engine.localize.flows import FlowWitness
-from correlator.engine.localize.pairs import PairWitness, exposure, variation
+from correlator.engine.localize.pairs import PairWitness, exposure
 from correlator.engine.localize.params import Floats, Ints, Mode, Params, log_prior
 from correlator.engine.localize.search import Search
 from correlator.engine.localize.sets import Flows
@@ -98,19 +98,17 @@ def _pair_witness(evidence: Evidence, numbers: Ints, params: Params) -> PairWitn
 def explained(evidence: Evidence, suspect: Suspect, params: Params | None = None) -> pd.DataFrame:
     """Return, row for row of ``evidence.pairs``, what excess the suspect accounts for.
 
-    Columns: crossing (share of the pair's traffic, both ways, 0 to 2), retransmissions_explained
-    with its variation (cv²), delay_explained_ms.
+    Columns: crossing (share of the pair's traffic, both ways, 0 to 2), retransmissions_explained,
+    delay_explained_ms.
     """
     params = params or Params()
     column = [suspect.number]
     forward = evidence.forward[:, column].toarray()[:, 0]
     reverse = evidence.reverse[:, column].toarray()[:, 0]
     crossed = exposure(evidence.pairs, forward, reverse, np.arange(len(forward)), params)
-    share = np.maximum(forward, reverse)
     return pd.DataFrame(
         {
             "crossing": forward + reverse,
-            "variation": variation(share, evidence.pairs["connections"].to_numpy(), params),
             "retransmissions_explained": suspect.scale * suspect.rate * crossed,
             "delay_explained_ms": suspect.delay_ms * (forward + reverse),
         },
