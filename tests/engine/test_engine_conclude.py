@@ -1,0 +1,43 @@
+"""What is left for a verdict "unknown" once links were named."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from correlator.engine.conclude import Blame, _surely_unexplained
+from correlator.engine.localize import Suspect
+from correlator.engine.settings import Params
+
+
+def left(retransmissions: float, most: float) -> bool:
+    """Return whether a lossy group stays unexplained that may owe ``most`` retransmissions to a link."""
+    slow = pd.DataFrame(
+        {
+            "segments": [3000.0],
+            "retransmissions": [retransmissions],
+            "usual_retransmissions": [1e-5],
+            "usual_retransmissions_shape": [1.5],
+            "lossy": [True],
+            "slow_response": [False],
+            "p_response": [1.0],
+            "ratio": [1.0],
+        }
+    )
+    told = pd.Series([most])
+    suspect = object.__new__(Suspect)  # who it is does not matter here
+    (answer,) = _surely_unexplained(slow, [Blame(suspect, told * 0.0, told / 2.0, told)], Params())
+    return bool(answer)
+
+
+@pytest.mark.parametrize("retransmissions", [6.0, 12.0, 50.0])
+def test_a_burst_on_a_named_link_is_no_second_fault(retransmissions: float) -> None:
+    assert not left(retransmissions, most=12.0)
+
+
+def test_far_more_than_a_named_link_can_lose_is_another_fault() -> None:
+    assert left(400.0, most=12.0)
+
+
+def test_what_crosses_no_named_link_is_unexplained_at_once() -> None:
+    assert left(50.0, most=0.0)
