@@ -28,7 +28,7 @@ import pandas as pd
 from correlator import frames
 from correlator.model import Action, End, Evidence, Link, PairImpact, Verdict, Window
 from correlator.reports import daily, gather, page, period
-from correlator.store.delta import DeltaStore
+from correlator.store.delta import DeltaStore, Params
 
 DAY = date(2026, 11, 17)
 START = datetime(2026, 11, 17, tzinfo=UTC)
@@ -261,7 +261,8 @@ def measure(folder: Path) -> None:
     """Make the report on one core; print what it took; exit 1 where that is too much."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     begun, busy = time.perf_counter(), time.process_time()
-    gathered = gather.gather(DeltaStore(folder), period.begun(DAY, "UTC", NOW))
+    store = DeltaStore(folder, Params(cache_mb=0, cache_file_mb=0))  # as the command opens it
+    gathered = gather.gather(store, period.begun(DAY, "UTC", NOW))
     read = time.perf_counter()
     written = page.render(daily.content(gathered.tables, DAY, "UTC", NOW, looks=gathered.looks))
     done, used = time.perf_counter(), time.process_time() - busy

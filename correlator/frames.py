@@ -7,7 +7,7 @@ through a float. ``docs/tables.md`` is generated from this module.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -467,13 +467,16 @@ def to_arrow(name: str, table: pd.DataFrame) -> pa.Table:
     return arrow
 
 
-def from_arrow(name: str, arrow: pa.Table) -> pd.DataFrame:
+def from_arrow(name: str, arrow: pa.Table, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Return an Arrow table as a DataFrame with the named table's columns and the house's dtypes.
 
     Columns that the schema does not know are dropped, those that are absent become null, so that
-    older files stay readable. Raises FrameError where a column cannot be read as its type.
+    older files stay readable. Of ``columns`` only these are made, in their order. Raises FrameError
+    where a column cannot be read as its type.
     """
     schema = _schema(name)
+    if columns is not None:
+        schema = pa.schema([schema.field(column) for column in columns])
     whole = pa.Table.from_arrays([_column(name, arrow, field) for field in schema], schema=schema)
     table: pd.DataFrame = whole.to_pandas(types_mapper=DTYPES.get, use_threads=False)
     for field in schema:

@@ -51,9 +51,11 @@ class SystemClock:
         return datetime.now(UTC)
 
 
-def open_store(config: Config) -> DeltaStore:
-    """Return the configured store."""
+def open_store(config: Config, *, once: bool = False) -> DeltaStore:
+    """Return the configured store; ``once`` for a program that reads no file twice: nothing is cached."""
+    unkept = {"cache_mb": 0, "cache_file_mb": 0} if once else {}
     params = StoreParams(
+        **unkept,
         keep_raw_days=config.store.keep_raw_days,
         keep_hours_days=config.store.keep_hours_days,
         keep_records_days=config.store.keep_hours_days,

@@ -44,7 +44,7 @@ def report(day: Day = None, form: Form = "html", verify: Verify = None, config: 
     now = wiring.SystemClock().now()
     yesterday = now.astimezone(ZoneInfo(settings.report.timezone)).date() - timedelta(days=1)
     wanted: date = day.date() if day else yesterday
-    store = wiring.open_store(settings)
+    store = wiring.open_store(settings, once=True)
     if form == "html":
         out.print(str(wiring.write_report(store, settings, wanted, now)), markup=False)
     else:

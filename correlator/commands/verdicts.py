@@ -56,7 +56,7 @@ def _print(conclusions: Conclusions) -> None:
 def sentence(verdict: Verdict) -> str:
     """Return a verdict in one line: cause, where, which way, how sure, how many suffer."""
     cause = verdict.root_cause.replace("_", " ")
-    pairs = f", {len(verdict.pairs)} pairs slow" if verdict.pairs else ""
+    pairs = f", {verdict.hurt} pairs slow" if verdict.hurt else ""
     return f"{cause}: {place(verdict)} ({verdict.probability:.0%} sure{pairs})"
 
 

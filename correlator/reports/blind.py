@@ -9,6 +9,7 @@ from datetime import datetime
 import pandas as pd
 
 from correlator.ports import Tables
+from correlator.reports import gaps
 from correlator.reports.content import Blind, BlindKind, BlindSpot, Fault, Period
 from correlator.reports.faults import Faults
 from correlator.reports.margins import refused
@@ -32,9 +33,10 @@ def blind(
     polls = during(table(tables, "polls"), period)
     kinds: dict[BlindKind, Iterable[BlindSpot]] = {
         "day_not_over": _day_not_over(period),
-        "nothing_polled": _nothing_polled(polls, period),
-        "poll_gap": _poll_gaps(polls, "switch", period),
-        "agent_away": _poll_gaps(polls, "host", period),
+        "nothing_polled": gaps.nothing_polled(polls, period),
+        "poll_gap": gaps.switch_gaps(polls, period),
+        "agent_away": gaps.agents_away(polls, period),
+        "rows_lost": gaps.rows_lost(polls),
         "unmapped_host": _unmapped_hosts(tables, period),
         "no_light": _dark(tables, network, period),
         **_of_samples(tables, period),
@@ -54,47 +56,6 @@ def blind(
 def _day_not_over(period: Period) -> Iterator[BlindSpot]:
     if period.now < period.until:
         yield BlindSpot(period.day.isoformat(), "the rest of the day", period.end, period.until)
-
-
-def _nothing_polled(polls: pd.DataFrame, period: Period) -> Iterator[BlindSpot]:
-    if period.now > period.since and not _good(polls).any():
-        yield BlindSpot("all targets", "no successful poll on this day")
-
-
-def _good(polls: pd.DataFrame) -> pd.Series[bool]:
-    return polls["ok"].fillna(False).astype(bool)
-
-
-def _poll_gaps(polls: pd.DataFrame, kind: str, period: Period) -> Iterator[BlindSpot]:
-    """Yield the gaps that polls closed, those still open, and targets that failed now and then."""
-    for target, rows in polls[polls["kind"] == kind].groupby("target", sort=True):
-        closed = rows[rows["gap_from"].notna()]
-        for since, until in _merged(zip(closed["gap_from"], closed["at"], strict=True)):
-            yield BlindSpot(str(target), "no data", moment(since), moment(until))
-        bad = rows[~_good(rows)]
-        if bad.empty:
-            continue
-        why = text(bad["error"].iloc[-1]) or "no reason given"
-        if bad.index[-1] == rows.index[-1]:
-            yield _open_gap(str(target), rows, why, period)
-        else:
-            yield BlindSpot(str(target), f"{len(bad)} of {many(len(rows), 'poll')} failed, last: {why}")
-
-
-def _merged(gaps: Iterable[tuple[pd.Timestamp, pd.Timestamp]]) -> list[tuple[pd.Timestamp, pd.Timestamp]]:
-    """Return gaps oldest first, those that touch as one."""
-    found: list[tuple[pd.Timestamp, pd.Timestamp]] = []
-    for since, until in sorted(gaps):
-        if found and since <= found[-1][1]:
-            found[-1] = (found[-1][0], max(until, found[-1][1]))
-        else:
-            found.append((since, until))
-    return found
-
-
-def _open_gap(target: str, rows: pd.DataFrame, why: str, period: Period) -> BlindSpot:
-    good = rows.loc[_good(rows), "at"]
-    return BlindSpot(target, why, moment(good.iloc[-1]) if len(good) else period.since, period.end)
 
 
 def _unmapped_hosts(tables: Tables, period: Period) -> Iterator[BlindSpot]:

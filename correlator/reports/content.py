@@ -28,6 +28,7 @@ BlindKind = Literal[
     "nothing_polled",
     "poll_gap",
     "agent_away",
+    "rows_lost",
     "unmapped_host",
     "no_light",
     "no_usual",
@@ -207,7 +208,7 @@ class SlowPair:
 
 @dataclass(frozen=True, slots=True)
 class Hurt:
-    """How many faults hurt how many pairs, each pair counted once."""
+    """How many faults hurt how many pairs: each named pair once, and those that verdicts only count."""
 
     faults: int
     pairs: int

@@ -92,8 +92,9 @@ def _resolved(tables: Tables, when: Period) -> pd.DataFrame:
 
 def _harm(found: Faults) -> Harm:
     def hurt(verdicts: Sequence[Fault]) -> Hurt:
-        pairs = {(pair.src, pair.dst) for fault in verdicts for pair in fault.verdict.pairs}
-        return Hurt(len(verdicts), len(pairs))
+        named = {(pair.src, pair.dst) for fault in verdicts for pair in fault.verdict.pairs}
+        unnamed = sum(max(fault.verdict.hurt - len(fault.verdict.pairs), 0) for fault in verdicts)
+        return Hurt(len(verdicts), len(named) + unnamed)
 
     blames: tuple[Blame, ...] = ("network", "host", "service", "unknown")
     now = {

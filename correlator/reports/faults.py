@@ -52,7 +52,7 @@ def faults(tables: Tables, period: Period) -> Faults:
         if verdict is None:
             unreadable.append(sighting.id)
             continue
-        explains = bool(verdict.pairs) if sighting.explains is None else sighting.explains
+        explains = verdict.hurt > 0 if sighting.explains is None else sighting.explains
         fault = Fault(verdict, sighting.first, sighting.last, sighting.cleared_at, sighting.cleared_why)
         key = _key(verdict)
         merged[key] = _join(merged.get(key), (explains, fault))
@@ -95,7 +95,7 @@ def _ranked(found: Iterable[Fault]) -> tuple[Fault, ...]:
             key=lambda fault: (
                 fault.cleared_at is not None,
                 order[fault.verdict.severity],
-                -len(fault.verdict.pairs),
+                -fault.verdict.hurt,
                 -fault.verdict.probability,
                 fault.verdict.id,
             ),

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from correlator import frames
@@ -40,6 +42,27 @@ CURRENT = (
     "optics",
 )
 LIGHT = ("rx_power_dbm", "tx_power_dbm")
+
+UNREAD: dict[str, frozenset[str]] = {
+    "pair_samples": frozenset(
+        {
+            "connections_closed", "bytes_sent", "bytes_received", "retransmitted_bytes", "dsack", "srtt_us",
+            "response_histogram", "method",
+        }
+    ),
+    "optics": frozenset(
+        {
+            "pre_fec_ber", "bias_ma", "temperature_c", "voltage_v", "module_type", "module_serial",
+            "tx_power_low_alarm_dbm", "tx_power_low_warn_dbm", "tx_power_high_warn_dbm",
+            "tx_power_high_alarm_dbm",
+        }
+    ),
+    "link_hours": frozenset({"histogram"}),
+    "optics_hours": frozenset({"histogram", "exposure"}),
+    "pair_hours": frozenset({"histogram"}),
+}  # fmt: skip
+"""Columns of the large tables that no report reads: they are not fetched."""
+
 INSTANT = timedelta(microseconds=1)
 MINUTE = timedelta(minutes=1)
 
@@ -82,6 +105,7 @@ def gather(store: Store, when: Period, given: Tables | None = None) -> Gathered:
     until = min(when.until, when.now + INSTANT)
     tables = {name: store.read(name, when.since, until) for name in RECORDS}
     tables |= {name: store.newest(name, until) for name in CURRENT}
+    tables["optics"] = tables["optics"][_columns("optics")]
     tables |= given or {}
     found = faults(tables, when)
     net = network(tables, (), (), when)
@@ -106,7 +130,7 @@ def _ends(found: Faults, noted: Iterable[End]) -> set[End]:
     ends: dict[End, None] = dict.fromkeys(noted)
     for fault in (*found.verdicts, *found.findings):
         link = fault.verdict.link
-        if link is not None and (fault.verdict.pairs or fault.cleared_at):
+        if link is not None and (fault.verdict.hurt or fault.cleared_at):
             ends |= {link.a: None, link.b: None}
     return set(list(ends)[:MOST_ENDS])
 
@@ -124,16 +148,24 @@ def _of(
         "device": sorted({end.device for end in ends}),
         "if_name": sorted({end.if_name for end in ends}),
     }
-    return store.read(name, since, until, only={**places, **(only or {})}) if ends else frames.empty(name)
+    columns = _columns(name)
+    if not ends:
+        return frames.empty(name)[columns]
+    return store.read(name, since, until, columns, only={**places, **(only or {})})
+
+
+def _columns(name: str) -> list[str]:
+    """Return the columns of a table that reports read."""
+    unread = UNREAD.get(name, frozenset())
+    return [column for column in frames.TABLES[name].columns if column not in unread]
 
 
 def _link_hours(store: Store, ends: set[End], when: Period, until: datetime) -> pd.DataFrame:
     """Return the day's hours of every link, and the week's of those whose minutes are drawn."""
-    # An hour's row is stamped with the hour's end.
-    day = store.read("link_hours", when.since, until)
-    return _together(
-        "link_hours", [_of(store, "link_hours", ends, when.since - DAYS_BEFORE, when.since), day]
-    )
+    # An hour's row is stamped with the hour's end: the day's last one with the end of the day.
+    since = when.since + INSTANT
+    day = store.read("link_hours", since, until + INSTANT, _columns("link_hours"))
+    return _together("link_hours", [_of(store, "link_hours", ends, since - DAYS_BEFORE, since), day])
 
 
 def _counters(
@@ -152,7 +184,7 @@ def _counters(
 
 def _pair_hours(store: Store, when: Period, until: datetime) -> pd.DataFrame:
     """Return the week's hours of the pairs; where they are too many, the sums of some hours of two days."""
-    columns = [name for name in frames.TABLES["pair_hours"].columns if name != "histogram"]
+    columns = _columns("pair_hours")
     counted = store.read("pair_hours", when.since, until + HOUR, ["at"], only={"metric": METRICS[:1]})
     if len(counted) * len(METRICS) * 8 <= MOST_PAIR_HOURS:
         return store.read("pair_hours", when.since - DAYS_BEFORE, until + HOUR, columns)
@@ -162,7 +194,7 @@ def _pair_hours(store: Store, when: Period, until: datetime) -> pd.DataFrame:
         _summed(store, columns, at - timedelta(days=1), at - timedelta(days=1) + SUMMED, METRICS[:1])
         for at in starts
     ]
-    return frames.validate("pair_hours", pd.concat(parts, ignore_index=True))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _summed(
@@ -181,25 +213,26 @@ def _samples(
     store: Store, verdicts: Sequence[Fault], when: Period, until: datetime
 ) -> tuple[pd.DataFrame, tuple[datetime, ...]]:
     """Return the day's samples, and at which looks where there are too many for all."""
-    columns = [name for name in frames.TABLES["pair_samples"].columns if name != "response_histogram"]
+    columns = _columns("pair_samples")
     span = when.end - when.since
     looks = tuple(when.since + span * (2 * number + 1) / (2 * LOOKS) for number in range(LOOKS))
     seen = [store.read("pair_samples", at, min(at + MINUTE, until), columns, only=BOTH) for at in looks]
     if sum(map(len, seen)) / LOOKS * (span / MINUTE) <= MOST_SAMPLES:
-        return _whole(store.read("pair_samples", when.since, until, columns)), ()
+        return store.read("pair_samples", when.since, until, columns), ()
     containers = {end for fault in verdicts[:MOST_FAULTS] for end in _hurt(fault)}
+    hurt = {"container_id": sorted(containers)}
     for since, end in _windows(verdicts[:MOST_FAULTS], when):
-        seen.append(
-            store.read(
-                "pair_samples", since, min(end, until), columns, only={"container_id": sorted(containers)}
-            )
-        )
-    return _whole(_together("pair_samples", seen)), looks
+        near = store.read("pair_samples", since, min(end, until), columns, only=hurt)
+        seen.append(near[~_looked_at(near["at"], looks)])
+    return pd.concat(seen, ignore_index=True).sort_values("at", kind="stable", ignore_index=True), looks
 
 
-def _whole(samples: pd.DataFrame) -> pd.DataFrame:
-    """Return samples with the column that no report reads."""
-    return samples.assign(response_histogram=pd.Series(None, index=samples.index, dtype=object))
+def _looked_at(at: pd.Series[pd.Timestamp], looks: Sequence[datetime]) -> npt.NDArray[np.bool_]:
+    """Return which times lie in a minute of which all samples are there already."""
+    found = np.zeros(len(at), dtype=np.bool_)
+    for look in looks:
+        found |= ((at >= look) & (at < look + MINUTE)).to_numpy()
+    return found
 
 
 def _hurt(fault: Fault) -> Iterable[str]:
@@ -232,6 +265,4 @@ def _together(name: str, parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
         return parts[0]
     key = [column for column in ("at", "hour", "metric", *frames.TABLES[name].key) if column in parts[0]]
     rows = pd.concat(parts, ignore_index=True).sort_values("at", kind="stable", ignore_index=True)
-    if name == "pair_samples":  # rows of one key add up: only what was read twice goes
-        key = [column for column in rows.columns if column not in ("response_histogram", "source_ports")]
     return rows.drop_duplicates(list(dict.fromkeys(key)), ignore_index=True)

@@ -61,7 +61,7 @@ def _gain(verdict: Verdict) -> Gain:
     slower = [pair.slower_by for pair in verdict.pairs if pair.slower_by is not None]
     shares = [pair.share_explained for pair in verdict.pairs if pair.share_explained is not None]
     return Gain(
-        pairs=len(verdict.pairs),
+        pairs=verdict.hurt,
         slower_by_median=round(statistics.median(slower), 3) if slower else None,
         slower_by_max=max(slower, default=None),
         share_explained=round(statistics.median(shares), 3) if shares else None,

@@ -45,6 +45,7 @@ BLIND_SPOTS: dict[BlindKind, str] = {
     "nothing_polled": "Nothing answered",
     "poll_gap": "Gaps in polling",
     "agent_away": "Agents away",
+    "rows_lost": "Measurements that were lost",
     "unmapped_host": "Hosts without a known switch port",
     "no_light": "Interfaces without light readings",
     "no_usual": "Pairs without a usual yet",

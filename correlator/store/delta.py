@@ -72,7 +72,7 @@ class DeltaStore:
         if unknown:
             raise frames.FrameError(f"{name}: unknown columns {', '.join(unknown)}")
         rows = table.read(utc(since), utc(until), wanted if "at" in wanted else ["at", *wanted], only)
-        return frames.from_arrow(name, rows)[wanted]
+        return frames.from_arrow(name, rows, wanted)
 
     def newest(self, name: str, until: datetime) -> pd.DataFrame:
         """Return the newest row with ``at < until`` of each key, ordered by ``at``.

@@ -240,7 +240,7 @@ def test_the_hours_speak_for_a_pair_that_was_not_timed_before():
 
 def test_blind_spots_are_told_by_kind(rich):
     told = {blind.kind: [spot.subject for spot in blind.spots] for blind in rich.blind}
-    assert told["poll_gap"] == ["leaf3", "leaf3"]
+    assert told["poll_gap"] == ["leaf3"]
     assert told["agent_away"] == ["node-06"]
     assert told["unmapped_host"] == ["node-08"]
     assert told["no_light"] == ["leaf4"]
@@ -256,6 +256,7 @@ def test_a_poll_gap_says_from_when_to_when(rich):
     gap = next(blind for blind in rich.blind if blind.kind == "poll_gap").spots[0]
     nine = days.MIDNIGHT + timedelta(hours=9)
     assert (gap.since, gap.until) == (nine, nine + timedelta(minutes=50))
+    assert gap.text == "no data: no answer within 2 s"
 
 
 def test_a_day_in_progress_says_that_it_is():
@@ -344,3 +345,63 @@ def test_light_that_is_said_to_be_absent_is_a_reading():
     tables["optics"] = frames.validate("optics", pd.concat([tables["optics"], more]))
     content = daily.content(tables, days.DAY, days.ZONE, days.NOW)
     assert "no_light" not in {blind.kind for blind in content.blind}
+
+
+def test_pairs_that_a_verdict_only_counts_are_counted():
+    at = days.END - timedelta(hours=1)
+    verdict = dataclasses.replace(days.dirty(at), pairs_hurt=5000)
+    other = dataclasses.replace(days.dirty(at), id="v-other", link=days.FULL, pairs=(), pairs_hurt=7)
+    content = content_of(verdicts=verdicts((verdict, at), (other, at)))
+    assert [order.gain.pairs for order in content.orders] == [5000, 7]
+    assert content.harm.network.pairs == 5007
+    assert sentences.headline(content).startswith("2 links hurt 5,007 container pairs")
+
+
+def polls_of_an_agent(*polls):
+    """Return what the day says that could not be seen, by kind; polls are (minute, error, good, gap's minute)."""
+    rows = [
+        {
+            "at": days.MIDNIGHT + timedelta(minutes=minute),
+            "target": "node-01",
+            "kind": "host",
+            "ok": good,
+            "error": error,
+            "gap_from": None if gap is None else days.MIDNIGHT + timedelta(minutes=gap),
+        }
+        for minute, error, good, gap in polls
+    ]
+    content = content_of(polls=frames.frame("polls", rows))
+    return {blind.kind: [spot.text for spot in blind.spots] for blind in content.blind}
+
+
+def test_an_agent_that_lost_rows_between_two_good_polls_was_not_away():
+    lost = "the agent pruned 12 rows before they were read"
+    told = polls_of_an_agent((1, None, True, None), (2, lost, True, 1), (3, None, True, None))
+    assert "agent_away" not in told
+    assert told["rows_lost"] == [lost]
+
+
+def test_an_agent_that_was_not_asked_lost_nothing():
+    told = polls_of_an_agent((1, None, True, None), (40, None, True, 1), (41, None, True, None))
+    assert "agent_away" not in told
+    assert "rows_lost" not in told
+
+
+def test_an_agent_that_did_not_answer_was_away_and_brings_what_it_kept():
+    told = polls_of_an_agent((1, None, True, None), (2, "refused", False, None), (3, None, True, 1))
+    assert told["agent_away"] == ["refused; what it measured meanwhile came later"]
+
+
+def test_an_agent_that_began_anew_after_it_was_away_says_what_is_lost():
+    anew = "the agent began anew; what it had measured after row 7 may be lost"
+    told = polls_of_an_agent((1, None, True, None), (2, "refused", False, None), (3, anew, True, 1))
+    assert told["agent_away"] == [f"refused; {anew}"]
+    assert "rows_lost" not in told
+
+
+def test_a_poll_that_fails_outside_every_gap_is_told():
+    told = polls_of_an_agent(
+        (1, None, True, None), (2, "refused", False, None), (3, None, True, 1), (9, "late", False, None),
+        (10, None, True, None),
+    )  # fmt: skip
+    assert told["agent_away"][1] == "1 of 5 polls failed, last: late"

@@ -226,3 +226,23 @@ def test_a_page_whose_data_were_changed_is_noticed(rich_page):
     changed = rich_page.replace('"margin_db":0.64', '"margin_db":4.64')
     assert changed != rich_page
     assert not page.verify(changed)
+
+
+def test_the_days_last_hour_is_read_as_summed_up(tmp_path):
+    hours = [days.MIDNIGHT + timedelta(hours=hour) for hour in range(-1, 24)]
+    rows = [
+        {
+            "at": hour + timedelta(hours=1),
+            "hour": hour,
+            "device": "leaf3",
+            "if_name": "Ethernet49",
+            "metric": "errors",
+            "exposure": 1e6,
+            "count": 0.0,
+        }
+        for hour in hours
+    ]
+    store = DeltaStore(tmp_path)
+    store.append("link_hours", frames.frame("link_hours", rows), source="test", sequence=0)
+    gathered = gather.gather(store, period.begun(days.DAY, days.ZONE, days.NOW))
+    assert [hour.to_pydatetime() for hour in gathered.tables["link_hours"]["hour"]] == hours[1:]
