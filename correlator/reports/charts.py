@@ -54,7 +54,7 @@ def light_chart(
     levels = _levels(light, scale)
     marks = [
         *axes(over, ticks),
-        *silences(over, light.rx, uid),
+        *silences(over, light.rx),
         *(svg.line(LEFT, y, RIGHT, y, "threshold") for y, _, _ in levels),
         *onset_mark(over),
         *_lines(over, light.tx, scale, "tx"),
@@ -134,7 +134,7 @@ def rate_chart(rate: Rate, both: Sequence[Rate], onset: datetime | None, period:
     ticks = [(scale(exponent), power_of_ten(exponent)) for exponent in range(low, high + 1, every)]
     marks = [
         *axes(over, [*ticks, (BOTTOM, "0")]),
-        *silences(over, rate.trace, uid),
+        *silences(over, rate.trace),
         *onset_mark(over),
         *_rate_lines(over, rate.trace, scale),
         *labels(_rate_label(rate, scale)),
@@ -208,7 +208,7 @@ def load_chart(load: Load, both: Sequence[Load], onset: datetime | None, period:
     said = [f"{percent(share)} {when}" for share, when in known if share is not None]
     marks = [
         *axes(over, ticks),
-        *silences(over, load.trace, uid),
+        *silences(over, load.trace),
         *onset_mark(over),
         *_lines(over, load.trace, scale, "rx"),
         *labels(ends),

@@ -26,14 +26,9 @@ def heat_chart(heat: HeatMap, clock: Clock) -> Markup:
     """Return the picture: hatched where nothing was counted, a cross where shut, a dot for zero."""
     cell = (WIDTH - LEFT) / max(len(heat.hours), 1)
     height = TOP + ROW * len(heat.rows) + 4
-    stripe = svg.element("path", d="M0 6L6 0", class_="hatch")
     marks = [
         svg.element("title", "Damaged packets by hour and direction of link", id="heat-title"),
         svg.element("desc", _description(heat), id="heat-desc"),
-        svg.element(
-            "defs",
-            svg.element("pattern", stripe, id="heat-hatch", width=6, height=6, patternUnits="userSpaceOnUse"),
-        ),
         *_clock(heat, clock, cell),
     ]
     for number, row in enumerate(heat.rows):
@@ -71,15 +66,16 @@ def _row(row: LinkHours, y: float, cell: float) -> Iterator[Markup]:
     cells = zip(row.states, row.errors, row.packets, strict=True)
     for number, (state, errors, packets) in enumerate(cells):
         x = LEFT + cell * number
-        yield _box(x, y, cell, _class(state, errors, packets))
+        yield from _box(x, y, cell, _class(state, errors, packets))
         if said := _said(state, errors, packets):
             dark = " on-dark" if state == "s" and errors and _level(errors, packets or 1.0) > 3 else ""
             yield svg.text(x + cell / 2, y + ROW / 2 + 4, said, f"heat-figure{dark}", "middle")
 
 
-def _box(x: float, y: float, cell: float, class_: str) -> Markup:
-    fill = "url(#heat-hatch)" if class_ == "heat-missing" else None
-    return svg.element("rect", x=x + 0.5, y=y + 0.5, width=cell - 1, height=ROW - 1, class_=class_, fill=fill)
+def _box(x: float, y: float, cell: float, class_: str) -> Iterator[Markup]:
+    yield svg.element("rect", x=x + 0.5, y=y + 0.5, width=cell - 1, height=ROW - 1, class_=class_)
+    if class_ == "heat-missing":
+        yield svg.hatch(x + 0.5, y + 0.5, cell - 1, ROW - 1)
 
 
 def _class(state: str, errors: float | None, packets: float | None) -> str:

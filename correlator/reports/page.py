@@ -20,6 +20,7 @@ from correlator.reports.heat_chart import heat_chart
 from correlator.reports.matrix_chart import matrix_chart
 from correlator.reports.period import ReportError
 from correlator.reports.readings import Trace
+from correlator.reports.split_chart import measured, split_chart
 from correlator.reports.trend_chart import said as trend_said
 from correlator.reports.trend_chart import trend_chart
 
@@ -111,6 +112,8 @@ def _environment() -> Environment:
         "fabric_words": fabric.WORDS,
         "heat_chart": heat_chart,
         "matrix_chart": matrix_chart,
+        "split_chart": split_chart,
+        "split_pairs": measured,
         "trend_chart": trend_chart,
         "trend_said": trend_said,
     }

@@ -13,6 +13,9 @@ from correlator.reports.words import Clock, count, decimals, end_name, many, nam
 PAIR = "container pair"
 UNNAMED = "pairs slow for no known reason"
 
+MOST_NAMED = 3
+"""Hosts or services that the first sentence names; of more, the first."""
+
 LEAST_CHANGE_DB = 0.3
 """Less than this is a reading's own noise (and what one good connector may take)."""
 
@@ -140,7 +143,9 @@ def _harm(harm: Harm, active: Sequence[WorkOrder]) -> Iterator[str]:
         if hurt.faults == 1 and named:
             yield f"the {blame} {named[0]} slows {many(hurt.pairs, PAIR)}, not the network"
         elif hurt.faults:
-            yield f"{many(hurt.faults, blame)} slow {many(hurt.pairs, PAIR)}, not the network"
+            worst = "" if hurt.faults == len(named) <= MOST_NAMED else "first "
+            which = f" ({worst}{_in_words(named[:MOST_NAMED])})" if named else ""
+            yield f"{many(hurt.faults, blame)}{which} slow {many(hurt.pairs, PAIR)}, not the network"
     if harm.unknown.faults:
         yield f"{many(harm.unknown.pairs, PAIR)} slow for a reason not found"
 
@@ -148,10 +153,12 @@ def _harm(harm: Harm, active: Sequence[WorkOrder]) -> Iterator[str]:
 def _work(links: Sequence[WorkOrder], ends_to_clean: int) -> str:
     """Return what to do about the blamed links, with names where they are few."""
     if ends := _ends_to_clean(links):
-        which = "this end" if ends_to_clean == 1 else f"these {ends_to_clean} ends"
-        return f"clean {which}" + (f": {_listed(ends)}" if ends_to_clean <= 2 else "")
+        which = "this end" if ends_to_clean == 1 else f"these {ends_to_clean:,} ends"
+        listed = _in_words([end_name(end, 32) for end in ends[:2]])
+        first = ": " if ends_to_clean <= 2 else ", first "
+        return f"clean {which}{first}{listed}{_besides(links)}"
     if len(links) > 1:
-        return f"{many(len(links), 'work order')} below"
+        return f"{many(len(links), 'work order')} below, first {_what(links[0])}"
     verdict, steps = links[0].fault.verdict, links[0].steps
     if not steps or steps[0].action.do == "none" or not steps[0].action.device:
         return f"it is {subject_name(verdict)}"
@@ -177,8 +184,25 @@ def _ends_to_clean(orders: Sequence[WorkOrder]) -> list[End]:
     return list(ends)
 
 
-def _listed(ends: Sequence[End]) -> str:
-    return " and ".join(end_name(end, 32) for end in ends)
+def _besides(links: Sequence[WorkOrder]) -> str:
+    """Return the blamed links that ask for other work than cleaning, a few of them."""
+    others = [order for order in links if not _ends_to_clean([order])]
+    if not others:
+        return ""
+    more = [many(len(others) - 2, "more", "more")] if len(others) > 2 else []
+    return f"; also {_in_words([*map(_what, others[:2]), *more])}"
+
+
+def _what(order: WorkOrder) -> str:
+    """Return what is wrong and where: "congestion at leaf1 Ethernet50 – spine1 Ethernet1"."""
+    verdict = order.fault.verdict
+    return f"{CAUSES[verdict.root_cause]} at {subject_name(verdict)}"
+
+
+def _in_words(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence: "a, b and c"."""
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _past(content: Content) -> str:

@@ -55,6 +55,23 @@ def _stroke(points: Sequence[tuple[float, float]]) -> str:
     return f"M{x:.1f} {y:.1f}" + "".join(f"L{x:.1f} {y:.1f}" for x, y in rest)
 
 
+def hatch(x: float, y: float, width: float, height: float, gap: float = 7.0) -> Markup:
+    """Return a box hatched with slanted strokes.
+
+    Strokes, not a pattern: a browser that prints paints each filled pattern as a large bitmap.
+    """
+    count = math.ceil((width + height) / gap) - 1
+    drawn = "".join(_slant(x, y, width, height, gap * (number + 1)) for number in range(count))
+    return element("path", d=drawn, class_="hatch")
+
+
+def _slant(x: float, y: float, width: float, height: float, along: float) -> str:
+    """Return the stroke that meets the box's left and upper edge, prolonged, ``along`` from its corner."""
+    left, low = max(0.0, along - height), min(along, height)
+    run = min(along, width) - left
+    return f"M{x + left:.0f} {y + low:.0f}l{run:.0f}-{run:.0f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Scale:
     """A linear map from values to pixels."""

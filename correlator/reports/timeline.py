@@ -127,21 +127,12 @@ def onset_mark(over: Timeline) -> list[Markup]:
     ]
 
 
-def silences(over: Timeline, trace: Trace, uid: str) -> list[Markup]:
+def silences(over: Timeline, trace: Trace) -> list[Markup]:
     """Return hatched boxes where nothing is known, which is not the same as zero."""
     marks = []
     for panel, series in ((over.days, trace.hours), (over.day, trace.minutes)):
         for left, right in _holes(panel, series) if panel else ():
-            marks.append(
-                svg.element(
-                    "rect",
-                    x=left,
-                    y=TOP,
-                    width=right - left,
-                    height=BOTTOM - TOP,
-                    fill=f"url(#{uid}-hatch)",
-                )
-            )
+            marks.append(svg.hatch(left, TOP, right - left, BOTTOM - TOP))
             if right - left > 50:
                 marks.append(svg.text((left + right) / 2, (TOP + BOTTOM) / 2, "no data", "tick", "middle"))
     return marks
@@ -170,15 +161,10 @@ def labels(wanted: Iterable[tuple[float, str, str]]) -> list[Markup]:
 
 def picture(uid: str, title: str, description: str, marks: Iterable[Markup]) -> Markup:
     """Return the whole SVG; ``uid`` is unique within the page."""
-    stripe = svg.element("path", d="M0 6L6 0", class_="hatch")
-    hatch = svg.element(
-        "pattern", stripe, id=f"{uid}-hatch", width=6, height=6, patternUnits="userSpaceOnUse"
-    )
     return svg.element(
         "svg",
         svg.element("title", title, id=f"{uid}-title"),
         svg.element("desc", description, id=f"{uid}-desc"),
-        svg.element("defs", hatch),
         *marks,
         viewBox=f"0 0 {WIDTH:g} {HEIGHT:g}",
         role="img",

@@ -41,7 +41,7 @@ def trend_chart(trend: LightTrend, period: Period, uid: str) -> Markup:
     marks = [mark for y, said in ticks for mark in _tick(y, said)]
     past = Timeline(Span(span.since, trend.light.end, LEFT, span(trend.light.end)), None, over.clock, None)
     assert past.days is not None
-    marks += silences(past, Trace(trend.light, None), uid) if past.days.right > LEFT else []
+    marks += silences(past, Trace(trend.light, None)) if past.days.right > LEFT else []
     marks += _dates(over, span)
     marks += [svg.line(LEFT, y, RIGHT, y, "threshold") for y, _, _ in _levels(trend, scale)]
     marks += _change(trend, span, over.clock)

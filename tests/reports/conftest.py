@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 import report_days as days
+import report_troubled as troubled
 
 from correlator.reports import daily, page
 from correlator.reports.content import Content
@@ -43,3 +44,13 @@ def hostile_page() -> str:
 @pytest.fixture(scope="session")
 def crowded_page() -> str:
     return daily.render(days.crowded(), days.DAY, days.ZONE, days.NOW)
+
+
+@pytest.fixture(scope="session")
+def dirty_page() -> str:
+    return daily.render(troubled.dirty_day(), days.DAY, days.ZONE, days.NOW)
+
+
+@pytest.fixture(scope="session")
+def chaos_page() -> str:
+    return daily.render(troubled.chaos(), days.DAY, days.ZONE, days.NOW)

@@ -64,7 +64,7 @@ def test_missing_is_hatched_and_never_drawn_as_zero(rich):
     silent = rate(rich, [0.0, 0.0, 0.0, 0.0], offsets=[0, 60, 3000, 3060])
     picture = draw_rate(silent)
     assert paths(picture, "zeros")[0].count("M") == 2
-    hatched = [box for box in picture.iter("rect") if box.get("fill") == "url(#u-hatch)"]
+    hatched = paths(picture, "hatch")
     assert len(hatched) == 1
     assert "no data" in "".join(picture.itertext())
 

@@ -97,7 +97,9 @@ def test_services_are_told_apart_by_their_subject():
     other = dataclasses.replace(one, id="v-other", subject=Subject(service="search"))
     content = content_of(verdicts=verdicts((one, at), (other, at)))
     assert len(content.orders) == 2
-    assert sentences.headline(content) == "2 services slow 2 container pairs, not the network."
+    assert sentences.headline(content) == (
+        "2 services (recommend and search) slow 2 container pairs, not the network."
+    )
 
 
 def test_a_finding_that_came_to_slow_pairs_is_no_longer_a_finding():
@@ -272,7 +274,9 @@ def test_more_than_anybody_reads_is_cut_and_counted():
     assert content.harm.network.faults == 50
     assert content.harm.network.pairs == 300 + 49 * 3
     assert content.harm.findings == 1000
-    assert sentences.headline(content).startswith("50 links hurt 447 container pairs; clean these 100 ends.")
+    assert sentences.headline(content).startswith(
+        "50 links hurt 447 container pairs; clean these 100 ends, first leaf000 Ethernet49 and spine0 "
+    )
 
 
 def test_an_events_document_may_carry_the_whole_event():
@@ -358,7 +362,7 @@ def test_pairs_that_a_verdict_only_counts_are_counted():
 
 
 def polls_of_an_agent(*polls):
-    """Return what the day says that could not be seen, by kind; polls are (minute, error, good, gap's minute)."""
+    """Return the blind spots by kind; a poll is (minute, error, good, minute in which its gap began)."""
     rows = [
         {
             "at": days.MIDNIGHT + timedelta(minutes=minute),

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import report_days as days
 
+from correlator import frames
 from correlator.reports import daily, formats, gather, page, period, shelf
 from correlator.store.delta import DeltaStore
 
