@@ -34,6 +34,9 @@ from correlator.reports.words import decimals, end_name, percent, power_of_ten, 
 ZERO_ROW = 16.0
 """Height of the row below a logarithmic axis on which zeros are drawn."""
 
+LEAST_SPAN_DB = 5.0
+"""Span of the axis of light at least: less would make mountains of a reading's noise."""
+
 FAR_BELOW_DB = 8.0
 """Thresholds further than this below all light are left out: they would flatten what happened."""
 
@@ -104,7 +107,7 @@ def _light_scale(both: Sequence[Light]) -> Scale:
     low, high = min(values), max(values)
     known = (level for light in both for level in (light.thresholds.low_warn, light.thresholds.low_alarm))
     low = min([low, *(level for level in known if level is not None and level >= low - FAR_BELOW_DB)])
-    margin = max(0.5, (high - low) * 0.08)
+    margin = max(0.5, (high - low) * 0.08, (LEAST_SPAN_DB - (high - low)) / 2)
     return Scale(low - margin, high + margin, BOTTOM, TOP)
 
 

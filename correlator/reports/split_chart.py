@@ -25,10 +25,11 @@ MOST_NAME = 17
 
 
 def measured(pairs: Sequence[SlowPair]) -> list[SlowPair]:
-    """Return the pairs that can be drawn: of the given ones the first of which any response was timed."""
-    return [pair for pair in pairs if _response(pair.before) is not None or _response(pair.now) is not None][
-        :MOST
-    ]
+    """Return the pairs to draw, in their order: each order's first that was timed, then the first."""
+    timed = [pair for pair in pairs if _response(pair.before) is not None or _response(pair.now) is not None]
+    leaders = {pair.order: index for index, pair in reversed(list(enumerate(timed)))}
+    others = (index for index in range(len(timed)) if index not in leaders.values())
+    return [timed[index] for index in sorted([*sorted(leaders.values()), *others][:MOST])]
 
 
 def split_chart(pairs: Sequence[SlowPair]) -> Markup:
@@ -73,7 +74,7 @@ def _axis(scale: Scale, bottom: float) -> Iterator[Markup]:
     for value in svg.round_steps(scale.low, scale.high, 5):
         x = scale(value)
         yield svg.line(x, TOP - 8, x, bottom, "grid")
-        yield svg.text(x, TOP - 14, f"{significant(value) if value else '0'}{HARD_SPACE}ms", "tick", "middle")
+        yield svg.text(x, TOP - 14, f"{value:g}{HARD_SPACE}ms", "tick", "middle")
 
 
 def _row(pair: SlowPair, y: float, scale: Scale) -> Iterator[Markup]:

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import re
 import xml.etree.ElementTree as ET
 from datetime import timedelta
 
@@ -7,8 +8,9 @@ import pytest
 import report_days as days
 
 from correlator.reports import bars, charts, svg, timeline
-from correlator.reports.content import Period, Talk
+from correlator.reports.content import Period, SlowPair, Talk
 from correlator.reports.readings import Series, Trace
+from correlator.reports.split_chart import measured, split_chart
 
 PERIOD = Period(days.DAY, days.ZONE, days.MIDNIGHT, days.END, days.NOW)
 
@@ -156,3 +158,43 @@ def test_what_was_not_measured_is_a_dotted_line_not_an_empty_bar(rich):
     picture = ET.fromstring(bars.response_bars(pair, 10.0))
     assert [mark.get("class") for mark in picture.iter("line")] == ["bar-unknown", "bar-unknown"]
     assert "not measured" in picture.find("title").text
+
+
+def timed(order, slower_by, response_ms, service_ms=None):
+    network = None if service_ms is None else response_ms - service_ms
+    talk = Talk("minutes", 60.0, 1.0, None, 100, response_ms, service_ms, network, None)
+    impact = dataclasses.replace(days.pairs_of(None, 1, "t")[0], slower_by=slower_by)
+    return SlowPair(order, impact, None, None, None, talk)
+
+
+def test_the_split_draws_network_and_service_on_one_scale():
+    picture = ET.fromstring(split_chart([timed(1, 4.0, 40.0, 10.0), timed(1, 2.0, 20.0, 10.0)]))
+    boxes = [(box.get("class"), float(box.get("width"))) for box in picture.iter("rect")]
+    network = [width for class_, width in boxes if class_ == "bar-network"]
+    service = [width for class_, width in boxes if class_ == "bar-service"]
+    assert network[0] == pytest.approx(3 * network[1], abs=0.2)
+    assert service[0] == pytest.approx(service[1], abs=0.2)
+    assert "40.0\u00a0ms: network 30.0, service 10.0" in "".join(picture.itertext())
+    assert "not measured" in "".join(picture.itertext())
+
+
+def test_a_response_that_cannot_be_split_is_an_empty_frame():
+    picture = ET.fromstring(split_chart([timed(1, 4.0, 40.0)]))
+    assert [box.get("class") for box in picture.iter("rect")] == ["bar-whole"]
+
+
+def test_every_order_has_a_pair_in_the_split():
+    slow = [timed(1, 9.0 - number / 9, 40.0) for number in range(20)] + [timed(2, 1.5, 30.0)]
+    drawn = measured(slow)
+    assert len(drawn) == 12
+    assert drawn[-1].order == 2
+    assert drawn[:11] == slow[:11]
+
+
+def test_hatching_stays_in_its_box():
+    box = svg.hatch(10.0, 20.0, 30.0, 8.0)
+    strokes = re.findall(r"M(\d+) (\d+)l(\d+)-(\d+)", box)
+    assert strokes
+    for x, y, right, up in (tuple(map(int, stroke)) for stroke in strokes):
+        assert 10 <= x <= x + right <= 40
+        assert 20 <= y - up <= y <= 28

@@ -98,7 +98,7 @@ def test_services_are_told_apart_by_their_subject():
     content = content_of(verdicts=verdicts((one, at), (other, at)))
     assert len(content.orders) == 2
     assert sentences.headline(content) == (
-        "2 services (recommend and search) slow 2 container pairs, not the network."
+        "2 services (search and recommend) slow 2 container pairs, not the network."
     )
 
 
