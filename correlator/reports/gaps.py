@@ -69,7 +69,10 @@ def rows_lost(polls: pd.DataFrame) -> Iterator[BlindSpot]:
 
 
 def _targets(polls: pd.DataFrame, kind: str) -> Iterator[tuple[str, pd.DataFrame]]:
-    for target, rows in polls[polls["kind"] == kind].groupby("target", sort=True):
+    """Yield the polls of each target that has anything to tell: a gap, or a poll that failed."""
+    telling = polls["gap_from"].notna() | ~_good(polls)
+    polls = polls[(polls["kind"] == kind) & polls["target"].isin(polls.loc[telling, "target"].unique())]
+    for target, rows in polls.groupby("target", sort=True):
         yield str(target), rows
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeGuard
 
 import pandas as pd
 
@@ -97,11 +97,15 @@ def _counted(tables: Tables, hours: tuple[datetime, ...]) -> Counted:
     known = {moment(hour) for hour in summed["hour"].unique()}
     rows = pd.concat([summed[_CELL], *_moved(tables, [hour for hour in hours if hour not in known])])
     at = {pd.Timestamp(hour): hour for hour in hours}
-    found: Counted = {}
-    for (device, if_name), cells in rows.groupby(["device", "if_name"], sort=False):
-        counted = zip(cells["hour"], cells["count"], cells["exposure"], strict=True)
-        found[End(str(device), str(if_name))] = {at[hour]: (float(n), float(of)) for hour, n, of in counted}
-    return found
+    cells = zip(*(rows[column].to_list() for column in _CELL), strict=True)
+    found: dict[tuple[object, object], dict[datetime, tuple[float, float]]] = {}
+    for device, if_name, hour, errors, packets in cells:
+        found.setdefault((device, if_name), {})[at[hour]] = (float(errors), float(packets))
+    return {End(*place): counted for place, counted in found.items() if _is_named(place)}
+
+
+def _is_named(place: tuple[object, object]) -> TypeGuard[tuple[str, str]]:
+    return all(isinstance(part, str) for part in place)
 
 
 _CELL = ["device", "if_name", "hour", "count", "exposure"]
