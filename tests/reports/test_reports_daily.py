@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pandas as pd
 import pytest
 import report_days as days
+import report_troubled as troubled
 
 from correlator import frames
 from correlator.model import IncidentEvent, Subject
@@ -409,3 +410,14 @@ def test_a_poll_that_fails_outside_every_gap_is_told():
         (10, None, True, None),
     )  # fmt: skip
     assert told["agent_away"][1] == "1 of 5 polls failed, last: late"
+
+
+def test_the_first_sentence_of_chaos_names_what_is_wrong_and_where():
+    content = daily.content(troubled.chaos(), days.DAY, days.ZONE, days.NOW)
+    assert sentences.headline(content) == (
+        "4 links hurt 26 container pairs; clean these 2 ends: leaf3 Ethernet49 and spine2 Ethernet3; "
+        "also link down at leaf4 Ethernet50 – spine1 Ethernet4, silent drops at one of 2 links and 1 more; "
+        "the host node-02 slows 6 container pairs, not the network; "
+        "2 services (search and recommend) slow 2 container pairs, not the network; "
+        "1 container pair slow for a reason not found."
+    )
