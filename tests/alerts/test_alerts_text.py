@@ -44,8 +44,9 @@ def test_each_step_says_in_which_rack_and_at_which_panel_it_is_done():
 def test_names_of_racks_and_panels_are_escaped_and_bounded():
     action = Action(1, "reseat", "leaf2", "Ethernet49", rack="r\u202e\n1", panel="p" * 500)
     said = line(event(dataclasses.replace(DIRTY, actions=(action,))))
+    panel = "p" * (PLACE - 3) + "..."
     assert said.startswith(
-        "reseat leaf2 Ethernet49 [rack r\\u202e\\u000a1, panel " + "p" * (PLACE - 3) + "...]: dirty_connector on"
+        f"reseat leaf2 Ethernet49 [rack r\\u202e\\u000a1, panel {panel}]: dirty_connector on"
     )
     assert len(said) <= LIMIT
 
