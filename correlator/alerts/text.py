@@ -17,7 +17,7 @@ DETAIL = 100
 """Characters of a piece that the engine wrote (evidence, what is missing)."""
 REASON = 160
 """Characters of why an update is sent."""
-PROOF = 320
+PROOF = 360
 """Characters of what proves a clear: counters, light and the worst pair, before and after."""
 PLACE = 32
 """Characters of the name of a rack or panel."""

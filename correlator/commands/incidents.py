@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from correlator.config import Config
+    from correlator.engine.remarks import Remarks
     from correlator.model import Incident
 
 HEADINGS = ("incident", "severity", "since", "what", "pairs", "sure", "remarks")
@@ -27,10 +28,12 @@ class Known:
     incident: Incident
     acknowledged: str
     quiet: str
+    closed: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as plain JSON values: the incident's own, ``acknowledged`` and ``quiet``."""
-        return {**self.incident.to_json(), "acknowledged": self.acknowledged, "quiet": self.quiet}
+        """Return it as plain JSON values: the incident's own, ``acknowledged``, ``quiet`` and ``closed``."""
+        told = {"acknowledged": self.acknowledged, "quiet": self.quiet, "closed": self.closed}
+        return {**self.incident.to_json(), **told}
 
 
 def incidents(config: ConfigFile = None, as_json: Json = False) -> None:
@@ -57,7 +60,7 @@ def open_incidents(config: Config) -> list[Known]:
     remarks = Remarks(said, store.newest("devices", now), now)
     acks = _acknowledged(said)
     known = [
-        Known(one, acks.get(one.id, ""), remarks.quiet(one.verdict))
+        Known(one, acks.get(one.id, ""), remarks.quiet(one.verdict), _closed(one, remarks))
         for one in open_state(config).incidents()
         if one.state == "open"
     ]
@@ -65,6 +68,14 @@ def open_incidents(config: Config) -> list[Known]:
         known,
         key=lambda one: (-RANKS[one.incident.verdict.severity], one.incident.opened_at, one.incident.id),
     )
+
+
+def _closed(incident: Incident, remarks: Remarks) -> str:
+    """Return who closed it, when and why; it is open until the next cycle, or until its fault is gone."""
+    at, how = remarks.closed(incident.verdict)
+    if at is None or (incident.opened_at and at < incident.opened_at):
+        return ""
+    return f"{how} ({_time(at)})"
 
 
 def _acknowledged(said: pd.DataFrame) -> dict[str, str]:
@@ -105,7 +116,7 @@ def _what(incident: Incident) -> str:
 def _remarks(one: Known) -> str:
     from correlator.alerts.safe import printable
 
-    told = [f"acknowledged by {one.acknowledged}" if one.acknowledged else "", one.quiet]
+    told = [f"acknowledged by {one.acknowledged}" if one.acknowledged else "", one.quiet, one.closed]
     if one.incident.course.blind_since is not None:
         told.append(f"no data since {_time(one.incident.course.blind_since)}")
     return printable("; ".join(filter(None, told)), 200)

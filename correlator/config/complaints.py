@@ -47,12 +47,9 @@ def _sentence(source: Source, key: Key, kind: str, message: str) -> str:
     meaning = _meaning(key)
     if kind == "missing":
         return f"{where}: missing; it says the {meaning}" if meaning else f"{where}: missing"
-    text = message[0].lower() + message[1:]
-    return (
-        f"{where}: {text.removeprefix('value error, ')}; expected: {meaning}"
-        if meaning
-        else f"{where}: {text}"
-    )
+    text = message[0].lower() + message[1:].replace("a valid tuple", "a list")
+    text = text.removeprefix("value error, ")
+    return f"{where}: {text}; expected: {meaning}" if meaning else f"{where}: {text}"
 
 
 def _nearest(key: Key) -> str:

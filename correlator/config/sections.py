@@ -25,6 +25,12 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _of_the_clock(at: time) -> time:
+    if at.tzinfo is not None:  # also what pydantic makes of a number
+        raise ValueError("give hours and minutes in quotes, and no zone")
+    return at
+
+
 Name = Annotated[str, Field(pattern=r"^[\w.:@/ -]{1,128}$")]
 Address = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.:%-]{1,253}$", examples=["192.0.2.1"])]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -32,6 +38,7 @@ Variable = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Seconds = Annotated[float, Field(ge=1, le=86_400)]
 Days = Annotated[int, Field(ge=1, le=36_500)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
+ClockTime = Annotated[time, AfterValidator(_of_the_clock)]
 Moment = AwareDatetime  # without an offset a time could mean anything
 
 
@@ -189,7 +196,7 @@ class Maintenance(Section):
     since: Moment | None = Field(None, description='when it begins, such as "2026-12-01T22:00+01:00"')
     until: Moment | None = Field(None, description='when it ends, such as "2026-12-02T04:00+01:00"')
     days: tuple[Weekday, ...] = Field((), description="instead of these: days on which it begins each week")
-    at: time | None = Field(
+    at: ClockTime | None = Field(
         None, description='with days: when it begins, in the site\'s zone, such as "02:00"'
     )
     hours: float | None = Field(None, gt=0, le=168, description="with days: how long it lasts, hours")
@@ -209,7 +216,9 @@ class Maintenance(Section):
     ) -> Iterator[tuple[datetime, datetime]]:
         """Yield beginning and end of each time that it holds, of those that touch ``since`` to ``until``.
 
-        A weekly one begins at the same hour of the clock in summer and in winter.
+        A weekly one begins at the same hour of the clock in summer and in winter, and lasts as long: one
+        over the night in which clocks are changed ends an hour earlier or later by the clock. An hour
+        that comes twice begins it once, the first time; one that is left out begins it an hour later.
         """
         if self.since is not None and self.until is not None:
             yield self.since, self.until
@@ -228,7 +237,7 @@ class Report(Section):
     """The daily report."""
 
     directory: Path = Field(Path("/var/lib/correlator/reports"), description="folder of the reports")
-    at: time = Field(time(6), description='local time at which yesterday is written, such as "06:00"')
+    at: ClockTime = Field(time(6), description='local time at which yesterday is written, such as "06:00"')
     timezone: Zone = Field("UTC", description="IANA time zone of the site, such as Europe/Berlin")
     keep_days: int = Field(400, ge=1, le=36_500, description="days for which reports are kept")
 

@@ -70,7 +70,7 @@ class Proof:
         return f"light lost {before:+.1f} dB before, {lane['loss_change_db']:+.1f} dB now"
 
     def _pair_words(self, verdict: Verdict) -> str:
-        """Return how much slower the worst pair was and is, with its response now."""
+        """Return how much slower the worst pair was and is, its response and its round trip now."""
         if not verdict.pairs:
             return ""
         worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0.0)
@@ -82,7 +82,7 @@ class Proof:
         return (
             f"{worst.src_name or worst.src} -> {worst.dst_name or worst.dst} {worst.slower_by:.1f}x usual "
             f"before, {row['ratio']:.1f}x ({row['ratio_low']:.1f} to {row['ratio_high']:.1f}) now: "
-            f"response {row['response_ms']:.3g} ms"
+            f"response {row['response_ms']:.3g} ms{round_trip(row)}"
         )
 
     def unseen(self, verdict: Verdict) -> str:
@@ -186,6 +186,15 @@ class Proof:
         if "topology" in kinds:
             return True if len(self.view.tables["neighbors"]) else None
         return None
+
+
+def round_trip(row: pd.Series) -> str:
+    """Return the pair's smallest round trip now, and its usual one, as far as they are known."""
+    now, usual = row["min_rtt_us"], row["usual_min_rtt_us"]
+    if pd.isna(now):
+        return ""
+    told = f", round trip {now / 1000:.3g} ms"
+    return told if pd.isna(usual) else f"{told}, usually {usual / 1000:.3g} ms"
 
 
 def _counters(verdict: Verdict) -> tuple[str, str, str]:

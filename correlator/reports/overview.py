@@ -10,7 +10,7 @@ from correlator.model import Direction, End, Link, RootCause
 from correlator.reports.readings import Series, Share, Thresholds
 
 Standing = Literal["blamed", "sick", "well", "unseen", "shut"]
-Mending = Literal["proven", "no_change", "waiting"]
+Mending = Literal["proven", "no_change", "waiting", "closed"]
 Waits = Literal["network", "service", "host", "unknown"]
 
 
@@ -197,15 +197,16 @@ class Repair:
     """Work that was said to be done, or a fault that went away, and what was measured since.
 
     ``proven``: measured well again since. ``no_change``: the fault was seen after the work.
-    ``waiting``: too little was measured since. ``before`` and ``after`` are the shares of damaged
-    packets around the work, ``light_gained_db`` how much less light is lost on the way since.
+    ``waiting``: too little was measured since. ``closed``: somebody ended the incident by hand.
+    ``before`` and ``after`` are the shares of damaged packets around the work, ``light_gained_db`` how
+    much less light is lost on the way since.
     """
 
     subject: str
     link: Link | None
     direction: Direction | None
     root_cause: RootCause | None
-    did: Literal["cleaned", "reseated"] | None
+    did: Literal["cleaned", "reseated", "closed"] | None
     by: str | None
     why: str | None
     at: datetime

@@ -22,7 +22,11 @@ MOST_REPAIRS = 30
 TO_PROVE = timedelta(minutes=10)
 """Before this much time after the work nothing is called unchanged."""
 
-_DEEDS: dict[str, Literal["cleaned", "reseated"]] = {"cleaned": "cleaned", "reseated": "reseated"}
+_DEEDS: dict[str, Literal["cleaned", "reseated", "closed"]] = {
+    "cleaned": "cleaned",
+    "reseated": "reseated",
+    "closed": "closed",
+}
 
 
 def repairs(tables: Tables, network: Network, seen: Sequence[Fault], period: Period) -> tuple[Repair, ...]:
@@ -83,7 +87,7 @@ def _noted(
         onset = (fault.verdict.onset if fault else None) or period.since
         spells = (Spell(onset, done), Spell(done, period.until))
         before, after, gained = _measured(tables, fault.verdict if fault else None, link, spells, period)
-        mending, proof = _outcome(fault, done, period)
+        mending, proof = _outcome(fault, kind, done, period)
         repair = Repair(
             subject=str(subject),
             link=link,
@@ -102,14 +106,16 @@ def _noted(
         yield repair, fault
 
 
-def _outcome(fault: Fault | None, done: datetime, period: Period) -> tuple[Mending, str]:
+def _outcome(fault: Fault | None, kind: str, done: datetime, period: Period) -> tuple[Mending, str]:
     """Return what became of the fault after the work."""
     if fault is None:
         return "waiting", "no fault of this day is known there, so nothing can be proven"
+    if fault.cleared_at and fault.cleared_at >= done and kind == "closed":
+        return "closed", "the incident was ended by hand, which proves no repair"
     if fault.cleared_at and fault.cleared_at >= done:
         return "proven", fault.cleared_why or "measured well again"
     if fault.last_seen > done + TO_PROVE:
-        return "no_change", f"{CAUSES[fault.verdict.root_cause]} was still seen after the work"
+        return "no_change", f"{CAUSES[fault.verdict.root_cause]} was still seen afterwards"
     if period.end < done + TO_PROVE:
         return "waiting", "the work is too recent to be judged"
     return "waiting", "not seen again since, and not yet measured well"

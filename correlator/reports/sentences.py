@@ -75,6 +75,7 @@ MENDINGS: dict[Mending, str] = {
     "proven": "✓ Proven",
     "no_change": "✗ No change",
     "waiting": "… Not proven yet",
+    "closed": "■ Closed by hand",
 }
 
 REMEDIES: dict[RootCause, str] = {

@@ -72,7 +72,7 @@ def hostile_event(name: str) -> IncidentEvent:
     verdict = dataclasses.replace(
         DIRTY,
         link=Link.between(End(name, name), End("spine1", "Ethernet2")),
-        actions=(Action(1, "inspect_and_clean", name, name, 3, "rx"),),
+        actions=(Action(1, "inspect_and_clean", name, name, 3, "rx", rack=name, panel=name),),
         evidence=(Evidence("errors", 0.006, 30.0, name),),
         pairs=(dataclasses.replace(pairs(1)[0], src_name=name, dst_name=name),),
         candidates=(Candidate(link(name, name), "a_to_b", "dirty_connector", 0.5),),

@@ -2,14 +2,17 @@
 
 import dataclasses
 import json
+import os
 
 import pytest
 from alert_events import HOSTILE, event, hostile_event, restore
 from certificates import certificates
+from rfc5424_reader import parse
 from rsyslog import rsyslogd
 from syslogng import syslog_ng, unpacked
 
 from correlator.alerts.fields import fields
+from correlator.alerts.rfc5424 import MAX_BYTES, MESSAGE_ROOM, Origin, message
 from correlator.alerts.syslog import SyslogParams, SyslogSink
 from correlator.alerts.text import line
 from correlator.ports import SinkError
@@ -68,6 +71,19 @@ def without_link(values: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if name != "link"}
 
 
+def text(sent) -> str:
+    """Return the text that must arrive: the whole line, but where long names in the fields left less room."""
+    wire = message(sent, Origin(21, "collector1", "correlator", str(os.getpid()), 32473))
+    said = parse(wire)["text"].decode()
+    assert len(wire) <= MAX_BYTES
+    assert said == line(sent) or (len(said) >= MESSAGE_ROOM - 16 and said.endswith("..."))
+    return said
+
+
+def test_of_what_is_sent_only_the_longest_names_cost_any_text():
+    assert [sent.seq for sent in TOLD if text(sent) != line(sent)] == [6, 8]
+
+
 @pytest.mark.parametrize("way", TO_RSYSLOG)
 def test_rsyslogd_understands_every_field(tmp_path, pems, way):
     port, settings = TO_RSYSLOG[way]
@@ -79,7 +95,7 @@ def test_rsyslogd_understands_every_field(tmp_path, pems, way):
         assert got["severity"] == ("5" if sent.event == "cleared" else "3")
         assert (got["facility"], got["hostname"], got["app_name"]) == ("21", "collector1", "correlator")
         assert got["timestamp"].startswith("2026-11-01T03:17:00.000000")
-        assert got["text"].strip() == line(sent)
+        assert got["text"].strip() == text(sent)
         values = json.loads(got["elements"])[SD_ID]
         assert {name: restore(v) for name, v in without_link(values).items()} == without_link(fields(sent))
 
@@ -89,7 +105,7 @@ def test_the_shipped_rsyslog_configuration_makes_the_documented_fields(tmp_path,
         send(TOLD, daemon.tls, pems, transport="tls")
         received = daemon.deployed(len(TOLD))
     for sent, got in zip(TOLD, received, strict=True):
-        assert got["message"] == line(sent)
+        assert got["message"] == text(sent)
         assert got["log.syslog.msgid"] == f"INCIDENT_{sent.event.upper()}"
         ours = {name: restore(value) for name, value in got.items() if name in fields(sent)}
         assert without_link(ours) == without_link(fields(sent))
@@ -109,7 +125,7 @@ def test_syslog_ng_understands_every_field(tmp_path, pems, syslog_ng_root, way):
         assert got["MSGID"] == f"INCIDENT_{sent.event.upper()}"
         assert got["PRIORITY"] == ("notice" if sent.event == "cleared" else "err")
         assert (got["HOST"], got["PROGRAM"], got["FACILITY"]) == ("collector1", "correlator", "local5")
-        assert got["MESSAGE"].strip() == line(sent)
+        assert got["MESSAGE"].strip() == text(sent)
         values = flat(got["_SDATA"][SD_ID])
         assert {name: restore(v) for name, v in without_link(values).items()} == without_link(fields(sent))
 

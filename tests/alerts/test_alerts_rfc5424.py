@@ -1,4 +1,6 @@
 import dataclasses
+import re
+from pathlib import Path
 
 import pytest
 from alert_events import DIRTY, HOSTILE, event, hostile_event, restore
@@ -7,9 +9,11 @@ from hypothesis import strategies as st
 from rfc5424_reader import parse
 
 from correlator.alerts.fields import fields
-from correlator.alerts.rfc5424 import MAX_BYTES, VALUE_LIMITS, Origin, message
+from correlator.alerts.rfc5424 import MAX_BYTES, MESSAGE_ROOM, VALUE_LIMITS, Origin, message
 from correlator.alerts.text import line
 
+DEPLOYED = Path(__file__).parents[2] / "deploy" / "rsyslog" / "correlator.conf"
+DOCUMENTED = Path(__file__).parents[2] / "docs" / "alerts.md"
 ORIGIN = Origin(21, "collector1.example.net", "correlator", "4711", 32473)
 NAMES = st.text(st.characters(exclude_categories=[]), max_size=200)
 
@@ -46,6 +50,32 @@ def test_the_fields_say_which_link_which_end_and_what_to_do():
     assert (values["observer.name"], values["observer.ingress.interface.name"]) == ("leaf2", "Ethernet49")
     assert (values["action"], values["root_cause"]) == ("inspect_and_clean", "dirty_connector")
     assert (values["pairs"], values["slower_by"], values["probability"]) == ("14", "5.20", "0.980")
+
+
+def test_rack_and_panel_stand_beside_device_and_interface():
+    action = dataclasses.replace(DIRTY.actions[0], rack="r12", panel='P3/14 "east"')
+    sent = event(dataclasses.replace(DIRTY, actions=(action, DIRTY.actions[1])))
+    wire = message(sent, ORIGIN)
+    (values,) = parse(wire)["elements"].values()
+    assert (values["rack"], values["panel"]) == ("r12", 'P3/14 "east"')
+    assert rb'rack="r12" panel="P3/14 \"east\""' in wire
+    assert not {"rack", "panel"} & set(fields(event()))
+
+
+def test_a_proof_is_longer_than_a_name_and_still_fits():
+    told = dataclasses.replace(hostile_event("n" * 5000), event="cleared", reason="proof " * 100)
+    wire = message(told, ORIGIN)
+    (values,) = parse(wire)["elements"].values()
+    assert len(wire) <= MAX_BYTES
+    assert len(values["event.reason"]) > len(values["rack"])
+    assert len(parse(wire)["text"]) >= MESSAGE_ROOM
+
+
+def test_documentation_and_the_rsyslog_configuration_know_every_field():
+    everything = set(fields(hostile_event("x")))
+    assert {"rack", "panel", "event.reason"} <= everything
+    assert everything <= set(re.findall(r"correlator@32473!([\w.]+)", DEPLOYED.read_text()))
+    assert everything <= set(re.findall(r"`([\w.]+)`", DOCUMENTED.read_text()))
 
 
 def test_what_is_not_known_has_no_field():

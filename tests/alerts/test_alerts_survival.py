@@ -12,14 +12,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from alert_events import DIRTY, ONSET, event, link, pairs
+from alert_events import DIRTY, ONSET, event, pairs
 from certificates import certificates
 from daemons import wait_for
+from flapping import HURT, STEPS, copied, serve
 from rsyslog import rsyslogd
 
 from correlator.alerts.outbox import Delivery, Terms
 from correlator.alerts.syslog import SyslogParams, SyslogSink
-from correlator.engine.incidents import follow
 from correlator.model import Incident, IncidentEvent
 from correlator.ports import SinkError
 from correlator.store.state import SqliteState
@@ -28,54 +28,21 @@ SECOND = timedelta(seconds=1)
 SEQ = re.compile(
     rb'<171>1 \S+ \S+ correlator \d+ INCIDENT_OPENED \[correlator@32473 incident="\S+" seq="(\d+)" .*p=0.98$'
 )
-FLAPS, KILLS = 200, 50
-QUIET_MINUTES = 70
-STEPS = 2 * FLAPS + QUIET_MINUTES
-HURT = replace(DIRTY, link=link("leaf9"), pairs=pairs(10_000))
-
-
-def step(state: SqliteState, number: int) -> None:
-    """Run one cycle: the link is bad in every even second of the flaps, well ever after."""
-    flapping = number < 2 * FLAPS
-    now = ONSET + (number if flapping else 2 * FLAPS + 60 * (number - 2 * FLAPS)) * SECOND
-    seen = [HURT] if flapping and number % 2 == 0 else []
-    known = [one for one in state.incidents() if one.key.startswith("link")]
-    changed, events, _ = follow(known, seen, lambda _: True, now)
-    beside = Incident(f"beside-{number}", f"beside {number}", "cleared", DIRTY, now, now)
-    said = IncidentEvent(beside.id, 1, now, "opened", "err", DIRTY, now)
-    state.commit([*changed, beside], [*events, said])
-    state.set_cursor("step", {"number": str(number + 1)})
-
-
-def serve(path, params: SyslogParams, until: int, reached) -> None:
-    """Go on from where the last process was killed; ``reached`` says how far, for the one that kills.
-
-    Up to step ``until`` of the ``STEPS``; before the last of them it then goes on sending until it is killed.
-    """
-    state = SqliteState(path, ["syslog"])
-    delivery = Delivery(state, SyslogSink(params), Terms(per_minute=10**6))
-    number = int(state.cursor("step").get("number", "0"))
-    while number < until:
-        step(state, number)
-        number += 1
-        reached.value = number
-        if number % 5 == 0:
-            delivery.hand_over(ONSET)
-    while until < STEPS or state.waiting("syslog"):
-        delivery.hand_over(ONSET)
+KILLS = 50
 
 
 @pytest.mark.real
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["tcp", "tls"])
-def test_a_flapping_link_and_kill_9_fifty_times_lose_nothing_and_double_nothing(
+def test_a_flapping_link_and_kill_9_of_the_service_fifty_times_lose_nothing_and_double_nothing(
     tmp_path, transport, monkeypatch
 ):
     monkeypatch.setattr("correlator.alerts.connection.VERDICT_S", 0.0)  # our certificate is the right one
     dice, fork = random.Random(7), multiprocessing.get_context("fork")
     IncidentEvent.from_json(event(HURT).to_json())  # pydantic's readers are built once, not in every process
     Incident.from_json(Incident("", "", "open", HURT, ONSET, ONSET).to_json())
-    pems = certificates(tmp_path)
+    pems, copies = certificates(tmp_path), tmp_path / "copies"
+    copies.touch()
     ends = [*sorted(dice.sample(range(1, STEPS), KILLS)), STEPS]
     reached = fork.Value("i", 0)
     with rsyslogd(tmp_path, pems) as daemon:
@@ -83,7 +50,7 @@ def test_a_flapping_link_and_kill_9_fifty_times_lose_nothing_and_double_nothing(
         settings = files if transport == "tls" else {}
         params = SyslogParams("127.0.0.1", getattr(daemon, transport), transport, **settings)
         for until in ends:
-            service = fork.Process(target=serve, args=(tmp_path / "state.sqlite", params, until, reached))
+            service = fork.Process(target=serve, args=(tmp_path, params, until, reached))
             service.start()
             if until < STEPS:
                 _kill_about(service, reached, dice.randint(reached.value + 1, until), dice.uniform(0, 0.02))
@@ -97,6 +64,9 @@ def test_a_flapping_link_and_kill_9_fifty_times_lose_nothing_and_double_nothing(
     assert [seq for seq, _ in life] == list(range(1, len(life) + 1))
     assert (life[0][1], life[-1][1]) == ("opened", "cleared")
     assert [what for _, what in life].count("updated") == len(life) - 2 <= 6
+    kept = [tuple(event) for one in copied(copies) for event in one["events"]]
+    assert len(set(kept)) == len(kept)  # the store's own copy has each event, and each once
+    assert set(kept) == {(incident, seq) for incident, seq, _ in once}
 
 
 def _kill_about(service, reached, number: int, later_s: float) -> None:

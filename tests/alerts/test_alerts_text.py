@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 from alert_events import DIRTY, HOSTILE, ONSET, event, hostile_event, link, pairs
 
-from correlator.alerts.text import CLEARED, line
+from correlator.alerts.text import CLEARED, LIMIT, PLACE, line
 from correlator.model import Action, Candidate, Subject
 
 NO_LINK = {"link": None, "direction": None, "actions": ()}
@@ -24,6 +24,31 @@ def test_a_lane_is_named_in_the_order_and_in_the_fault():
     )
     assert line(event(verdict)).startswith("clean leaf2 Ethernet49 lane 3 (rx): ")
     assert " -> leaf2 Ethernet49 lane 3," in line(event(verdict))
+
+
+def test_each_step_says_in_which_rack_and_at_which_panel_it_is_done():
+    actions = (
+        Action(1, "inspect_and_clean", "leaf2", "Ethernet49", None, "rx", rack="r12", panel="P3/14"),
+        Action(2, "inspect_and_clean", "spine1", "Ethernet2", None, "tx", rack="r01"),
+        Action(3, "replace_cable", "leaf2", "Ethernet49", 3, panel="P3/14"),
+    )
+    said = line(event(dataclasses.replace(DIRTY, actions=actions)))
+    assert said == (
+        "clean leaf2 Ethernet49 [rack r12, panel P3/14] (rx) then spine1 Ethernet2 [rack r01] (tx); then "
+        "replace the cable at leaf2 Ethernet49 lane 3 [panel P3/14]: dirty_connector on spine1 Ethernet2 -> "
+        "leaf2 Ethernet49, 0.6 % of packets lost since 03:12Z; 14 container pairs slow up to 5.2x (worst "
+        "web-0 -> db-0); p=0.98"
+    )
+
+
+def test_names_of_racks_and_panels_are_escaped_and_bounded():
+    action = Action(1, "reseat", "leaf2", "Ethernet49", rack="r\u202e\n1", panel="p" * 500)
+    said = line(event(dataclasses.replace(DIRTY, actions=(action,))))
+    panel = "p" * (PLACE - 3) + "..."
+    assert said.startswith(
+        f"reseat leaf2 Ethernet49 [rack r\\u202e\\u000a1, panel {panel}]: dirty_connector on"
+    )
+    assert len(said) <= LIMIT
 
 
 def test_different_steps_are_told_in_order_and_bounded():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ from correlator import frames
 from correlator.cli import app
 from correlator.config import load
 from correlator.model import Course, End, Incident, Link, Verdict, Window
-from correlator.wiring import open_state, open_store
+from correlator.wiring import open_state, open_store, opened, write_report
 
 OPENED = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 NOW = Window(OPENED, OPENED)
@@ -113,11 +114,52 @@ def test_a_cleaning_is_kept(run, config):
     assert (row["subject"], row["kind"], row["by"]) == ("leaf2 Ethernet49", "cleaned", "bo")
 
 
+def concluded(config):
+    """Run one cycle of the service on what is stored; return the events that it made."""
+
+    async def cycle():
+        async with opened(load(config)) as chain:
+            made, _ = chain.conclude(datetime.now(UTC))
+            chain.copy_events()
+            return made.events
+
+    return asyncio.run(cycle())
+
+
+def test_a_closed_incident_is_kept_with_who_when_and_why_and_ends_with_the_next_cycle(run, config):
+    done = run("close", "abc2", "--reason", "the link was taken away", "--by", "anna")
+    assert done.exit_code == 0, done.output
+    assert "closed: abc2, by anna" in done.output
+    (row,) = kept(config)
+    assert (row["subject"], row["kind"], row["by"]) == ("abc2", "closed", "anna")
+    assert row["why"] == "the link was taken away"
+    assert abs(row["at"] - datetime.now(UTC)) < timedelta(minutes=5)
+    shown = {one["id"]: one for one in json.loads(run("incidents", "--json").stdout)["incidents"]}
+    assert shown["abc2"]["closed"] == f"closed by anna: the link was taken away ({row['at']:%Y-%m-%d %H:%MZ})"
+    assert shown["abc1"]["closed"] == ""
+    assert "closed by anna" in run("incidents").stdout
+
+    ended = [event for event in concluded(config) if event.event == "cleared"]
+    assert [(event.incident, event.reason) for event in ended] == [
+        ("abc2", "closed by anna: the link was taken away (not measured healthy)")
+    ]
+    assert [one["id"] for one in json.loads(run("incidents", "--json").stdout)["incidents"]] == ["abc1"]
+
+    settings, now = load(config), datetime.now(UTC) + timedelta(seconds=1)
+    page = write_report(open_store(settings), settings, row["at"].date(), now).read_text()
+    assert "Closed by hand" in page
+    assert "by anna: the link was taken away" in page
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("ack", "xyz"), "open are"),
         (("ack", "abc"), "is not one open incident"),
+        (("close", "xyz", "--reason", "r"), "'xyz' is no open incident; open are: abc"),
+        (("close", "abc3", "--reason", "r"), "'abc3' is no open incident"),
+        (("close", "abc", "--reason", "r"), "is not one open incident"),
+        (("close", "abc1"), "--reason"),
         (("cleaned", "leaf2"), "nothing here is called"),
         (("silence", "leaf3", "--until", "8h", "--reason", "r"), "did you mean"),
         (("silence", "leaf2", "--until", "friday", "--reason", "r"), "is no time"),

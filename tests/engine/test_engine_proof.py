@@ -11,6 +11,7 @@ from small_clos import HOSTS, LEAVES, SPINES, SmallClos, Story, uplink
 
 from correlator import frames
 from correlator.engine.cycle import run_cycle
+from correlator.engine.proof import round_trip
 from correlator.model import Incident, IncidentEvent
 
 MINUTE = timedelta(minutes=1)
@@ -78,6 +79,19 @@ def test_the_clear_proves_counters_light_and_pairs_before_and_after_with_confide
     ).groups()
     assert float(low) <= float(now) <= float(high) < float(worse)
     assert "in 3 cycles" in pair
+
+
+@pytest.mark.parametrize(
+    ("now", "usual", "said"),
+    [
+        (212.0, 204.0, ", round trip 0.212 ms, usually 0.204 ms"),
+        (212.0, None, ", round trip 0.212 ms"),
+        (None, 204.0, ""),
+    ],
+)
+def test_the_round_trip_is_told_as_far_as_it_is_known(now, usual, said) -> None:
+    row = pd.Series({"min_rtt_us": now, "usual_min_rtt_us": usual}, dtype="float64")
+    assert round_trip(row) == said
 
 
 def test_poll_gap_agent_gap_and_a_restart_at_once_during_an_incident_are_one_update_and_no_clear(

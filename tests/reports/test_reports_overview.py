@@ -219,6 +219,24 @@ def test_a_cleaning_that_cleared_the_fault_is_proven_with_its_reason():
     assert (repair.mending, repair.proof) == ("proven", "measured healthy in 3 cycles")
 
 
+def test_an_incident_that_was_closed_by_hand_is_told_with_who_and_why_and_is_no_proof():
+    tables = days.rich()
+    closed = days.ONSET + timedelta(hours=2)
+    tables["verdicts"] = tables["verdicts"][tables["verdicts"]["root_cause"] != "dirty_connector"]
+    why = "closed by kim: taken away (not measured healthy)"
+    told = days.dirty(closed)
+    event = IncidentEvent(told.id, 2, closed, "cleared", "notice", told, closed, why)
+    row = days.event_row(event) | {"document": days.json.dumps(event.to_json())}
+    tables["incident_events"] = frames.frame("incident_events", [row])
+    said = note("closed", told.id, closed - timedelta(minutes=1), why="taken away")
+    content = content_of(tables, annotations=said)
+    (repair,) = [one for one in content.repairs if one.link == days.DIRTY]
+    assert (repair.mending, repair.did, repair.by, repair.why) == ("closed", "closed", "kim", "taken away")
+    html = daily.render({**tables, "annotations": said}, days.DAY, days.ZONE, days.NOW)
+    assert "Closed by hand" in html
+    assert "by kim: taken away" in html
+
+
 def test_work_at_a_place_without_a_fault_proves_nothing():
     content = content_of(days.quiet(), annotations=note("reseated", "leaf4 Ethernet49", days.ONSET))
     assert [(one.mending, one.did) for one in content.repairs] == [("waiting", "reseated")]

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from parts_of_a_chain import NOW
 
-from correlator import wiring
+from correlator import frames, wiring
 from correlator.config import Cable, Config, ConfigError, Host, Report, StateSection, StoreSection, Switch
+from correlator.engine.remarks import Remarks
+from correlator.model import Subject, Verdict, Window
 from correlator.pipeline import COPY, HOSTS
 from correlator.ports import CorrelatorError
 
@@ -166,6 +169,25 @@ def test_maintenance_windows_are_annotations_that_begin_when_they_begin(config):
     (row,) = wiring.params(config(maintenance=[window])).maintenance(NOW).to_dict("records")
     assert (row["subject"], row["kind"], row["by"]) == ("ams1", "maintenance", "configuration")
     assert (row["at"].hour, row["until"].hour) == (21, 3)
+
+
+def test_weekly_windows_are_annotations_and_keep_an_incident_quiet_while_they_hold(config):
+    window = {"subject": "leaf1", "days": ["sunday"], "at": "23:00", "hours": 3, "why": "backups"}
+    settings = config(maintenance=[window])
+    settings = settings.model_copy(
+        update={"report": settings.report.model_copy(update={"timezone": "Europe/Berlin"})}
+    )
+    about = Verdict("i1", "unknown", None, None, "unknown", 1.0, "warning", None, Window(NOW, NOW))
+    about = replace(about, subject=Subject(device="leaf1"))
+
+    def quiet(hour: int) -> str:
+        """Return what is said so many hours after Sunday, 25 October 2026, 22:00 in UTC: 23:00 there."""
+        now = datetime(2026, 10, 25, 22, tzinfo=UTC) + timedelta(hours=hour)
+        said = wiring.params(settings).maintenance(now)
+        return Remarks(said, frames.empty("devices"), now).quiet(about)
+
+    assert [bool(quiet(hour)) for hour in (-1, 0, 1, 2, 3, 24)] == [False, True, True, True, False, False]
+    assert quiet(1) == "maintenance by configuration: backups"
 
 
 def test_a_configured_path_stands_beside_the_followed_ones(config):
