@@ -261,9 +261,13 @@ def _unknown(answer: Mapping[str, Any], groups: pd.DataFrame) -> list[str]:
         told.append("the time to a response of some of these pairs is not measured")
     if (~groups["split_trusted"].astype(bool)).any():
         told.append("retransmissions spoil the split into network and service")
+    missing: dict[str, dict[str, None]] = {}  # what, by place, in the order of the paths
     for path in answer["paths"]:
         if path["source"] != path["destination"] and not path["forward"]:
             told.append(f"no path is known from {path['source']} to {path['destination']}")
         for hop in path["forward"] + path["reverse"]:
-            told += [f"not measured: {text}" for text in hop["unknown"]]
+            for text in hop["unknown"]:
+                what, _, place = text.partition(" at ")
+                missing.setdefault(place, {})[what] = None
+    told += [f"{', '.join(what)} not measured at {place}" for place, what in missing.items()]
     return list(dict.fromkeys(told))

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,19 @@ class Service:
 
     def read(self, name: str, since: datetime) -> pd.DataFrame:
         return self.store.read(name, since, datetime.now(UTC) + timedelta(seconds=1))
+
+    def first_sentence(self, day: date) -> str:
+        """Return how the report of a day (UTC) begins, as the command writes it."""
+        command = [sys.executable, "-m", "correlator.cli", "report", "-c", self._folder / "correlator.yaml"]
+        said = subprocess.run(
+            [*command, "--date", day.isoformat(), "--format", "md"],
+            env=os.environ | {"PYTHONPATH": str(agent_lab.ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
+        return said.stdout.splitlines()[0]
 
     # -- the past ---------------------------------------------------------------------------------------
 

@@ -41,6 +41,14 @@ def test_a_dirty_connector_is_told_and_then_the_other_direction_of_another_link(
     watch.calm()
 
 
+def test_the_report_of_the_day_says_in_its_first_sentence_what_to_clean(watch, repaired):
+    sentence = watch.service.first_sentence(repaired[0].opened_at.date())
+    print(f"\nreport: {sentence}")
+    assert "clean" in sentence
+    firsts = [incident.verdict.actions[0] for incident in repaired]
+    assert any(f"{step.device} {step.if_name}" in sentence for step in firsts)
+
+
 def test_a_port_shut_on_purpose_with_its_light_gone_alarms_nobody(lab, watch):
     cable = lab.plan.cable("leaf2", "spine2")
     before = len(watch.service.lines())
