@@ -183,7 +183,9 @@ def test_a_broken_trace_is_refused_by_file_and_line(tmp_path: Path) -> None:
         traces.read(path)
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="../shared/bench/clos_traces.py is not there")
+@pytest.mark.skipif(
+    not SHARED.exists(), reason="shared recordings are absent: no bench/clos_traces.py beside them"
+)
 def test_a_trace_of_the_shared_generator_is_read_and_judged(tmp_path: Path) -> None:
     size = ["--pods", "4", "--tors", "3", "--aggs", "2", "--cores", "4", "--hosts", "4"]
     size += ["--flows", "60", "--loss", "0.006", "0.01"]
