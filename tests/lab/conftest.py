@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import lab_machine
 import pytest
@@ -13,6 +14,7 @@ from lab_watch import Watch, moment
 from real_lab import Lab, missing
 from rsyslog import rsyslogd
 
+HERE = Path(__file__).parent
 SETTLES_S = 15  # LLDP is heard, the first polls are in
 STARTS_S = 8
 MEASURED_S = 47  # three slices of the past
@@ -28,6 +30,8 @@ def pytest_collection_modifyitems(config, items):
     if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
+    # last of all: the lab stands until the end, and would take the processor from other tests
+    items.sort(key=lambda item: "lab" in item.fixturenames and item.path.is_relative_to(HERE))
 
 
 @pytest.fixture(scope="session")
