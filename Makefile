@@ -43,7 +43,7 @@ lock: $(STAMP) ## choose the newest versions and write requirements.lock
 	@$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 
 lab: $(STAMP) ## the real lab: namespaces, snmpd, lldpd, Docker engines, rsyslogd (root; skips by name what is missing)
-	@CORRELATOR_LAB=all $(BIN)/python -m pytest -q -s tests/lab
+	@CORRELATOR_LAB=$(or $(LAB),all) $(BIN)/python -m pytest -q -s tests/lab
 
 real: $(STAMP) ## the real-parts tests: snmpd, rsyslogd, Docker, Chromium (root; skips by name what is missing)
 	@$(BIN)/python -m pytest -q -m real

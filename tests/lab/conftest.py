@@ -18,20 +18,26 @@ HERE = Path(__file__).parent
 SETTLES_S = 15  # LLDP is heard, the first polls are in
 STARTS_S = 8
 MEASURED_S = 47  # three slices of the past
-LONG = "CORRELATOR_LAB"  # set, the stories run that take too long for every change
+LAB = "CORRELATOR_LAB"  # "short" or "all": without it no story is told, for each takes minutes
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", f"long: a story for `make lab` ({LONG}=all), not for every change")
+    config.addinivalue_line("markers", f"long: a story that only {LAB}=all tells")
 
 
 def pytest_collection_modifyitems(config, items):
-    long = [] if os.environ.get(LONG) else [item for item in items if item.get_closest_marker("long")]
-    if long:
-        config.hook.pytest_deselected(items=long)
-        items[:] = [item for item in items if item not in long]
-    # last of all: the lab stands until the end, and would take the processor from other tests
-    items.sort(key=lambda item: "lab" in item.fixturenames and item.path.is_relative_to(HERE))
+    wanted = os.environ.get(LAB, "")
+    left = [item for item in items if _told(item) and (not wanted or (wanted != "all" and _long(item)))]
+    config.hook.pytest_deselected(items=left)
+    items[:] = [item for item in items if item not in left]
+
+
+def _told(item):
+    return "lab" in item.fixturenames and item.path.is_relative_to(HERE)
+
+
+def _long(item):
+    return item.get_closest_marker("long") is not None
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 
 
-def target(agent: Agent, community: str = "public", timeout_s: float = 0.05) -> SwitchTarget:
+def target(agent: Agent, community: str = "public", timeout_s: float = 0.5) -> SwitchTarget:
     return SwitchTarget(
         "leaf1",
         "127.0.0.1",

@@ -115,9 +115,12 @@ def test_a_killed_process_leaves_incident_and_events_in_agreement(path):
         committer.kill()
         committer.communicate(timeout=60)
         state = SqliteState(path, ["syslog"])
-        (kept,) = state.incidents()
+        # a commit that was killed before it was acknowledged may be recovered between two reads
+        before, told, (kept,) = state.incidents(), queued(state, "syslog"), state.incidents()
+        if before != [kept]:
+            told = queued(state, "syslog")
         assert kept.seq >= acknowledged
-        assert queued(state, "syslog") == [("i001", seq) for seq in range(1, kept.seq + 1)]
+        assert told == [("i001", seq) for seq in range(1, kept.seq + 1)]
 
 
 FULL = """
