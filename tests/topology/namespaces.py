@@ -59,20 +59,6 @@ class Namespaces:
             self.patches[f"{device}.{port}"] = f"c{number}"
             self.within("patch", "ip", "link", "set", f"{device}.{port}", "master", f"c{number}")
 
-    def move(self, a: str, p: str, b: str, q: str) -> None:
-        """Let two ports change cables; their carriers go and come as with real ones."""
-        one, other = f"{a}.{p}", f"{b}.{q}"
-        self.patches[one], self.patches[other] = self.patches[other], self.patches[one]
-        ends = [
-            end for end, cable in self.patches.items() if cable in (self.patches[one], self.patches[other])
-        ]
-        for end in ends:
-            self.within("patch", "ip", "link", "set", end, "down")
-        for end in (one, other):
-            self.within("patch", "ip", "link", "set", end, "master", self.patches[end])
-        for end in ends:
-            self.within("patch", "ip", "link", "set", end, "up")
-
     def bridge(self, name: str, *ports: str) -> None:
         """Make the ports a bridge with spanning tree."""
         self.within(

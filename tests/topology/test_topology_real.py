@@ -73,10 +73,9 @@ def wiring(*cables: str) -> set[frozenset[End]]:
 
 ROUTED = ("leaf1 up1 spine1 d1", "leaf1 up2 spine2 d1", "leaf2 up1 spine1 d2", "leaf2 up2 spine2 d2",
           "h1 eth0 leaf1 p1", "h2 eth0 leaf2 p1")  # fmt: skip
-MOVED = (ROUTED[0], "leaf1 up2 spine2 d2", ROUTED[2], "leaf2 up2 spine2 d1", *ROUTED[4:])
 
 
-def test_a_routed_fabric_is_mapped_and_a_moved_cable_followed(wired: Namespaces) -> None:
+def test_a_routed_fabric_is_mapped_with_its_equal_ways(wired: Namespaces) -> None:
     devices = {"leaf1", "leaf2", "spine1", "spine2", "h1", "h2"}
     for name in sorted(devices):
         wired.add(name)
@@ -99,24 +98,11 @@ def test_a_routed_fabric_is_mapped_and_a_moved_cable_followed(wired: Namespaces)
     assert links(fabric, devices) == wiring(*ROUTED)
     ecmp = find_paths(fabric.directed, ["h1", "h2"], [("h1", "h2")], fabric.closed).forward.toarray()[0]
     assert sorted(ecmp[ecmp > 0]) == [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]
-    wired.move("leaf1", "up2", "leaf2", "up2")
-    until(lambda: _heard(wired, "leaf1", "up2", "d2") and _heard(wired, "spine2", "d1", "up2"))
-    until(lambda: _heard(wired, "leaf2", "up2", "d1") and _heard(wired, "spine2", "d2", "up2"))
-    # both spines' ports hear an "up2" before and after: what lldpd has of the old one must age first
-    until(lambda: _settled(watch, devices, wiring(*MOVED)))
 
 
 def _settled(watch: Watch, devices: set[str], wanted: set[frozenset[End]]) -> bool:
     watch.wired.refresh()
     return links(watch.poll(), devices) == wanted
-
-
-def _heard(wired: Namespaces, name: str, port: str, far: str) -> bool:
-    """Return whether lldpd itself hears that port now: before, no poll could tell."""
-    wired.refresh()
-    command = ("lldpcli", "-u", str(wired.folder / name), "-f", "keyvalue", "show", "neighbors")
-    said = wired.within(name, *command)
-    return f"lldp.{port}.port.ifname={far}" in said.splitlines()
 
 
 def test_a_bridged_fabric_with_spare_links_has_one_way(wired: Namespaces) -> None:
