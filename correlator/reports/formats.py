@@ -105,6 +105,15 @@ def as_markdown(content: Content) -> str:
         + (f", configuration {content.digest}" if content.digest else ""),
         *_orders_in_words(content.orders, clock),
         *_repairs_in_words(content, clock),
+        *_tables(content),
+        *_blind_in_words(content, clock),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _tables(content: Content) -> list[str]:
+    """Return the lists of the page: pairs, links by errors and by light, chattiness."""
+    return [
         *_table(
             "Slow pairs",
             ("Client → server", "Slower by", "Network ms", "Service ms", "Order"),
@@ -155,9 +164,7 @@ def as_markdown(content: Content) -> str:
                 for one in content.chattiness.most_exchanges
             ],
         ),
-        *_blind_in_words(content, clock),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _marked(text: str) -> str:

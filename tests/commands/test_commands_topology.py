@@ -103,7 +103,9 @@ def test_what_devices_are_called_cannot_break_the_drawing() -> None:
 
 
 def test_nothing_known_is_an_empty_drawing() -> None:
-    ET.fromstring(str(map_chart([], [], [], "nothing")))
+    drawn = ET.fromstring(str(map_chart([], [], [], "nothing")))
+    assert drawn.tag.endswith("svg")
+    assert not list(drawn.iter("{http://www.w3.org/2000/svg}line"))
 
 
 def test_a_folder_of_tables_is_shown(fabric: SmallClos, tmp_path: Path) -> None:
