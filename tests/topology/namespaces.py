@@ -1,8 +1,14 @@
-"""Switches of network namespaces: veth cables, a real lldpd and snmpd each, on an address of their own."""
+"""Switches of network namespaces: veth cables, a real lldpd and snmpd each, on an address of their own.
+
+``lldpcli update`` is not used here. It reads lldpd's whole configuration and writes it back: while lldpd
+starts, that puts back the pause that lldpd begins with and has just left, and it then hears nothing for
+ever. Speaking every second makes it needless.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -10,10 +16,12 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 PROGRAMS = ("snmpd", "lldpd", "lldpcli", "ip", "bridge")
 WAIT_S = 60
+LLDP = "configure lldp tx-interval 1\nconfigure lldp tx-hold 10\n"  # each second, kept for ten
 TWIN = Path(__file__).with_name("bridge_twin.py")
 
 
@@ -31,8 +39,7 @@ class Namespaces:
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True)))
         self.folder.chmod(0o755)
         self.addresses: dict[str, str] = {}
-        self.speaking: list[str] = []
-        self.patches: dict[str, str] = {}
+        self.cables: list[tuple[str, ...]] = []
 
     def add(self, name: str) -> None:
         """Make a namespace."""
@@ -51,13 +58,29 @@ class Namespaces:
 
     def patched(self, a: str, p: str, b: str, q: str) -> None:
         """Lay a cable over the namespace ``patch``, where it can be moved without touching its ports."""
-        number = len(self.patches) // 2
-        self.within("patch", "ip", "link", "add", f"c{number}", "type", "bridge", "group_fwd_mask", "0x4000")
-        self.within("patch", "ip", "link", "set", f"c{number}", "up")
         for device, port in ((a, p), (b, q)):
             self.cable(device, port, "patch", f"{device}.{port}")
-            self.patches[f"{device}.{port}"] = f"c{number}"
-            self.within("patch", "ip", "link", "set", f"{device}.{port}", "master", f"c{number}")
+        self.plug(f"{a}.{p}", f"{b}.{q}")
+
+    def plug(self, *ends: str) -> None:
+        """Join two ends in the patch field, and let both have carrier."""
+        name = f"c{len(self.cables)}"
+        self.cables.append(ends)
+        # a bridge keeps LLDP to itself unless it is told to pass it on: bit 14 is 01:80:c2:00:00:0e
+        self.patch("add", name, "type", "bridge", "group_fwd_mask", "0x4000")
+        for link in (name, *ends):
+            if link != name:
+                self.patch("set", link, "master", name)
+            self.patch("set", link, "up")
+
+    def unplug(self, *ends: str) -> None:
+        """Take the cable away that joins these ends; both lose carrier."""
+        for end in ends:
+            self.patch("set", end, "down")
+        self.patch("del", f"c{self.cables.index(ends)}")
+
+    def patch(self, *arguments: str) -> None:
+        self.within("patch", "ip", "link", *arguments)
 
     def bridge(self, name: str, *ports: str) -> None:
         """Make the ports a bridge with spanning tree."""
@@ -68,18 +91,28 @@ class Namespaces:
         for port in ports:
             self.within(name, "ip", "link", "set", port, "master", "br0")
 
-    def lldpd(self, name: str, *ports: str) -> None:
+    def lldpd(self, name: str, *ports: str, more: tuple[str, ...] = ()) -> None:
         """Let it speak LLDP on these ports."""
         conf = self.folder / f"{name}.conf"
-        conf.write_text(
-            f"configure system hostname {name}\nconfigure lldp portidsubtype ifname\n"
-            "configure lldp tx-interval 5\n"
-        )
+        conf.write_text(f"configure system hostname {name}\nconfigure lldp portidsubtype ifname\n{LLDP}")
         command = ["lldpd", "-d", "-u", str(self.folder / name), "-O", str(conf), "-I", ",".join(ports)]
         if name in self.addresses:
             command += ["-x", "-X", str(self.folder / f"{name}.agentx")]
-        self._start(name, *command)
-        self.speaking.append(name)
+        self._start(name, *command, *more)
+
+    def heard(self, name: str) -> list[dict[str, Any]]:
+        """Return what its lldpd says of its neighbours, one a port and neighbour (lldpcli's json0)."""
+        command = ["lldpcli", "-u", str(self.folder / name), "-f", "json0", "show", "neighbors"]
+        said = subprocess.run(command, env=env(), check=False, capture_output=True, text=True).stdout
+        return [one for part in json.loads(said or "{}").get("lldp", []) for one in part.get("interface", [])]
+
+    def neighbours(self, name: str, port: str) -> list[tuple[str, str]]:
+        """Return the devices and ports that its lldpd hears on a port."""
+        return [
+            (one["chassis"][0]["name"][0]["value"], one["port"][0]["id"][0]["value"])
+            for one in self.heard(name)
+            if one["name"] == port
+        ]
 
     def snmpd(self, name: str) -> None:
         """Give it an snmpd on an address that the test can reach, with the twin of BRIDGE-MIB."""
@@ -107,12 +140,6 @@ class Namespaces:
         )  # fmt: skip
         self.addresses[name] = theirs
         until(socket.exists)
-
-    def refresh(self) -> None:
-        """Let everybody speak now."""
-        for name in self.speaking:
-            command = ["lldpcli", "-u", str(self.folder / name), "update"]
-            subprocess.run(command, env=env(), check=False, capture_output=True)
 
     def ip(self, *arguments: str) -> None:
         subprocess.run(["ip", *arguments], env=env(), check=True, capture_output=True)

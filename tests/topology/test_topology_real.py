@@ -75,34 +75,44 @@ ROUTED = ("leaf1 up1 spine1 d1", "leaf1 up2 spine2 d1", "leaf2 up1 spine1 d2", "
           "h1 eth0 leaf1 p1", "h2 eth0 leaf2 p1")  # fmt: skip
 
 
-def test_a_routed_fabric_is_mapped_with_its_equal_ways(wired: Namespaces) -> None:
+UNPLUGGED = (("leaf1.up2", "spine2.d1"), ("leaf2.up2", "spine2.d2"))
+REPLUGGED = (("leaf1.up2", "spine2.d2"), ("leaf2.up2", "spine2.d1"))
+MOVED = (ROUTED[0], "leaf1 up2 spine2 d2", ROUTED[2], "leaf2 up2 spine2 d1", *ROUTED[4:])
+
+
+def test_a_routed_fabric_is_mapped_and_a_moved_cable_followed_within_one_poll(wired: Namespaces) -> None:
     devices = {"leaf1", "leaf2", "spine1", "spine2", "h1", "h2"}
-    for name in sorted(devices):
-        wired.add(name)
-    wired.add("patch")
-    for cable in ROUTED:
-        wired.patched(*cable.split())
-    for name, ports in {
-        "leaf1": "up1 up2 p1",
-        "leaf2": "up1 up2 p1",
-        "spine1": "d1 d2",
-        "spine2": "d1 d2",
-    }.items():
-        wired.snmpd(name)
-        wired.lldpd(name, *ports.split())
-    for name in ("h1", "h2"):
-        wired.lldpd(name, "eth0")
+    _build_routed(wired, sorted(devices))
     watch = Watch(wired, [{"host": name, "nic": "eth0", "hostname": name} for name in ("h1", "h2")])
-    until(lambda: _settled(watch, devices, wiring(*ROUTED)))
+    until(lambda: _all_heard(wired, ROUTED) and links(watch.poll(), devices) == wiring(*ROUTED))
     fabric = watch.poll()
-    assert links(fabric, devices) == wiring(*ROUTED)
     ecmp = find_paths(fabric.directed, ["h1", "h2"], [("h1", "h2")], fabric.closed).forward.toarray()[0]
     assert sorted(ecmp[ecmp > 0]) == [0.5, 0.5, 0.5, 0.5, 1.0, 1.0]
+    for ends in UNPLUGGED:
+        wired.unplug(*ends)
+    until(lambda: not any(wired.neighbours(*end.split(".")) for ends in UNPLUGGED for end in ends))
+    for ends in REPLUGGED:
+        wired.plug(*ends)
+    until(lambda: _all_heard(wired, MOVED))
+    assert links(watch.poll(), devices) == wiring(*MOVED)
 
 
-def _settled(watch: Watch, devices: set[str], wanted: set[frozenset[End]]) -> bool:
-    watch.wired.refresh()
-    return links(watch.poll(), devices) == wanted
+def _build_routed(wired: Namespaces, devices: list[str]) -> None:
+    for name in (*devices, "patch"):
+        wired.add(name)
+    for cable in ROUTED:
+        wired.patched(*cable.split())
+    for name in devices:
+        ports = [end[1] for cable in wiring(*ROUTED) for end in cable if end[0] == name]
+        if not name.startswith("h"):
+            wired.snmpd(name)
+        wired.lldpd(name, *sorted(ports))
+
+
+def _all_heard(wired: Namespaces, cables: tuple[str, ...]) -> bool:
+    """Return whether lldpd at both ends of every cable hears the other and nobody else: the wiring, told."""
+    ends = [tuple(cable) for cable in wiring(*cables)]
+    return all(wired.neighbours(*one) == [other] for pair in ends for one, other in (pair, pair[::-1]))
 
 
 def test_a_bridged_fabric_with_spare_links_has_one_way(wired: Namespaces) -> None:
@@ -127,7 +137,7 @@ def test_a_bridged_fabric_with_spare_links_has_one_way(wired: Namespaces) -> Non
         made = watch.poll()
         return links(made, devices) == wiring(*cables) and int((~made.links["usable"]).sum()) == 1
 
-    until(lambda: (wired.refresh(), settled())[1])
+    until(settled)
     fabric = watch.poll()
     by_end = fabric.links.set_index("a_if_name")
     assert set(fabric.links["source"]) == {"lldp both", "stations"}
