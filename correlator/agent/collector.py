@@ -56,8 +56,10 @@ class Params:
 class Interval:
     """What was tallied: ``at`` is its end; ``names`` gives each slot's namespace, ``notes`` what it missed.
 
-    ``note`` is what was missed everywhere, empty where nothing was; ``info_bytes`` is how much of
-    struct tcp_info the kernel sends; ``overlay`` gives the host's address of remote overlay addresses.
+    All of it happened within ``seconds`` before ``at``. Its last reading takes time, and what happens
+    meanwhile may be in this interval or in the next, so the two overlap by as much. ``note`` is what
+    was missed everywhere, empty where nothing was; ``info_bytes`` is how much of struct tcp_info the
+    kernel sends; ``overlay`` gives the host's address of remote overlay addresses.
     """
 
     at: datetime
@@ -72,7 +74,7 @@ class Interval:
 
 @dataclass
 class _Clock:
-    """The interval that runs: monotonic and wall time of its beginning."""
+    """An interval that runs: monotonic and wall time of its beginning, and what it missed."""
 
     began: float
     wall: datetime
@@ -114,6 +116,7 @@ class Collector:
         self._stop = threading.Event()
         self._fold = Fold(self.nat, self._sharing, roster.HOST_SLOT)
         self._clock = _Clock(self._now(), self._wall())
+        self._next_clock: _Clock | None = None  # from an interval's last reading on
 
     # -- life -----------------------------------------------------------------------------------------
 
@@ -189,7 +192,7 @@ class Collector:
                 continue
             if lost:
                 namespace.lost = True
-                self._clock.notes[namespace.slot] = "the kernel dropped close events"
+                self._note(namespace.slot, "the kernel dropped close events")
                 self._figures.count("close_events_lost")
         self._drain_conntrack()
 
@@ -214,6 +217,8 @@ class Collector:
         ``last``: the interval is about to be finished, so look for connections that are not known yet.
         """
         self._is_last = last
+        if last:  # what happens from here on may be found by this reading or by the next
+            self._next_clock = _Clock(self._now(), self._wall())
         self.drain()
         self.roster.look(self._now())
         self._share()
@@ -238,7 +243,7 @@ class Collector:
         forgotten = sockets.listening(events)[1]
         aborted = forgotten & ~self._ledger.knows(slots, events)
         for slot in np.unique(slots[aborted]).tolist():
-            self._clock.notes[slot] = ABORTED
+            self._note(slot, ABORTED)
         self._figures.count("aborted", int(aborted.sum()))
         whole = ~aborted
         if whole.any():
@@ -341,8 +346,14 @@ class Collector:
 
     def _kernel_failed(self, namespace: Namespace, error: OSError) -> None:
         self._figures.count("kernel_failures")
-        self._clock.notes[namespace.slot] = f"the kernel did not answer: {error.strerror or error}"
+        self._note(namespace.slot, f"the kernel did not answer: {error.strerror or error}")
         log.debug("%s: %s", namespace.name, error)
+
+    def _note(self, slot: int, missed: str) -> None:
+        """Note what was missed of a namespace: in the interval that runs, and in one that has begun."""
+        self._clock.notes[slot] = missed
+        if self._next_clock is not None:
+            self._next_clock.notes[slot] = missed
 
     # -- who shares a namespace -----------------------------------------------------------------------
 
@@ -390,8 +401,11 @@ class Collector:
         self._finished += 1
         if self._finished % REMEMBER == 0:
             self._fold.forget()
+        # The last reading also shows connections that began during it. What NAT does to a connection
+        # is told before its first packet leaves, and so waits here by now.
+        self._drain_conntrack()
         self._tally_closed()
-        self._add(self._ledger.settle(now))
+        self._add(self._ledger.settle())
         seconds = now - self._clock.began
         jump = (wall - self._clock.wall).total_seconds() - seconds
         note = self._clock.note
@@ -415,7 +429,7 @@ class Collector:
         except queue.Full:
             self._figures.count("rows_lost", len(interval.rows))
         self._tally = Tally(self._params.limits)
-        self._clock = _Clock(now, wall)
+        self._clock, self._next_clock = self._next_clock or _Clock(now, wall), None
         self._dig()
         self._figures.gauges["connections"] = len(self._ledger)
         self._figures.gauges["namespaces"] = len(self.roster.by_name)

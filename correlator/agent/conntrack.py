@@ -84,7 +84,7 @@ def _tuple(content: memoryview | None) -> Tuple | None:
 
 
 class Nat:
-    """The wire tuples of connections that this host rewrites, the newest ``limit`` of them.
+    """The wire tuples of connections that this host rewrites: the ``limit`` that were used last.
 
     ``is_local`` tells whether an address (16 bytes) is the host's own or a container's behind it.
     """
@@ -119,7 +119,11 @@ class Nat:
 
     def wire(self, seen: Tuple) -> Tuple:
         """Return the tuple on the wire of the connection that a socket sees as ``seen``."""
-        return self._wire.get(seen, seen)
+        wire = self._wire.get(seen)
+        if wire is None:
+            return seen
+        self._wire.move_to_end(seen)  # a long connection is asked for again and again
+        return wire
 
 
 class Conntrack:

@@ -178,7 +178,7 @@ class Ledger:
         """Return which of ``events`` are of connections that are known."""
         return self._find(_keys(slots, events))[1]
 
-    def settle(self, now: float) -> Array:
+    def settle(self) -> Array:
         """Return what every known connection moved since the last call, and begin anew.
 
         Connections that are still being made wait: they have moved nothing, and what NAT does to them

@@ -27,7 +27,7 @@ def shares(*messages, slot=1):
     book = Ledger()
     samples = sockets.decode(b"".join(messages))
     book.read(np.full(len(samples), slot, "u2"), samples, np.ones(len(samples), bool), 1.0)
-    return book.settle(2.0)
+    return book.settle()
 
 
 @pytest.fixture
@@ -100,6 +100,14 @@ def test_the_oldest_nat_entries_are_forgotten_first():
         nat.add(Entry(tup("172.21.0.2", port, "10.0.0.2", 80), tup("10.0.0.2", 80, "10.0.0.1", port)))
     assert len(nat) == 2
     assert nat.wire(tup("172.21.0.2", 1, "10.0.0.2", 80)) == tup("172.21.0.2", 1, "10.0.0.2", 80)
+
+
+def test_a_long_connection_s_nat_entry_outlives_many_short_ones():
+    nat = Nat(lambda raw: False, limit=6)
+    long = tup("172.21.0.2", 1, "10.0.0.2", 80)
+    for port in range(1, 20):
+        nat.add(Entry(tup("172.21.0.2", port, "10.0.0.2", 80), tup("10.0.0.2", 80, "10.0.0.1", port)))
+        assert nat.wire(long) == tup("10.0.0.1", 1, "10.0.0.2", 80)
 
 
 def test_the_host_s_own_connections_are_left_out(fold):

@@ -40,7 +40,7 @@ def interval(key, *messages, born=True, info_bytes=280, ports=(40000,), **more):
     slots = np.full(len(samples), key.slot, "u2")
     book.read(slots, samples, np.full(len(samples), born), 1.0)
     tally = Tally(Limits())
-    tally.add([key] * len(samples), list(ports), book.settle(2.0))
+    tally.add([key] * len(samples), list(ports), book.settle())
     values = {"names": {1: "0123456789ab", 0: "host"}, "notes": {}, "note": "", "overlay": {}} | more
     return Interval(at=AT, seconds=10.0, rows=tally.rows(), info_bytes=info_bytes, **values)
 

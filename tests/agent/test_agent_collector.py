@@ -1,0 +1,127 @@
+"""Intervals of the collector, with clocks to be set and a kernel that does as the test says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from agent_messages import message
+
+from correlator.agent.collector import Collector, Params
+from correlator.agent.conntrack import Entry, packed
+from correlator.agent.figures import Figures
+from correlator.agent.namespaces import Namespace
+from correlator.agent.registry import Registry
+
+CONTAINER, HOST, FAR = "172.30.1.2", "10.77.0.1", "10.77.0.2"
+
+
+def tup(source, sport, destination, dport):
+    return packed(source) + packed(destination) + sport.to_bytes(2, "big") + dport.to_bytes(2, "big")
+
+
+class Kernel:
+    """The sockets and conntrack of one namespace; ``during_dump`` is called while it is walked."""
+
+    def __init__(self):
+        self.sockets, self.events, self.entries = b"", b"", []
+        self.drops_events = False
+        self.lost = 0  # of conntrack
+        self.during_dump = lambda: None
+
+    def in_use(self):
+        return 1
+
+    def dump(self):
+        self.during_dump()
+        return self.sockets
+
+    def lookup(self, asked):
+        return self.sockets
+
+    def drain(self, into):
+        into += [] if self.drops_events else [self.events]
+        self.events = b""
+        return self.drops_events
+
+    def new(self):
+        found, self.entries = self.entries, []
+        return found
+
+
+@pytest.fixture
+def kernel():
+    return Kernel()
+
+
+@pytest.fixture
+def collector(tmp_path, kernel, monkeypatch):
+    """A collector that listens to one namespace, of which ``kernel`` tells."""
+    clocks = {"now": 100.0, "wall": datetime(2026, 11, 23, tzinfo=UTC)}
+    made = Collector(
+        Params(), tmp_path, Registry(), Figures(), now=lambda: clocks["now"], wall=lambda: clocks["wall"]
+    )
+    made.clocks = clocks
+    made._conntrack = kernel
+    namespace = Namespace("0123456789ab", None, (0, 0), 1, kernel, from_birth=True)
+    made.roster.by_name[namespace.name] = namespace
+    made.roster.names[1] = namespace.name
+    monkeypatch.setattr(made.roster, "with_events", lambda: [namespace] if kernel.events else [])
+    return made
+
+
+def pass_time(collector, seconds):
+    collector.clocks["now"] += seconds
+    collector.clocks["wall"] += timedelta(seconds=seconds)
+
+
+def finished(collector):
+    collector.read(last=True)
+    collector.finish()
+    return collector.finished.get_nowait()
+
+
+def test_what_nat_does_to_a_connection_that_began_during_the_last_reading_is_known(collector, kernel):
+    """The kernel tells conntrack's entry before the first packet leaves: it waits when the dump ends."""
+
+    def begin():
+        kernel.sockets = message(src=CONTAINER, dst=FAR, sport=40000, dport=9000, bytes_sent=100, cookie=1)
+        kernel.entries.append(
+            Entry(tup(CONTAINER, 40000, FAR, 9000), tup(FAR, 9000, HOST, 41000)),
+        )
+
+    kernel.during_dump = begin
+    began = finished(collector).rows
+    assert [(key.local, ports) for key, ports, _ in began] == [(packed(HOST), [41000])]
+    kernel.during_dump = lambda: None
+    kernel.events, kernel.sockets = message(state=7, src=CONTAINER, dst=FAR, cookie=1, bytes_sent=100), b""
+    ended = finished(collector).rows
+    assert [(key.local, ports, sums.closed) for key, ports, sums in ended] == [(packed(HOST), [41000], 1)]
+
+
+def test_a_close_that_is_read_late_lies_within_its_interval(collector, kernel):
+    """The machine is so slow that the last reading takes 5 s, in which a connection closes."""
+    began = collector.clocks["wall"]
+    closed_at = []
+
+    def walk():
+        pass_time(collector, 2)
+        kernel.events = message(state=7, cookie=1, bytes_sent=100)
+        closed_at.append(collector.clocks["wall"])
+        pass_time(collector, 3)
+
+    kernel.during_dump = walk
+    pass_time(collector, 10)
+    first = finished(collector)
+    kernel.during_dump = lambda: None
+    pass_time(collector, 10)
+    second = finished(collector)
+    assert (first.at - timedelta(seconds=first.seconds), first.seconds) == (began, 15)
+    assert [sums.closed for _, _, sums in second.rows] == [1]
+    assert second.at - timedelta(seconds=second.seconds) <= closed_at[0] <= second.at
+
+
+def test_close_events_lost_during_the_last_reading_mark_both_intervals(collector, kernel):
+    kernel.drops_events, kernel.events = True, message(state=7)
+    told = [finished(collector).notes for _ in range(3)]
+    assert told == [{1: "the kernel dropped close events"}] * 2 + [{}]
