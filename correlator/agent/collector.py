@@ -59,10 +59,12 @@ class Interval:
     All of it happened within ``seconds`` before ``at``. Its last reading takes time, and what happens
     meanwhile may be in this interval or in the next, so the two overlap by as much. ``note`` is what
     was missed everywhere, empty where nothing was; ``info_bytes`` is how much of struct tcp_info the
-    kernel sends; ``overlay`` gives the host's address of remote overlay addresses.
+    kernel sends; ``overlay`` gives the host's address of remote overlay addresses. ``whole_until`` is
+    when the last reading began: what ended before it is in this interval or an earlier one.
     """
 
     at: datetime
+    whole_until: datetime
     seconds: float
     rows: list[tuple[Key, list[int], Sums]]
     names: dict[int, str]
@@ -414,8 +416,10 @@ class Collector:
             note = f"the clock jumped by {jump:+.0f} s"
         note = self._count_overflow() or note
         self._look_at_overlays()
+        began, self._next_clock = self._next_clock or _Clock(now, wall), None
         interval = Interval(
             at=wall,
+            whole_until=began.wall,
             seconds=seconds,
             rows=self._tally.rows(),
             names=dict(self.roster.names),
@@ -429,7 +433,7 @@ class Collector:
         except queue.Full:
             self._figures.count("rows_lost", len(interval.rows))
         self._tally = Tally(self._params.limits)
-        self._clock, self._next_clock = self._next_clock or _Clock(now, wall), None
+        self._clock = began
         self._dig()
         self._figures.gauges["connections"] = len(self._ledger)
         self._figures.gauges["namespaces"] = len(self.roster.by_name)

@@ -157,6 +157,7 @@ class Writer:
         self._figures.count("intervals")
         self._figures.count("rows", len(rows))
         self._figures.count("rows_pruned", self._spool.pruned - pruned)
+        self._figures.gauges["written_until_timestamp_seconds"] = interval.whole_until.timestamp()
         self.last_written = time.monotonic()
 
     def _container_rows(self, host: str, at: datetime) -> list[Row]:

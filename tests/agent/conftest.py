@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,19 @@ def lab(tmp_path_factory):
 def agents(lab):
     """The two engines with an agent of their own each, and a reader of each; agents end with the test."""
     lab.wire()
-    for engine in lab.engines:
+
+    def start(engine):
         shutil.rmtree(engine.directory / "spool", ignore_errors=True)
         engine.start_agent()
-    yield [(engine, engine.reader()) for engine in lab.engines]
-    for engine in lab.engines:
+        return engine, engine.reader()
+
+    def stop(engine):
         engine.stop_agent()
+        engine.remove_all()
+
+    with ThreadPoolExecutor(2) as both:
+        yield list(both.map(start, lab.engines))
+        list(both.map(stop, lab.engines))
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +67,7 @@ def networks(lab, request):
 
     def make(kind):
         if kind == "published":
-            return (), ("-p", "9000:9000"), lambda server: right.address
+            return (), ("-p", "9001:9000"), lambda server: right.address
         if kind == "host":
             return ("--network", "host"), ("--network", "host"), lambda server: right.address
         if kind == "overlay":

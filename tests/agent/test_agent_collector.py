@@ -118,6 +118,7 @@ def test_a_close_that_is_read_late_lies_within_its_interval(collector, kernel):
     second = finished(collector)
     assert (first.at - timedelta(seconds=first.seconds), first.seconds) == (began, 15)
     assert [sums.closed for _, _, sums in second.rows] == [1]
+    assert first.whole_until == second.at - timedelta(seconds=second.seconds) < closed_at[0]
     assert second.at - timedelta(seconds=second.seconds) <= closed_at[0] <= second.at
 
 

@@ -42,7 +42,7 @@ def interval(key, *messages, born=True, info_bytes=280, ports=(40000,), **more):
     tally = Tally(Limits())
     tally.add([key] * len(samples), list(ports), book.settle())
     values = {"names": {1: "0123456789ab", 0: "host"}, "notes": {}, "note": "", "overlay": {}} | more
-    return Interval(at=AT, seconds=10.0, rows=tally.rows(), info_bytes=info_bytes, **values)
+    return Interval(at=AT, whole_until=AT, seconds=10.0, rows=tally.rows(), info_bytes=info_bytes, **values)
 
 
 def table(name, rows):
