@@ -73,6 +73,7 @@ class Service:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Do what is due when it is due until ``stop`` is set; then end what runs, within seconds."""
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # what it leaves out, ``_heard`` tells
         self._schedule()
         self._scheduler.start()
         log.info("%s", Line("start", switches=len(self.config.switches), hosts=len(self.config.hosts)))
@@ -94,7 +95,7 @@ class Service:
                 self._every(name, period, self._polls(group, part, parts), now + period * part / parts)
         cycle = timedelta(seconds=periods.cycle_s)
         self._every("cycle", cycle, self._cycle, now + min(cycle, self.params.first_cycle))
-        self._every("delivery", self.params.delivery, self._deliver, now + self.params.delivery)
+        self._every("delivery", self.params.delivery, self._deliver, now)  # what waits since before the start
         self._every("sum_up", self.params.upkeep, self._sum_up, now + cycle)
         self._every("maintenance", self.params.maintenance, self._maintain, now + self.params.maintenance)
         self._each_day("report", self._report)

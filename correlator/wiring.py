@@ -25,6 +25,7 @@ from correlator.alerts.sinks import SINKS
 from correlator.config import Config, ConfigError, Host, Receiver, Switch
 from correlator.pipeline import COPY, HOSTS, INSTANT, Pipeline
 from correlator.pollers.hosts import HostPoller, HostTarget
+from correlator.pollers.recognition import Recognition
 from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
 from correlator.ports import CorrelatorError, Poller, Sink, Store
 from correlator.profiles.profile import ProfileError, Profiles
@@ -241,7 +242,8 @@ class Clients:
             requests_per_second=snmp.requests_per_second,
         )
         seconds = {group: getattr(periods, f"{group}_s") for group in GROUPS}
-        return {g: SwitchPoller(self._snmp, target, g, self._profiles, seconds[g]) for g in GROUPS}
+        recognition = Recognition(self._profiles)
+        return {g: SwitchPoller(self._snmp, target, g, recognition, seconds[g]) for g in GROUPS}
 
     def host(self, host: Host) -> HostPoller:
         """Return a host's poller. Raises ConfigError where its token or certificates cannot be had."""

@@ -141,6 +141,7 @@ async def poll_once(
     """
     from datetime import UTC, datetime
 
+    from correlator.pollers.recognition import Recognition
     from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
     from correlator.profiles.profile import ProfileError, load
     from correlator.snmp.control import SnmpClient
@@ -149,7 +150,7 @@ async def poll_once(
     how = Community(how) if isinstance(how, str) else how
     target = SwitchTarget(host, host, port, how, timeout_s=TIMEOUT_S)
     try:
-        profiles = load(folder)
+        recognition = Recognition(load(folder))
     except ProfileError as error:
         raise OptionError(str(error)) from None
     tables: dict[str, pd.DataFrame] = {}
@@ -158,7 +159,7 @@ async def poll_once(
     again: dict[str, int] = {}
     async with SnmpClient() as client:
         for group in GROUPS:
-            poller = SwitchPoller(client, target, group, profiles)
+            poller = SwitchPoller(client, target, group, recognition)
             (batch,) = await poller.poll(datetime.now(UTC), {})
             told = _told(batch.tables["polls"])
             if told and "devices" not in {**tables, **batch.tables}:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -130,8 +131,7 @@ class HostPoller:
         kept = {key: value for key, value in cursor.items() if key != STORING}
         try:
             for _ in range(self._params.pages):
-                page = await self._page(stream, attempt)
-                tables = {name: table(name, rows) for name, rows in page.rows.items()}
+                page, tables = await self._page(stream, attempt)
                 self._follow(stream, page.header, attempt, cursor)
                 stream.measure(tables)
                 if tables:
@@ -148,8 +148,8 @@ class HostPoller:
         sequence = int(now.timestamp() * 1000)
         return [*batches, Batch(attempt.tables(), f"{self.name}/polls", sequence, remembered)]
 
-    async def _page(self, stream: _Stream, attempt: Attempt) -> Page:
-        """Return the next page. Raises httpx.HTTPError and ProtocolError."""
+    async def _page(self, stream: _Stream, attempt: Attempt) -> tuple[Page, Tables]:
+        """Return the next page and its tables. Raises httpx.HTTPError and ProtocolError."""
         params: dict[str, str | int] = {"after": stream.after, "limit": self._params.page_rows}
         if stream.epoch is not None:
             params["epoch"] = stream.epoch
@@ -166,7 +166,8 @@ class HostPoller:
             body = await self._body(response)
         finally:
             await response.aclose()
-        return parse(unpack(body, self._params.unpacked_bytes), stream.epoch, stream.after, stream.ends)
+        # in a thread: a full page takes half a second to read, which no other poll may wait for
+        return await asyncio.to_thread(_read, body, self._params.unpacked_bytes, stream)
 
     async def _body(self, response: httpx.Response) -> bytes:
         """Return a good response's body as it came. Raises ProtocolError for any other response."""
@@ -197,6 +198,12 @@ class HostPoller:
             since = stream.lost_since(last_good(cursor))
             attempt.gap_from = min(filter(None, (attempt.gap_from, since)), default=None)
         stream.follow(header)
+
+
+def _read(body: bytes, most_bytes: int, stream: _Stream) -> tuple[Page, Tables]:
+    """Return the page in a body, and its tables. Raises ProtocolError."""
+    page = parse(unpack(body, most_bytes), stream.epoch, stream.after, stream.ends)
+    return page, {name: table(name, rows) for name, rows in page.rows.items()}
 
 
 def _lost(stream: _Stream, header: Header) -> str | None:

@@ -15,10 +15,10 @@ from correlator.pollers.optics import OpticsReader
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.text import text, unsigned
 from correlator.ports import Batch
-from correlator.profiles.profile import FALLBACK, Profile, Profiles, load
+from correlator.profiles.profile import FALLBACK, Profile
 from correlator.snmp.control import SnmpClient
 from correlator.snmp.errors import NoAnswerError, SnmpError
-from correlator.snmp.target import Community, Credentials, Oid, Target
+from correlator.snmp.target import Community, Credentials, Target
 
 Group = Literal["topology", "counters", "optics"]
 GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
@@ -27,7 +27,6 @@ BOOT_TOLERANCE_S = 30.0  # between sysUpTime and our clock, within one period
 SILENCES_BORNE = 3  # polls without any answer before a device is asked more seldom
 LONGEST_REST = timedelta(minutes=10)
 DEFAULT_PERIOD_S = 60.0
-IDENTIFY_AFTER = timedelta(hours=1)  # a device may have been replaced by another
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,9 @@ class SwitchTarget:
 class SwitchPoller:
     """Asks one switch for one group of tables (``ports.Poller``).
 
-    ``period_s``, where given, is how often it will be called: a longer silence is a gap. What the
-    device has shown to answer is remembered between polls. ``requests`` counts the last poll's
-    requests by table.
+    ``recognition`` is shared by those that poll one switch, so that it is looked at once. ``period_s``,
+    where given, is how often it will be called: a longer silence is a gap. What the device has shown
+    to answer is remembered between polls. ``requests`` counts the last poll's requests by table.
     """
 
     def __init__(
@@ -66,15 +65,14 @@ class SwitchPoller:
         client: SnmpClient,
         target: SwitchTarget,
         group: Group,
-        profiles: Profiles | None = None,
+        recognition: Recognition | None = None,
         period_s: float | None = None,
     ) -> None:
         self.name = f"{target.name} {group}"
         self.requests: Mapping[str, int] = {}
         self._client, self._target, self._group, self._period_s = client, target, group, period_s
-        self._profiles = load() if profiles is None else profiles
-        self._profile: tuple[datetime, Profile, Oid] | None = None
-        self._recognition = Recognition(self._profiles)
+        self._recognition = recognition or Recognition()
+        self._read_by: Profile | None = None
         self._read_at: dict[str, datetime] = {}
         self._counters, self._optics = CounterReader(), OpticsReader()
         self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
@@ -82,7 +80,7 @@ class SwitchPoller:
     async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
         """Return one batch: the group's tables and the row of polls. Never raises for the device."""
         attempt = Attempt(self._target.name, "switch", now, gap_from=gap_from(cursor, now, self._period_s))
-        device = Device(self._client, self._target.agent, self._profiles[FALLBACK])
+        device = Device(self._client, self._target.agent, self._recognition.profiles[FALLBACK])
         remembered: dict[str, str] = {}
         if now < self._rest_until:
             attempt.failed = (
@@ -94,7 +92,7 @@ class SwitchPoller:
             self._silences = 0
         except SnmpError as error:
             attempt.failed = str(error)
-            self._profile = None  # what answers next may be another device
+            self._recognition.doubt()
             self._rest(error, now)
         attempt.remarks += device.remarks
         attempt.requests, attempt.retries = device.tally.requests, device.tally.retries
@@ -123,7 +121,7 @@ class SwitchPoller:
         """Read the group's tables into the attempt; return what to remember besides."""
         remembered: dict[str, str] = {}
         if self._group == "topology":
-            system = await self._identify(device, attempt.at)
+            system = await self._recognition.identify(device, attempt.at)
             remembered = _boot(system, attempt.at, cursor)
             found = {"devices": [self._device(system, device.profile, remembered["boot_id"])]}
             device.resting = self._resting(device.profile, attempt.at)
@@ -132,7 +130,7 @@ class SwitchPoller:
             found["devices"][0]["unread"] = ",".join(sorted(unread & device.profile.tables.keys()))
             self._read_at |= dict.fromkeys(device.profile.tables.keys() - unread, attempt.at)
         else:
-            await self._recognise(device, attempt.at)
+            await self._recognition.recognise(device, attempt.at)
             found = await self._measure(device, attempt.at)
         if self._group != "optics" and not any(found.values()):
             attempt.failed = "; ".join(device.remarks) or f"{self._target.name} has no interfaces"
@@ -149,26 +147,12 @@ class SwitchPoller:
         }
 
     async def _measure(self, device: Device, now: datetime) -> dict[str, list[dict[str, Any]]]:
+        if self._read_by != device.profile:
+            self._counters, self._optics = CounterReader(), OpticsReader()
+            self._read_by = device.profile
         if self._group == "counters":
             return {"counters": await self._counters.read(device)}
         return {"optics": await self._optics.read(device, now)}
-
-    async def _recognise(self, device: Device, now: datetime) -> None:
-        """Give the device its profile, asking it who it is only once in a while."""
-        if self._profile is None or now - self._profile[0] >= IDENTIFY_AFTER:
-            await self._identify(device, now)
-        else:
-            _, device.profile, device.sys_object_id = self._profile
-
-    async def _identify(self, device: Device, now: datetime) -> Row:
-        system = await device.scalars("system")
-        device.sys_object_id = _numbers(text(system.get("sysObjectID")))
-        chosen = await self._recognition.profile(device, system, now)
-        if self._profile is not None and self._profile[1] != chosen:
-            self._counters, self._optics = CounterReader(), OpticsReader()
-        device.profile = chosen
-        self._profile = now, chosen, device.sys_object_id
-        return system
 
     def _device(self, system: Row, profile: Profile, boot_id: str) -> dict[str, Any]:
         return {
@@ -185,10 +169,6 @@ class SwitchPoller:
             "profile": profile.name,
             "forwarding": self._target.forwarding,
         }
-
-
-def _numbers(dotted: str | None) -> Oid:
-    return tuple(int(part) for part in (dotted or "").split(".") if part.isdecimal())
 
 
 def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, str]:

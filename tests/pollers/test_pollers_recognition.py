@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from a_switch import SENSOR, switch
-from snmp_agent import Agent, object_id
+from a_switch import SENSOR, UPTIME, switch
+from snmp_agent import Agent, object_id, ticks
 
-from correlator.pollers.switches import Group, SwitchPoller, SwitchTarget
+from correlator.pollers.recognition import Recognition
+from correlator.pollers.switches import GROUPS, Group, SwitchPoller, SwitchTarget
 from correlator.ports import Batch
 from correlator.snmp.control import SnmpClient
 
@@ -30,9 +32,11 @@ def comware() -> dict[str, Any]:
     return {f"{COMWARE}.12.1": -345, f"{COMWARE}.9.1": -210}
 
 
-def poller(client: SnmpClient, agent: Agent, group: Group = "optics") -> SwitchPoller:
+def poller(
+    client: SnmpClient, agent: Agent, group: Group = "optics", shared: Recognition | None = None
+) -> SwitchPoller:
     target = SwitchTarget("leaf1", "127.0.0.1", agent.port, requests_per_second=100_000)
-    return SwitchPoller(client, target, group)
+    return SwitchPoller(client, target, group, shared)
 
 
 async def polled(values: dict[str, Any], group: Group = "optics") -> Batch:
@@ -81,6 +85,44 @@ async def test_looking_for_tables_costs_a_few_requests_and_is_remembered() -> No
         agent.set(agent.values | {SYS_DESCR: "Another switch"})
         await reader.poll(NOW + timedelta(days=2), {})
         assert reader.requests["profile"] > 0
+
+
+async def test_three_pollers_of_one_switch_look_at_it_once() -> None:
+    async with Agent(without_sensors() | comware()) as agent, SnmpClient() as client:
+        alone = poller(client, agent)
+        await alone.poll(NOW, {})
+        looks = alone.requests["system"] + alone.requests["profile"]  # the first: sizes are not learned yet
+        shared = Recognition()
+        pollers = [poller(client, agent, group, shared) for group in GROUPS]
+        batches = [batch for (batch,) in await asyncio.gather(*(one.poll(NOW, {}) for one in pollers))]
+        asked = [one.requests.get("system", 0) + one.requests.get("profile", 0) for one in pollers]
+        assert 1 < sum(asked) <= looks
+        await asyncio.gather(*(one.poll(NOW + timedelta(minutes=15), {}) for one in pollers))
+        again = [one.requests.get("system", 0) + one.requests.get("profile", 0) for one in pollers]
+    assert all(batch.tables["polls"].ok.item() for batch in batches)
+    assert batches[0].tables["devices"].profile.item() == "hpe-comware"
+    assert batches[2].tables["optics"].rx_power_dbm.tolist() == [-3.45]
+    assert again == [1, 0, 0]  # the devices table is read anew
+
+
+async def test_what_one_poller_finds_changed_holds_for_the_others_at_once() -> None:
+    shared = Recognition()
+    async with Agent(without_sensors() | comware()) as agent, SnmpClient() as client:
+        topology, optics = (poller(client, agent, group, shared) for group in ("topology", "optics"))
+        await optics.poll(NOW, {})
+        agent.set(switch() | {SYS_DESCR: "Another switch"})
+        await topology.poll(NOW + timedelta(minutes=1), {})
+        (batch,) = await optics.poll(NOW + timedelta(minutes=2), {})
+    assert batch.tables["optics"].if_name.tolist() == ["Ethernet1", "Ethernet2"]
+
+
+async def test_a_device_that_has_restarted_is_looked_at_again() -> None:
+    async with Agent(without_sensors() | comware()) as agent, SnmpClient() as client:
+        reader = poller(client, agent, "topology")
+        await reader.poll(NOW, {})
+        agent.set(switch() | {UPTIME: ticks(500)})  # other software, under the same name
+        (batch,) = await reader.poll(NOW + timedelta(minutes=15), {})
+    assert batch.tables["devices"].profile.item() == "standard"
 
 
 async def test_a_first_module_is_found_within_the_hour() -> None:

@@ -24,6 +24,7 @@ from a_switch import (
 from snmp_agent import GET, GETBULK, Agent, counter32, counter64, object_id, ticks
 
 from correlator import frames
+from correlator.pollers.recognition import Recognition
 from correlator.pollers.switches import GROUPS, Group, SwitchPoller, SwitchTarget
 from correlator.ports import Batch
 from correlator.profiles.profile import Profile, load
@@ -498,7 +499,7 @@ async def test_a_table_of_a_million_rows_is_cut_and_harms_neither_other_tables_n
         SnmpClient() as client,
     ):
         profiles = bounded(max_rows=300)
-        pollers = [SwitchPoller(client, target(agent), "topology", profiles) for agent in (sick, well)]
+        pollers = [SwitchPoller(client, target(agent), "topology", Recognition(profiles)) for agent in (sick, well)]
         (first,), (second,) = await asyncio.gather(*(poller.poll(NOW, {}) for poller in pollers))
     told = first.tables["polls"]
     assert told.ok.item()
@@ -512,7 +513,7 @@ async def test_a_table_that_takes_too_long_is_cut_and_the_others_are_read() -> N
     station = "1.3.6.1.2.1.17.7.1.2.2.1"
     many = {f"{station}.{c}.10.2.0.0.1.{n // 250}.{n % 250}": 11 for c in (2, 3) for n in range(300)}
     async with Agent(switch() | many) as agent, SnmpClient() as client:
-        poller = SwitchPoller(client, target(agent), "topology", bounded(timeout_s=1e-9))
+        poller = SwitchPoller(client, target(agent), "topology", Recognition(bounded(timeout_s=1e-9)))
         (batch,) = await poller.poll(NOW, {})
     assert "table vlan_stations is incomplete: not read to its end" in batch.tables["polls"].error.item()
     assert len(batch.tables["neighbors"]) == 1
@@ -520,7 +521,7 @@ async def test_a_table_that_takes_too_long_is_cut_and_the_others_are_read() -> N
 
 async def test_a_table_with_a_period_of_its_own_rests_in_between() -> None:
     async with Agent(switch()) as agent, SnmpClient() as client:
-        poller = SwitchPoller(client, target(agent), "topology", bounded(period_s=3600))
+        poller = SwitchPoller(client, target(agent), "topology", Recognition(bounded(period_s=3600)))
         told = []
         for minutes in (0, 15, 30, 60):
             (batch,) = await poller.poll(NOW + minutes * MINUTE, {})
