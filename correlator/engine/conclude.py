@@ -5,7 +5,7 @@ A suspect that explains slow pairs is a verdict, one that does not is a finding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -17,10 +17,13 @@ from scipy.stats import nbinom
 
 from correlator.engine import diagnose, impacts, localize, probes, services, traces
 from correlator.engine.settings import Params
+from correlator.engine.significance import at_least
 from correlator.engine.trouble import silent_targets
 from correlator.engine.view import HOSTS, View
 from correlator.model import Action, Evidence, Subject, Verdict
 
+OWN = ("errors", "light")
+"""Kinds of a link's own evidence that a passing moment does not leave; a port that is shut discards."""
 SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credibility``
 
 
@@ -89,7 +92,12 @@ def _explained(view: View, blame: Blame, params: Params) -> pd.Series[float]:
 def _link_verdict(
     view: View, suspect: localize.Suspect, shares: pd.Series[float], params: Params
 ) -> list[Verdict]:
-    """Return the verdict on a suspect: the link, else the class it hides in, else none."""
+    """Return the verdict on a suspect: the link, else the class it hides in, else none.
+
+    What nothing but pairs accuses must last: a route that moved hurts as many for a moment.
+    """
+    if not _shown(suspect.terms, params) and not _lasts(view.symptoms.loc[shares.index], params):
+        return []
     hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, shares, params.impacts)
     onset = _onset(view, suspect.number, suspect.mode, shares)
     candidates = suspect.candidates(params.localize)
@@ -106,6 +114,25 @@ def _link_verdict(
         steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
         return [replace(verdict, pairs_hurt=count, actions=steps)]
     return []
+
+
+def _shown(terms: Mapping[str, float], params: Params) -> bool:
+    """Return whether a link's own telemetry speaks against it: the errors at its receiver, its light."""
+    return sum(terms.get(kind, 0.0) for kind in OWN) >= params.shown_nats
+
+
+def _lasts(slow: pd.DataFrame, params: Params) -> bool:
+    """Return whether groups lost more than usual, all together, or waited longer, at more than one moment."""
+    lossy = slow[slow["lossy"].to_numpy(dtype=bool)]
+    expected = (lossy["segments"] * lossy["usual_retransmissions"]).to_numpy()
+    doubt = (expected**2 / lossy["usual_retransmissions_shape"].to_numpy()).sum()
+    lost = lossy["lasting_retransmissions"].sum()
+    if lost > 0.0 and doubt > 0.0:
+        total = expected.sum()
+        if at_least(np.array([lost]), np.array([total]), np.array([total**2 / doubt]))[0] <= params.lasting_p:
+            return True
+    waits = slow["slow_response"] & (slow["lasting_ratio"] >= params.symptoms.least_ratio)
+    return bool(waits.any())
 
 
 def _probes(view: View, candidates: Sequence[int]) -> tuple[Action, ...]:
@@ -194,11 +221,10 @@ def _surely_unexplained(slow: pd.DataFrame, blamed: Sequence[Blame], params: Par
     for blame in blamed:
         expected, doubt, share = expected + blame.most, doubt + blame.most**2, share + blame.shares
     size = expected**2 / doubt
-    p = nbinom.sf(slow["retransmissions"] - 1.0, size, size / (size + expected))
+    p = nbinom.sf(slow["lasting_retransmissions"] - 1.0, size, size / (size + expected))
     lossy = slow["lossy"] & (p <= params.sure_p)
-    times = (
-        slow["slow_response"] & (slow["p_response"] <= params.sure_p) & (slow["ratio"] >= params.sure_ratio)
-    )
+    waits = slow[["ratio", "lasting_ratio"]].min(axis=1, skipna=False) >= params.sure_ratio
+    times = slow["slow_response"] & (slow["p_response"] <= params.sure_p) & waits
     answer: npt.NDArray[np.bool_] = (
         lossy | (times & ~slow["lossy"] & (share < params.least_share))
     ).to_numpy(dtype=bool)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from correlator.engine import (
     baseline,
+    bursts,
     diagnose,
     health,
     impacts,
@@ -29,6 +30,8 @@ class Params:
     least_share: float = 0.3  # of a slow pair's excess, that a link must account for to be its verdict
     sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
     sure_ratio: float = 1.5  # likewise of its times
+    shown_nats: float = 3.0  # of a link's own telemetry (log Bayes factor), to speak for itself: 20 to 1
+    lasting_p: float = 1e-4  # of what pairs lost without their worst moment, where only they accuse a link
     most_silent: int = 3  # targets that are told one by one; more at once are one finding
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
     most_links: int = 4096  # in question at a time, besides those that their own telemetry convicts
@@ -38,6 +41,7 @@ class Params:
     optics: optics.Params = field(default_factory=optics.Params)
     baseline: baseline.Params = field(default_factory=baseline.Params)
     measures: measures.Params = field(default_factory=measures.Params)
+    bursts: bursts.Params = field(default_factory=bursts.Params)
     symptoms: symptoms.Params = field(default_factory=symptoms.Params)
     localize: localize.Params = field(default_factory=localize.Params)
     services: services.Params = field(default_factory=services.Params)

@@ -16,6 +16,7 @@ import pandas as pd
 from correlator import frames
 from correlator.engine import (
     baseline,
+    bursts,
     diagnose,
     health,
     impacts,
@@ -128,6 +129,7 @@ def look(
         table = symptoms.along(table, by_hosts, crossing, params.symptoms)
         by_hosts = symptoms.host_pairs(table)
     table = table.assign(onset=symptoms.onsets(observed, table, now, params.symptoms))
+    table = table.join(bursts.lasting(recent, table, symptoms.GROUP, now, params.bursts))
     strongest = optics.strongest(light, len(fabric.directed))
     sick = sick | strongest["stepped"].to_numpy(dtype=bool)
     slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))

@@ -10,18 +10,22 @@ from correlator.engine.localize import Suspect
 from correlator.engine.settings import Params
 
 
-def left(retransmissions: float, most: float) -> bool:
-    """Return whether a lossy group stays unexplained that may owe ``most`` retransmissions to a link."""
+def left(retransmissions: float, most: float, lasting: float | None = None) -> bool:
+    """Return whether a lossy group stays unexplained that may owe ``most`` retransmissions to a link.
+
+    ``lasting``: retransmissions without those of the worst moment.
+    """
     slow = pd.DataFrame(
         {
             "segments": [3000.0],
-            "retransmissions": [retransmissions],
+            "lasting_retransmissions": [retransmissions if lasting is None else lasting],
             "usual_retransmissions": [1e-5],
             "usual_retransmissions_shape": [1.5],
             "lossy": [True],
             "slow_response": [False],
             "p_response": [1.0],
             "ratio": [1.0],
+            "lasting_ratio": [1.0],
         }
     )
     told = pd.Series([most])
@@ -41,3 +45,7 @@ def test_far_more_than_a_named_link_can_lose_is_another_fault() -> None:
 
 def test_what_crosses_no_named_link_is_unexplained_at_once() -> None:
     assert left(50.0, most=0.0)
+
+
+def test_what_was_lost_at_one_moment_is_no_fault_that_goes_on() -> None:
+    assert not left(50.0, most=0.0, lasting=0.0)
