@@ -229,6 +229,15 @@ _TABLES = (
         *_PLACE,
     ),
     _table(
+        "routes",
+        "A way that a switch takes to a network, by its route table; a row each next hop.",
+        ("device", "prefix", "next_hop", "if_index"),
+        _DEVICE,
+        ("prefix", STRING, "the network, address/length"),
+        ("next_hop", STRING, "address of the next hop, null where the network is connected or dropped"),
+        *_PLACE,
+    ),
+    _table(
         "cables",
         "A cable that somebody configured.",
         ("a_device", "a_if_name"),

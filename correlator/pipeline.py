@@ -40,6 +40,7 @@ CURRENT = (
     "neighbors",
     "stations",
     "arp",
+    "routes",
     "hosts",
     "containers",
     "cables",

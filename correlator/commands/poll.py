@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 
-TABLES = ("devices", "interfaces", "counters", "optics", "neighbors", "stations", "arp")
+TABLES = ("devices", "interfaces", "counters", "optics", "neighbors", "stations", "arp", "routes")
 PIPED_WIDTH = 200
 TIMEOUT_S = 2.0  # for each of three tries
 SNMP_PORT, HIGHEST_PORT = 161, 65535

@@ -79,6 +79,7 @@ def known_map(cycle: Cycle, tables: Tables) -> dict[str, Any]:
     """
     from correlator.engine import blind, paths
     from correlator.engine.topology import current
+    from correlator.engine.view import routed
 
     fabric = cycle.fabric
     now = dict(tables) | {"interfaces": current(tables["interfaces"], tables["devices"], {"interfaces"})}
@@ -89,9 +90,8 @@ def known_map(cycle: Cycle, tables: Tables) -> dict[str, Any]:
     hosts = sorted(set(tables["hosts"]["host"].dropna()))
     talking = cycle.pairs[["src_host", "dst_host"]].drop_duplicates()
     talking = talking[talking["src_host"] != talking["dst_host"]]
-    found = paths.find_paths(
-        cycle.health, hosts, list(talking.itertuples(index=False, name=None)), fabric.closed
-    )
+    wanted = list(talking.itertuples(index=False, name=None))
+    found = paths.find_paths(cycle.health, hosts, wanted, fabric.closed, routed(tables, fabric))
     observed = cycle.health["errors_known"].to_numpy(dtype=bool)
     return {
         "at": cycle.now.isoformat(),

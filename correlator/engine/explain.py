@@ -16,10 +16,11 @@ from scipy.stats import norm
 from correlator import frames
 from correlator.engine import paths, traces
 from correlator.engine.cycle import Cycle
+from correlator.engine.view import routed
 from correlator.model import End, Link, Verdict, utc
 
 HOSTS = ["src_host", "dst_host"]
-FOLLOWED = ("traces", "hosts", "pair_samples")
+FOLLOWED = ("traces", "hosts", "pair_samples", "routes", "arp", "stations", "devices")
 REACH = float(norm.ppf(0.975))
 BLAMED = [
     "id", "kind", "link", "direction", "root_cause", "probability", "subject",
@@ -152,8 +153,9 @@ def _paths(cycle: Cycle, tables: Mapping[str, pd.DataFrame], groups: pd.DataFram
     """Return each host pair's ways there and back, hop by hop."""
     known = set(tables["hosts"]["host"].dropna()) if "hosts" in tables else set()
     wanted = list(groups[HOSTS].drop_duplicates().itertuples(index=False, name=None))
-    found = paths.find_paths(cycle.health, sorted(known), wanted, cycle.fabric.closed)
     told = {name: tables[name] if name in tables else frames.empty(name) for name in FOLLOWED}
+    routes = routed(told, cycle.fabric)
+    found = paths.find_paths(cycle.health, sorted(known), wanted, cycle.fabric.closed, routes)
     seen = traces.followed(found, cycle.health, wanted, told, told["pair_samples"])
     found = replace(found, followed=seen)
     return [

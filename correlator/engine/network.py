@@ -7,7 +7,7 @@ one next hop: the members of an aggregate together, any other link alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -122,6 +122,22 @@ class Network:
             down=_attached(
                 (host[head] >= 0) & inside[tail], usable, host[head], place[tail], group, known, True
             ),
+        )
+
+    def without(self, links: Ints) -> Network:
+        """Return the network without these directed links between switches; all numbers stay."""
+        kept = np.ones(self.links, dtype=bool)
+        kept[links] = False
+        inner = kept[self.number]
+        tail, head = self.tail[inner], self.head[inner]
+        return replace(
+            self,
+            number=self.number[inner],
+            tail=tail,
+            head=head,
+            group=self.group[inner],
+            out=Ranges.by(tail, self.switches),
+            into=Ranges.by(head, self.switches),
         )
 
     def distances(self, targets: Ints) -> Ints:

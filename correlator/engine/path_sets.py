@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import block_diag, csr_array, vstack
 
 from correlator.engine.network import FAR, Floats, Ints, Network, Ranges
 
@@ -40,6 +40,23 @@ class PathSets:
     def shares(self, sets: Ints) -> csr_array:
         """Return the shares of directed links between switches: the given sets × directed links."""
         return self.segments[sets] @ self.links
+
+    def crossing(self, links: Ints) -> Floats:
+        """Return how many of these links, weighed by share, each set crosses between switches."""
+        wanted = np.zeros(self.links.shape[1])
+        wanted[links] = 1.0
+        answer: Floats = self.segments @ (self.links @ wanted)
+        return answer
+
+
+def joined(parts: Sequence[PathSets]) -> PathSets:
+    """Return the sets of several parts of one network, numbered on from part to part."""
+    return PathSets(
+        block_diag([one.segments for one in parts], format="csr"),
+        vstack([one.links for one in parts], format="csr"),
+        vstack([one.departure for one in parts], format="csr"),
+        vstack([one.arrival for one in parts], format="csr"),
+    )
 
 
 @dataclass(frozen=True)

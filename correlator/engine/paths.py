@@ -3,7 +3,8 @@
 Each switch splits evenly over its shortest ways to the destination (equal-cost multipath), an
 aggregate counting as one way and splitting evenly over its members; parallel links that are no
 aggregate count one by one. Hosts split likewise over their own links and never pass traffic on.
-Shares are kept as path sets (``engine.path_sets``). A path that was followed replaces the spread.
+Shares are kept as path sets (``engine.path_sets``). Route tables narrow the spread; a path that was
+followed replaces it.
 Page: docs/algorithms/paths.md.
 """
 
@@ -19,8 +20,10 @@ import pandas as pd
 from scipy.sparse import csr_array, diags_array
 
 from correlator.engine.network import Attachments, Floats, Ints, Network
-from correlator.engine.path_sets import Ends, PathSets, path_sets
+from correlator.engine.path_sets import Ends, PathSets, joined, path_sets
+from correlator.engine.routes import Routes
 
+NO_ROUTES = Routes()
 MOST_MEMBERS = 4096
 
 
@@ -64,6 +67,7 @@ class Paths:
     there: Way
     back: Way
     followed: tuple[Followed, Followed] | None = None
+    routes: Routes = NO_ROUTES
 
     @cached_property
     def forward(self) -> csr_array:
@@ -85,7 +89,7 @@ class Paths:
         if self.followed is not None:
             one, other = (Followed(seen.links[pairs], seen.known[pairs]) for seen in self.followed)
             followed = (one, other)
-        return Paths(self.network, self.sets, ways[0], ways[1], followed)
+        return Paths(self.network, self.sets, ways[0], ways[1], followed, self.routes)
 
     def over(self, links: Ints) -> Paths:
         """Return the paths with the shares of some links alone: written out, they are small."""
@@ -97,7 +101,7 @@ class Paths:
         if self.followed is not None:
             one, other = (Followed(_over(seen.links, kept), seen.known) for seen in self.followed)
             followed = (one, other)
-        return Paths(network, sets, self.there, self.back, followed)
+        return Paths(network, sets, self.there, self.back, followed, self.routes)
 
     def written_out(self, way: Way, side: int) -> csr_array:
         """Return a direction's shares, host pairs × directed links: what was followed, else the spread."""
@@ -133,25 +137,49 @@ def find_paths(
     hosts: Sequence[str],
     host_pairs: Sequence[tuple[str, str]],
     closed: Sequence[str] = (),
+    routes: Routes = NO_ROUTES,
 ) -> Paths:
     """Return the shares for each (source, destination) of ``host_pairs``.
 
     ``directed`` is the map's table of directed links (sender_device, receiver_device, usable, and
     where it has one, bundle); links that are not usable carry nothing. ``hosts`` are the devices that
-    are end points, ``closed`` others that pass nothing on.
+    are end points, ``closed`` others that pass nothing on. Ways are shortest within what ``routes``
+    leave open; routes that lead nowhere on the map narrow nothing.
     """
     network = Network.of(directed, hosts, closed)
     source = network.hosts.get_indexer(pd.Index([one for one, _ in host_pairs], dtype=object))
     destination = network.hosts.get_indexer(pd.Index([other for _, other in host_pairs], dtype=object))
     first, last = np.concatenate([source, destination]), np.concatenate([destination, source])
-    sets, path_set = _sets(network, first.astype(np.int64), last.astype(np.int64))
+    first, last = first.astype(np.int64), last.astype(np.int64)
+    sets, path_set = _narrowed(network, routes, first, last, *_sets(network, first, last))
     count = len(source)
     return Paths(
         network,
         sets,
         Way(first[:count], last[:count], path_set[:count]),
         Way(first[count:], last[count:], path_set[count:]),
+        routes=routes,
     )
+
+
+def _narrowed(
+    network: Network, routes: Routes, source: Ints, destination: Ints, sets: PathSets, path_set: Ints
+) -> tuple[PathSets, Ints]:
+    """Return the sets and each pair's, those that cross links barred by routes in place of the others."""
+    of_host = np.array([routes.class_of.get(host, -1) for host in network.hosts] or [-1], dtype=np.int64)
+    routed = np.where((path_set >= 0) & (destination >= 0), of_host[destination], -1)
+    narrowed, parts, count = path_set.copy(), [sets], sets.segments.shape[0]
+    for number in np.unique(routed[routed >= 0]).tolist():
+        mine = np.flatnonzero(routed == number)
+        barred = routes.barred(number)
+        mine = mine[sets.crossing(barred)[path_set[mine]] > 0.0]
+        if not len(mine):
+            continue
+        further, place = _sets(network.without(barred), source[mine], destination[mine])
+        narrowed[mine[place >= 0]] = place[place >= 0] + count
+        parts.append(further)
+        count += further.segments.shape[0]
+    return joined(parts) if len(parts) > 1 else sets, narrowed
 
 
 def _sets(network: Network, source: Ints, destination: Ints) -> tuple[PathSets, Ints]:

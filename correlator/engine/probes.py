@@ -41,7 +41,7 @@ def plan(paths: Paths, directed: pd.DataFrame, candidates: Sequence[int], known:
     pairs = _tried(paths, directed, candidates)
     if not pairs or len(candidates) < 2:
         return []
-    found = find_paths(directed, list(paths.network.hosts), pairs, _closed(paths, directed))
+    found = find_paths(directed, list(paths.network.hosts), pairs, _closed(paths, directed), paths.routes)
     shares = found.forward[:, list(candidates)].toarray()
     links = np.array(candidates, dtype=np.int64)
     names = [_name(directed, number) for number in candidates]

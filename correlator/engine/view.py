@@ -28,6 +28,7 @@ from correlator.engine import (
     pairs,
     paths,
     rates,
+    routes,
     symptoms,
     tally,
     topology,
@@ -38,6 +39,12 @@ from correlator.model import Window
 
 HOSTS = ["src_host", "dst_host"]
 MAPPED = ("neighbors", "hosts", "cables", "interfaces", "devices", "stations", "arp")
+ROUTING = {
+    "routes": ("route_numbers", "routes", "old_routes"),
+    "arp": ("arp", "old_arp"),
+    "stations": ("stations", "vlan_stations"),
+}
+"""What places next hops, and the MIB tables that each is read from."""
 FIGURES = ["min_rtt_us", "response_ms_sum", "service_ms_sum", "exchanges", "data_segments_sent"]
 MIXER = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele and others, 2014)
 
@@ -99,6 +106,15 @@ def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
 def mapped(tables: Mapping[str, pd.DataFrame]) -> topology.Map:
     """Return the map that the tables tell."""
     return topology.build_map(*(tables[name] for name in MAPPED))
+
+
+def routed(tables: Mapping[str, pd.DataFrame], fabric: topology.Map) -> routes.Routes:
+    """Return what the route tables say of the links of the map that the same tables tell."""
+    now = {
+        name: topology.current(tables[name], tables["devices"], set(read_from))
+        for name, read_from in ROUTING.items()
+    }
+    return routes.read_routes(now["routes"], fabric.links, fabric.directed, now | {"hosts": tables["hosts"]})
 
 
 def look(
@@ -214,5 +230,5 @@ def _paths(
 ) -> paths.Paths:
     hosts = sorted(set(tables["hosts"]["host"].dropna()))
     wanted = list(by_hosts[HOSTS].itertuples(index=False, name=None))
-    found = paths.find_paths(fabric.directed, hosts, wanted, fabric.closed)
+    found = paths.find_paths(fabric.directed, hosts, wanted, fabric.closed, routed(tables, fabric))
     return replace(found, followed=traces.followed(found, fabric.directed, wanted, tables, samples))

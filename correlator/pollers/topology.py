@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from correlator.pollers import cdp, lldp
+from correlator.pollers import cdp, lldp, routes
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.names import Names, if_name
 from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text, unsigned
@@ -35,7 +35,7 @@ def chassis(system: Row) -> str | None:
 
 
 async def read(device: Device) -> dict[str, Rows]:
-    """Return rows of interfaces, neighbors, stations and arp, without ``at`` and ``device``."""
+    """Return rows of interfaces, neighbors, stations, arp and routes, without ``at`` and ``device``."""
     found = await device.table("interfaces")
     names = Names.of(found)
     bridge_ports = await device.table("bridge_ports")
@@ -47,6 +47,7 @@ async def read(device: Device) -> dict[str, Rows]:
         "neighbors": await neighbors(device, names, lldp_ports),
         "stations": await _stations(device, bridge_ports, names),
         "arp": await _arp(device, names),
+        "routes": await routes.read(device, names),
     }
 
 
