@@ -1,12 +1,14 @@
 """How well single flows tell which links are sick, on traces of a fabric; baselines and a bound beside it.
 
-    python bench/localize.py TRACE… --mode int|traced|probes|passive [--jobs N]
+    python bench/localize.py TRACE… --mode int|traced|probes|passive [--set SET] [--oracle]
     python bench/localize.py --set uniform|skew|low --traces 50 --first 1 --mode … [--oracle]
     python bench/localize.py --set uniform --traces 2 --first 1 --write DIR
 
 Prints JSON: precision and recall by link and by symmetry class (means over the traces, pooled
-counts with 95 % intervals), calibration, seconds (reading excluded) and the digest of the shipped
-settings. Without arguments: a small fabric in all modes. docs/algorithms/localize.md says more.
+counts with 95 % intervals), calibration, seconds (reading excluded), the digest of the shipped
+settings, and beside the result the bar of its set and, with --oracle, the bound. Of traces in files
+--set, --loss and --noise say what they were drawn from; the localiser is not told. Without
+arguments: a small fabric in all modes. docs/algorithms/localize.md says more.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from localization import baselines, clos, score, traces
+from localization import bars, baselines, clos, score, traces
 from localization.oracle import oracle
 
 from correlator.engine import localize
@@ -55,7 +57,9 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("trace", nargs="*", type=Path)
     parser.add_argument("--mode", choices=traces.MODES)
-    parser.add_argument("--set", choices=sorted(clos.SETS), default="uniform", help="generated traces")
+    parser.add_argument("--set", choices=sorted(clos.SETS), default="uniform", help="what traces are like")
+    parser.add_argument("--loss", type=float, nargs=2, help="of failed links, instead of the set's")
+    parser.add_argument("--noise", type=float, help="the most that good links lose, instead of the set's")
     parser.add_argument("--traces", type=int, default=0, help="how many; 0: three of a small fabric")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
     parser.add_argument("--failures", type=int, help="instead of 1, 2, 4 and 8 in turn")
@@ -71,12 +75,19 @@ def digest(params: localize.Params) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def given(options: argparse.Namespace) -> Iterator[tuple[traces.Trace, clos.Shape | None, int]]:
-    """Yield each trace, what it was drawn from (None: read from a file), and its seed."""
+def shape_of(options: argparse.Namespace) -> clos.Shape:
+    """Return what the traces are drawn from."""
+    shape = (clos.SETS if options.traces or options.trace else clos.SMALL)[options.set]
+    given = {"loss": options.loss and tuple(options.loss), "noise": options.noise}
+    return replace(shape, **{name: value for name, value in given.items() if value is not None})
+
+
+def given(options: argparse.Namespace) -> Iterator[tuple[traces.Trace, clos.Shape, int]]:
+    """Yield each trace, what it was drawn from, and its seed (0: read from a file)."""
+    shape = shape_of(options)
     for path in options.trace:
-        yield traces.read(path), None, 0
+        yield traces.read(path), shape, 0
     if not options.trace:
-        shape = (clos.SETS if options.traces else clos.SMALL)[options.set]
         for seed in range(options.first, options.first + (options.traces or 3)):
             failures = FAILURES[seed % len(FAILURES)] if options.failures is None else options.failures
             yield clos.trace(shape, seed, failures), shape, seed
@@ -120,12 +131,16 @@ def judged(options: argparse.Namespace, modes: list[str], params: localize.Param
     for trace, shape, seed in given(options):
         for mode, tally in tallies.items():
             judge(trace, shape, seed, mode, params, options, tally)
-    return {mode: tally.summary() for mode, tally in tallies.items()}
+    told = {}
+    for mode, tally in tallies.items():
+        told[mode] = tally.summary()
+        told[mode]["judged"] = bars.judged(told[mode], mode, options.set)
+    return told
 
 
 def judge(
     trace: traces.Trace,
-    shape: clos.Shape | None,
+    shape: clos.Shape,
     seed: int,
     mode: Any,
     params: localize.Params,
@@ -148,7 +163,7 @@ def judge(
         for who, found in beside(trace, flows, shape, seed).items():
             tally.add(who, found, failed)
             tally.add_classes(who, {int(classes[link]) for link in found}, failed_classes)
-    if options.oracle and shape is not None:
+    if options.oracle:
         if mode == "passive":
             tally.add_classes("oracle", oracle(trace, flows, shape, params.named, classes), failed_classes)
         else:
@@ -188,14 +203,15 @@ def told(
 
 
 def beside(
-    trace: traces.Trace, flows: localize.Flows, shape: clos.Shape | None, seed: int
+    trace: traces.Trace, flows: localize.Flows, shape: clos.Shape, seed: int
 ) -> dict[str, set[int]]:
-    """Return what the baselines name; those that need telemetry only where it can be drawn."""
-    answer = {"voting": baselines.voting(flows), "set cover": baselines.cover(flows)}
-    if shape is not None:
-        answer["any CRC"] = baselines.any_error(trace, seed, shape.noise)
-        answer["Rx below limit"] = baselines.low_light(trace, seed)
-    return answer
+    """Return what the baselines name; the telemetry that two of them need is drawn."""
+    return {
+        "voting": baselines.voting(flows),
+        "set cover": baselines.cover(flows),
+        "any CRC": baselines.any_error(trace, seed, shape.noise),
+        "Rx below limit": baselines.low_light(trace, seed),
+    }
 
 
 def shown(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csc_array
 from scipy.special import logsumexp
 
 from correlator.engine.localize import Flows
@@ -50,6 +51,7 @@ class _Judge:
         self.kept = (flows.sent - flows.lost).astype(np.float64)
         self.lost = flows.lost.astype(np.float64)
         self.certain = flows.certain.astype(np.float64)
+        self.by_link = csc_array(self.certain)
         self.hops = np.diff(flows.certain.indptr).astype(np.float64)
         self.rows_of_set = _rows(flows.path_set)
         self.paths_of_set = _rows(flows.set_of_path)
@@ -57,7 +59,7 @@ class _Judge:
     def weigh(self, without: int | None) -> Floats:
         """Return the log Bayes factor of each link, every failed one but ``without`` being known.
 
-        With ``without``, only flows that may have crossed it are asked, and only its set's links answer.
+        With ``without``, only flows that may have crossed it are asked: only its class is answered for.
         """
         known = np.zeros(len(self.trace.links))
         for link, rate in self.trace.failed.items():
@@ -65,14 +67,20 @@ class _Judge:
         nats = np.zeros((RATES, len(known)))
         base = self.certain @ known + self.floor * self.hops
         for number, paths in self.paths_of_set.items():
-            ways = self.flows.paths[paths].toarray().astype(np.float64)
             if number in self.rows_of_set:
+                ways = self.flows.paths[paths].toarray().astype(np.float64)
                 self._add_set(nats, self.rows_of_set[number], base, ways, ways @ known, without)
-        alone = np.flatnonzero(self.flows.path_set < 0)
+        alone = np.flatnonzero(self.flows.path_set < 0) if without is None else self._sure(without)
         for place, rate in enumerate(self.rates):
             nats[place] += self._ratio(base[alone], rate, alone) @ self.certain[alone]
         answer: Floats = logsumexp(nats, axis=0) - np.log(RATES)
         return answer
+
+    def _sure(self, link: int) -> Ints:
+        """Return the flows of known path that crossed a link."""
+        begin, end = self.by_link.indptr[link : link + 2]
+        rows: Ints = self.by_link.indices[begin:end].astype(np.int64)
+        return rows[self.flows.path_set[rows] < 0]
 
     def _ratio(self, base: Floats, rate: float, rows: Ints) -> Floats:
         more = self.lost[rows] * np.log1p(rate / base)
@@ -92,7 +100,7 @@ class _Judge:
         then = np.array([lost * np.log(at + q) + kept * np.log1p(-at - q) for q in self.rates])
         top = np.maximum(now.max(axis=1), then.max(axis=(0, 2)))
         now, then = np.exp(now - top[:, None]), np.exp(then - top[None, :, None])
-        usual = np.log(now.mean(axis=1))
+        usual = np.log(np.maximum(now.mean(axis=1), 1e-300))
         crossing = ways[:, links] / len(ways)
         mixed = (now.mean(axis=1)[:, None] - now @ crossing)[None] + then @ crossing
         nats[:, links] += (np.log(np.maximum(mixed, 1e-300)) - usual[:, None]).sum(axis=1)

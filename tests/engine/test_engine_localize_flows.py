@@ -149,8 +149,15 @@ def test_flows_of_known_path_need_no_set() -> None:
 
 
 def test_a_fault_is_a_few_in_a_fabric_and_never_common() -> None:
-    assert log_prior(Params(), 100) == pytest.approx(np.log(2e-3))
-    assert log_prior(Params(), 100_000) == pytest.approx(np.log(4e-5))
+    assert log_prior(Params(), 100, 0, complaint=True) == pytest.approx(np.log(2e-3))
+    assert log_prior(Params(), 100_000, 0, complaint=True) == pytest.approx(np.log(4e-5))
+
+
+def test_where_nobody_complains_the_first_fault_is_the_hardest_to_believe() -> None:
+    odds = [log_prior(Params(), 10_000, sick, complaint=False) for sick in range(6)]
+    assert odds == sorted(odds)
+    assert odds[0] < log_prior(Params(), 10_000, 0, complaint=True) - 2.0
+    assert odds[5] == pytest.approx(np.log(5e-4))
 
 
 def test_rates_that_do_not_count_weigh_nothing_and_heavy_ones_less() -> None:

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from correlator.engine.localize.alike import classes
 from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.pairs import PairWitness, exposure
-from correlator.engine.localize.params import Floats, Ints, Mode, Params, log_prior
+from correlator.engine.localize.params import Floats, Ints, Mode, Params
 from correlator.engine.localize.search import Search
 from correlator.engine.localize.sets import Flows
 from correlator.engine.localize.suspects import Suspect, suspect
@@ -66,7 +67,9 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
     search = Search(
         params=params,
         numbers=numbers,
-        prior=log_prior(params, evidence.forward.shape[1]),
+        classes=classes(evidence.flows, evidence.forward, evidence.reverse)[numbers],
+        links=evidence.forward.shape[1],
+        complaint=bool(evidence.pairs["slow"].any()),
         link_nats=_link_nats(evidence, numbers, params),
         pairs=_pair_witness(evidence, numbers, params),
         flows=None if evidence.flows is None else FlowWitness(evidence.flows, params),

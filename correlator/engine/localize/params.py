@@ -25,7 +25,8 @@ class Params:
     heavy_rate: float = (
         0.01  # few links lose more: a sixth of those above 1e-4 (CorrOpt, SIGCOMM 2017, table 1)
     )
-    faults_expected: float = 4.0  # in a fabric at a time: some pair is slow, so there are likely some
+    faults_expected: float = 4.0  # in a fabric at a time, where some pair is slow: so there are likely some
+    faults_unasked: float = 0.3  # P(one fault) / P(none) where nobody complains: see log_prior
     most_prior: float = 2e-3  # of one link: CoreSec (OSDI 2026) sees 0.3–1 % sick in some way, few newly so
     rarity: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -6.8}
@@ -72,9 +73,15 @@ def grid(params: Params) -> Floats:
     return params.lowest_rate * STEP ** np.arange(params.rates, dtype=np.float64)
 
 
-def log_prior(params: Params, links: int) -> float:
-    """Return the log prior odds that one of ``links`` directed links is newly sick."""
-    return float(np.log(min(params.most_prior, params.faults_expected / max(links, 1))))
+def log_prior(params: Params, links: int, sick: int, complaint: bool) -> float:
+    """Return the log prior odds that one more of ``links`` directed links is sick, ``sick`` being so.
+
+    Every second fabric is taken to be healthy and the number n of faults in the others as
+    log-uniform up to 16, P(n) = 1 / (2 H n) with H = Σ 1/n = 3.4. Spread over the sets of n links, one
+    more has the odds n / links, and the first P(1) / P(0) / links = 0.3 / links. A complaint raises that.
+    """
+    least = params.faults_expected if complaint else params.faults_unasked
+    return float(np.log(min(params.most_prior, max(float(sick), least) / max(links, 1))))
 
 
 def over_rates(nats: Floats, params: Params) -> Floats:

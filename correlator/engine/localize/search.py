@@ -25,6 +25,7 @@ from correlator.engine.localize.params import (
     Sick,
     grid,
     log_mean,
+    log_prior,
     over_rates,
 )
 from correlator.engine.localize.telemetry import TELEMETRY
@@ -45,7 +46,10 @@ class Weighed:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """A sick link with its log posterior odds, and the weighing of all candidates that it came from."""
+    """A sick link, and the weighing of all candidates that it came from.
+
+    ``gain``: log posterior odds that it is sick, or in its place one that the network does not tell from it.
+    """
 
     sick: Sick
     gain: float
@@ -54,11 +58,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Search:
-    """Candidates, those who tell of them, and what it takes to be chosen (log odds)."""
+    """Candidates, and those who tell of them."""
 
     params: Params
     numbers: Ints  # directed link of each candidate
-    prior: float
+    classes: Ints  # of each: those of one class the network does not tell apart
+    links: int  # directed links in all
+    complaint: bool  # some pair is slow
     link_nats: dict[str, Floats]  # term → candidates × rates, or × 1
     pairs: PairWitness | None
     flows: FlowWitness | None
@@ -75,10 +81,10 @@ class Search:
         for _ in range(ROUNDS):
             sick = [choice.sick for choice in chosen]
             whole = whole._learned(sick)
-            total = whole._weigh(sick).total.max(axis=0)
-            if not sick and total.max(initial=-np.inf) <= 0.0:
+            total = whole._weigh(sick).total
+            if not sick and by_class(total, whole.classes).max(initial=-np.inf) <= 0.0:
                 break
-            near |= total > HOPELESS  # what a sick link's siblings say of it is kept from the round before
+            near |= total.max(axis=0) > HOPELESS  # what a sick link's siblings say of it is kept from the round before
             hopeful = whole._narrowed(np.flatnonzero(near))
             # rates first: what a chosen link's rate leaves over would be taken for another's
             chosen, changed = hopeful._exchanged(chosen)
@@ -99,6 +105,7 @@ class Search:
         return replace(
             self,
             numbers=numbers,
+            classes=self.classes[kept],
             link_nats={term: nats[kept] for term, nats in self.link_nats.items()},
             pairs=None if self.pairs is None else self.pairs.narrowed(numbers),
             flows=None if self.flows is None else self.flows.narrowed(numbers),
@@ -129,12 +136,15 @@ class Search:
         return kept, changed
 
     def _best(self, sick: Sequence[Sick]) -> Choice | None:
-        """Return the choice that would add most, or None where no candidate is left."""
+        """Return the likeliest link of the likeliest class, or None where no candidate is left."""
         weighed = self._weigh(sick)
-        mode, at = np.unravel_index(int(np.argmax(weighed.total)), weighed.total.shape)
-        if not np.isfinite(weighed.total[mode, at]):
+        odds = by_class(weighed.total, self.classes)
+        mode, place = np.unravel_index(int(np.argmax(odds)), odds.shape)
+        if not np.isfinite(odds[mode, place]):
             return None
-        return self._choice(int(at), MODES[mode], float(weighed.total[mode, at]), weighed)
+        members = np.flatnonzero(self.classes == np.unique(self.classes)[place])
+        at = members[np.argmax(weighed.total[mode, members])]
+        return self._choice(int(at), MODES[mode], float(odds[mode, place]), weighed)
 
     def _weigh(self, sick: Sequence[Sick]) -> Weighed:
         pairs = None if self.pairs is None else self.pairs.weigh(sick)
@@ -143,7 +153,8 @@ class Search:
         if self.flows is not None:
             by_rate = by_rate + self.flows.weigh([(one.link, one.rate) for one in sick])
         uncounted = over_rates(by_rate, self.params)
-        total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed + self.prior
+        total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed
+        total += log_prior(self.params, self.links, len(sick), self.complaint)
         total[:, np.isin(self.numbers, [one.link for one in sick])] = -np.inf
         return Weighed(self.numbers, total, by_rate, pairs)
 
@@ -174,6 +185,14 @@ class Search:
                 delay_ms=float(delays()[np.argmax(delay)]) if delay.max() > 0.0 else 0.0,
             )
         return Choice(sick, gain, weighed)
+
+
+def by_class(total: Floats, classes: Ints) -> Floats:
+    """Return the log of the summed odds of each class, modes × classes in ascending order."""
+    order = np.argsort(classes, kind="stable")
+    start = np.flatnonzero(np.diff(classes[order], prepend=-1))
+    answer: Floats = np.logaddexp.reduceat(total[:, order], start, axis=1)
+    return answer
 
 
 def _peak(by_rate: Floats, place: int, params: Params) -> float:
