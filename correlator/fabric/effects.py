@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from correlator.fabric.dice import Dice, Floats
@@ -55,9 +57,10 @@ def shade(fault: Fault | None, active: bool, seconds: float | Floats, layout: La
     return Shade(answer.way_db, tx_db, answer.bias)
 
 
-def late_ms(fault: Fault | None, layout: Layout) -> Floats:
+def late_ms(faults: Sequence[Fault], layout: Layout) -> Floats:
     """Return the mean extra time of an exchange at each host, milliseconds."""
     late = np.zeros(len(layout.hosts))
-    if fault is not None and fault.host is not None:
-        late[fault.host] = fault.level
+    for fault in faults:
+        if fault.host is not None:
+            late[fault.host] += fault.level
     return late

@@ -98,9 +98,13 @@ class Decoys:
 
 @dataclass(frozen=True)
 class Story:
-    """A fault, if any, with its decoys. ``onset_minutes`` is told to everybody, fault or not."""
+    """A fault, if any, with its decoys. ``onset_minutes`` is told to everybody, fault or not.
+
+    ``more`` are further faults, each from its own onset on (before the run where that is negative).
+    """
 
     name: StoryName
     onset_minutes: int
     fault: Fault | None
     decoys: Decoys
+    more: tuple[Fault, ...] = ()

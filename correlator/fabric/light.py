@@ -41,6 +41,10 @@ class Shade:
         ports = len(layout.ports)
         return cls(np.zeros(layout.links), np.zeros(ports), np.ones(ports))
 
+    def and_also(self, other: Shade) -> Shade:
+        """Return both together."""
+        return Shade(self.way_db + other.way_db, self.tx_db + other.tx_db, self.bias * other.bias)
+
 
 @dataclass
 class Modules:

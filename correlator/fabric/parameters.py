@@ -102,6 +102,7 @@ class Work:
     clock_skew_s: Range = (-0.05, 0.05)  # [A] NTP
     day_swing: float = 0.3  # [A] daily sine of all traffic
     weekend: float = 0.8  # [A] traffic of Saturday and Sunday
+    crowded: float = 0.0  # share of the long-lived containers that stand in the first two racks besides
 
 
 @dataclass(frozen=True)

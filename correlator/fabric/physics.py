@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from correlator.fabric.stories import Author, name_by_seed
 from correlator.fabric.traffic import Moment, Traffic, slowness
 from correlator.fabric.workload import Workload, workload
 
+MOST_OVERLOAD = 0.5  # of what is offered to a full egress, that finds no room in a burst
 MOST_GROWTH_MINUTES = 10.0  # then error correction is about to fail; the story ends before
 
 
@@ -37,12 +39,13 @@ class Setting:
 class World:
     """Everything that moves. Times are whole seconds since ``start``.
 
-    ``fault_from`` and ``fault_until`` bound the time in which the story's fault holds.
+    ``wanted`` is a story's name, or who else writes one (None: drawn by the seed). ``fault_from`` and
+    ``fault_until`` bound the time in which the story's first fault holds.
     """
 
     setting: Setting
     start: datetime
-    wanted: StoryName | None
+    wanted: StoryName | Callable[[Author], Story] | None
     fault_dice: Dice
     second: int = 0
     story: Story = field(init=False)
@@ -68,7 +71,6 @@ class World:
 
     def _story(self) -> Story:
         setting = self.setting
-        name = self.wanted or name_by_seed(setting.seed, setting.dice)
         author = Author(
             setting.layout,
             setting.workload,
@@ -77,7 +79,9 @@ class World:
             self.fault_dice,
             self.traffic.segments_per_second() * self.day(0.0),
         )
-        return author.story(name)
+        if callable(self.wanted):
+            return self.wanted(author)
+        return author.story(self.wanted or name_by_seed(setting.seed, setting.dice))
 
     def _modules(self) -> Modules:
         ports, decoys = self.setting.layout.ports, self.story.decoys
@@ -89,8 +93,8 @@ class World:
 
     def _filled(self) -> set[int]:
         """Return the links that streams fill, sometime."""
-        fault, busy = self.story.fault, self.story.decoys.busy
-        full = {fault.link} if fault and fault.kind == "congestion" and fault.link is not None else set()
+        busy = self.story.decoys.busy
+        full = {fault.link for fault in self.faults if fault.kind == "congestion" and fault.link is not None}
         return full | ({busy} if busy is not None else set())
 
     def _cut_through(self) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -106,7 +110,7 @@ class World:
     def tick(self, length: int) -> None:
         """Move on by ``length`` seconds, at most to the end of the interval."""
         self._disturb(length)
-        late = effects.late_ms(self.active(self.second), self.setting.layout)
+        late = effects.late_ms(self.holding(self.second), self.setting.layout)
         moment = Moment(self.second, length, self.day(self.second), self._slowness(length), late)
         self.traffic.tick(self.links, moment)
         self.corrected.tick(self.second, length, self._growth())
@@ -123,6 +127,17 @@ class World:
         """Return the fault that holds at ``second``, if one does."""
         return self.story.fault if self.fault_from <= second < self.fault_until else None
 
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """All faults of the story, whether they hold or not."""
+        first = self.story.fault
+        return (*((first,) if first is not None else ()), *self.story.more)
+
+    def holding(self, second: float) -> list[Fault]:
+        """Return all faults that hold at ``second``."""
+        first = self.active(second)
+        return [*([first] if first else []), *(fault for fault in self.story.more if fault.onset <= second)]
+
     def day(self, second: float) -> float:
         """Return the factor on all traffic at a second of the run: a daily sine, and weekends."""
         work, at = self.setting.physics.work, self.start + timedelta(seconds=second)
@@ -137,18 +152,20 @@ class World:
 
     def losses(self, second: float) -> Floats:
         """Return the share of frames that each directed link corrupts, "no link" included."""
-        loss, fault, sick = self.links.floor.copy(), self.active(second), self.story.decoys.sick
+        loss, sick = self.links.floor.copy(), self.story.decoys.sick
         if sick is not None and second >= sick.since:
             loss[sick.link] += sick.loss
-        if fault is not None and not fault.by_size:
-            loss[:-1] += effects.corruption(fault, len(loss) - 1) * self._intensity(fault, second)
-        return loss
+        return loss + self._corruption(second, by_size=False)
 
     def losses_by_size(self, second: float) -> Floats:
         """Return what each directed link corrupts more: the share of frames of the usual length."""
-        loss, fault = np.zeros_like(self.links.floor), self.active(second)
-        if fault is not None and fault.by_size:
-            loss[:-1] += effects.corruption(fault, len(loss) - 1) * self._intensity(fault, second)
+        return self._corruption(second, by_size=True)
+
+    def _corruption(self, second: float, by_size: bool) -> Floats:
+        loss = np.zeros_like(self.links.floor)
+        for fault in self.holding(second):
+            if fault.by_size == by_size:
+                loss[:-1] += effects.corruption(fault, len(loss) - 1) * self._intensity(fault, second)
         return loss
 
     def _intensity(self, fault: Fault, second: float) -> float:
@@ -160,9 +177,11 @@ class World:
 
     def shade(self, seconds: float | Floats) -> Shade:
         """Return what is wrong with the light at a second of the run; of several, as it is at the last."""
-        last = float(np.max(seconds))
-        fault, sick = self.active(last), self.story.decoys.sick
-        shade = effects.shade(self.story.fault, fault is not None, seconds, self.setting.layout)
+        last, layout = float(np.max(seconds)), self.setting.layout
+        sick, holding = self.story.decoys.sick, self.holding(last)
+        shade = effects.shade(None, False, seconds, layout)
+        for fault in self.faults:
+            shade = shade.and_also(effects.shade(fault, fault in holding, seconds, layout))
         if sick is not None and last >= sick.since:
             shade.way_db[sick.link] += sick.drop_db
         return shade
@@ -177,40 +196,57 @@ class World:
 
     def _disturb(self, length: int) -> None:
         """Set loss, load, discards and queues for the next tick, and send what no container sends."""
-        fault = self.active(self.second)
+        holding = self.holding(self.second)
         self.links.loss, self.links.by_size = self.losses(self.second), self.losses_by_size(self.second)
-        if fault is not None or self.links.silent.any():
-            silent = effects.silence(fault, self.setting.layout.links) if fault else 0.0
-            self.links.silent[:-1] = silent
+        if holding or self.links.silent.any():
+            silent = [effects.silence(fault, self.setting.layout.links) for fault in holding]
+            self.links.silent[:-1] = np.sum(silent, axis=0)
         day = self.day(self.second)
         streams = self.busy_bps(day)
-        if fault is not None and fault.kind == "congestion" and fault.link is not None:
-            # The streams fill what the others leave; a share `level` of all finds no room: ρ = 1/(1 − level).
-            others = self.background.mean_bps(day) * np.exp(self.background.wander)
-            wanted = self.links.speed[fault.link] / (1.0 - fault.level)
-            room = max(0.0, float(wanted - others[fault.link]))
-            streams = streams + self.streams[fault.link] * room
+        for fault in holding:
+            if fault.kind == "congestion" and fault.link is not None:
+                streams = streams + self._overload(fault, fault.link, day)
         offered = self.background.offered_bps(self.second, length, day, streams)
         self.links.load(np.append(offered, 0.0), np.append(self.background.octets, 1).astype(float))
         self.background.send(self.links, offered, self.second, length)
 
+    def _overload(self, fault: Fault, link: int, day: float) -> Floats:
+        """Return streams that fill what the others leave of a link: a share ``level`` of all finds no room.
+
+        Offered over speed is ρ = 1/(1 − level); a level below zero leaves room. In bursts all of the loss
+        falls into them.
+        """
+        level = min(fault.level * self._intensity(fault, self.second), MOST_OVERLOAD)
+        if level == 0.0:
+            return np.zeros(self.setting.layout.links)
+        others = self.background.mean_bps(day) * np.exp(self.background.wander)
+        wanted = self.links.speed[link] / (1.0 - level)
+        room = max(0.0, float(wanted - others[link]))
+        streams: Floats = self.streams[link] * room
+        return streams
+
     def _slowness(self, length: int) -> Floats:
         """Return the factor on each pair's service time: a slow wander, and the fault."""
-        work, fault = self.setting.physics.work, self.active(self.second)
+        work = self.setting.physics.work
         rng, keep = self.setting.dice.stream("services", self.second), np.exp(-length / work.service_memory_s)
         for name, value in self.wander.items():
             fresh = float(rng.normal(0.0, work.service_noise))
             self.wander[name] = float(keep * value + np.sqrt(1 - keep**2) * fresh)
         levels = {name: float(np.exp(value)) for name, value in self.wander.items()}
-        if fault is not None and fault.kind == "slow_service":
+        for fault in self.holding(self.second):
+            self._slow_down(fault, levels)
+        return slowness(self.traffic.pairs, levels)
+
+    def _slow_down(self, fault: Fault, levels: dict[str, float]) -> None:
+        """Note by which factor a fault slows services or containers."""
+        if fault.kind == "slow_service":
             slow = fault.container or str(fault.service)
             levels[slow] = levels.get(slow, 1.0) * fault.level
-        if fault is not None and fault.host is not None:
+        if fault.host is not None:
             low, high = self.setting.physics.trouble.host_service
             luck = float(self.setting.dice.stream("slow host services").random())
             mine = [c.container_id for c in self.setting.workload.containers if c.host == fault.host]
             levels |= dict.fromkeys(mine, low + luck * (high - low))
-        return slowness(self.traffic.pairs, levels)
 
     def _read(self) -> None:
         self.readings = self.modules.read(self.second, self.day_second(self.second), self.shade(self.second))
@@ -224,10 +260,12 @@ class World:
 
     def _growth(self) -> Floats:
         """Return the factor on each directed link's corrected codewords: a fault makes them more and more."""
-        growth, fault = np.ones(self.setting.layout.links), self.active(self.second)
-        if fault is not None and fault.growth != 1.0 and fault.link is not None:
-            minutes = (self.second - self.fault_from) / 60.0
-            growth[fault.link] = fault.growth ** min(minutes, MOST_GROWTH_MINUTES)
+        growth = np.ones(self.setting.layout.links)
+        for fault in self.holding(self.second):
+            if fault.growth != 1.0 and fault.link is not None:
+                since = self.fault_from if fault is self.story.fault else fault.onset
+                minutes = (self.second - since) / 60.0
+                growth[fault.link] = fault.growth ** min(minutes, MOST_GROWTH_MINUTES)
         return growth
 
 

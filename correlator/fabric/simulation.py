@@ -40,7 +40,7 @@ class Fabric:
     ) -> None:
         base = setting(seed, size or Size(), physics or Physics())
         self.seed = seed
-        self.start = utc(start) if start else _some_hour(base.dice)
+        self.start = utc(start) if start else some_hour(base.dice)
         self.world = World(base, self.start, story, Dice(seed if fault_seed is None else fault_seed))
         self.clock = Clock.draw(self.start, len(self.layout.hosts), base.dice, base.physics)
         self.hosts = {agent.agent: agent for agent in _agents(self.layout, base.dice)}
@@ -145,7 +145,7 @@ class Fabric:
         }
 
 
-def _some_hour(dice: Dice) -> datetime:
+def some_hour(dice: Dice) -> datetime:
     """Return a full hour of a fixed week."""
     return FIRST_DAY + timedelta(hours=int(dice.stream("start").integers(0, 7 * 24)))
 

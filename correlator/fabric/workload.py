@@ -115,7 +115,7 @@ def workload(layout: Layout, dice: Dice, work: Work) -> Workload:
     rng = dice.stream("workload")
     absent = str(rng.choice(["search", "cache", "none"]))
     services = tuple(service for service in SERVICES if service.name != absent)
-    containers = tuple(_place(services, layout, rng))
+    containers = tuple(_place(services, layout, work.crowded, rng))
     by_service = {s.name: [c for c in containers if c.service == s.name] for s in services}
     return Workload(
         services,
@@ -132,9 +132,15 @@ def workload(layout: Layout, dice: Dice, work: Work) -> Workload:
     )
 
 
-def _place(services: Sequence[Service], layout: Layout, rng: np.random.Generator) -> Iterator[Container]:
-    """Yield the replicas, spread over the hosts; the first api has neighbours in its host and its rack."""
+def _place(
+    services: Sequence[Service], layout: Layout, crowded: float, rng: np.random.Generator
+) -> Iterator[Container]:
+    """Yield the replicas, spread over the hosts; the first api has neighbours in its host and its rack.
+
+    A share ``crowded`` of them stands in the first two racks instead.
+    """
     hosts = layout.hosts
+    crowd = [n for n, machine in enumerate(hosts) if machine.leaf < 2]
     used = [0] * len(hosts)
     near: list[int] = []
     for service in services:
@@ -146,6 +152,8 @@ def _place(services: Sequence[Service], layout: Layout, rng: np.random.Generator
         order.sort(key=lambda h: (h != first, used[h]))
         for n in range(count):
             host = order[n % len(hosts)]
+            if crowded and rng.random() < crowded:
+                host = int(rng.choice(crowd))
             used[host] += 1
             started = -86_400.0 * float(rng.uniform(1, 20))
             yield _container(

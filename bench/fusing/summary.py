@@ -1,0 +1,133 @@
+"""From claims to figures: precision, recall, causes, calibration; every rate with N and a 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from fusing.score import CORRUPTIONS
+from localization.score import wilson
+
+Record = dict[str, Any]
+BINS = 15
+
+
+def rate(right: int, total: int) -> dict[str, Any]:
+    """Return a rate with its counts and its 95 % interval."""
+    share = round(right / total, 4) if total else None
+    return {"rate": share, "right": right, "of": total, "interval": wilson(right, total)}
+
+
+def share(things: Iterable[Any], so: Callable[[Any], bool]) -> dict[str, Any]:
+    """Return the rate of things that are so."""
+    every = list(things)
+    return rate(sum(1 for one in every if so(one)), len(every))
+
+
+def summary(records: Sequence[Record]) -> dict[str, Any]:
+    """Return all figures of some records."""
+    verdicts = [v for record in records for v in record["verdicts"]]
+    named = [v for v in verdicts if v["kind"] == "link"]
+    classes = [v for v in verdicts if v["kind"] == "class"]
+    return {
+        "seeds": len({(r["set"], r["seed"]) for r in records}),
+        "verdicts": len(named) + len(classes),
+        "link": places(records),
+        "classes_right": share(classes, lambda v: v["right"]),
+        "sure_links_right": share([v for v in named if v["probability"] >= 0.95], lambda v: v["right"]),
+        "causes": causes(named + [v for v in classes if v["cause"] == "shared_component"]),
+        "false_attribution": attribution(records),
+        "calibration": calibration(verdicts),
+    }
+
+
+def places(records: Sequence[Record]) -> dict[str, Any]:
+    """Return precision and recall of verdicts on links, by set and coverage."""
+    answer: dict[str, Any] = {}
+    for key in sorted({(r["set"], r["coverage"]) for r in records}, key=lambda k: (k[0], -k[1])):
+        mine = [r for r in records if (r["set"], r["coverage"]) == key]
+        named = [v for r in mine for v in r["verdicts"] if v["kind"] == "link"]
+        faults = [fault for r in mine for fault in r["faults"]]
+        counted = [fault for fault in faults if fault["cause"] in CORRUPTIONS]
+        answer[f"{key[0]} at {100 * key[1]:.0f} %"] = {
+            "precision": share(named, lambda v: v["right"]),
+            "recall": share(faults, lambda f: f["met"] in ("link", "finding")),
+            "recall_of_corruption": share(counted, lambda f: f["met"] in ("link", "finding")),
+            "recall_of_silent": share(
+                [f for f in faults if f["cause"] == "silent_drop"], lambda f: f["met"] in ("link", "finding")
+            ),
+            "recall_as_verdict": share(faults, lambda f: f["met"] == "link"),
+            "recall_by_class": share(faults, lambda f: f["met"] != "nothing"),
+        }
+    return answer
+
+
+def causes(verdicts: Sequence[Record]) -> dict[str, Any]:
+    """Return how often the cause and the steps of verdicts on the right link are right."""
+    right = [v for v in verdicts if v["right"]]
+    kinds = sorted({v["true_cause"] for v in right})
+    mixed = [v for v in right if v["true_cause"] in (*CORRUPTIONS, "congestion")]
+    confusion = {
+        kind: {
+            told: sum(v["cause"] == told for v in right if v["true_cause"] == kind)
+            for told in sorted({v["cause"] for v in right if v["true_cause"] == kind})
+        }
+        for kind in kinds
+    }
+    return {
+        "top_1": share(right, lambda v: v["whole"]),
+        "top_1_by_cause": {
+            kind: share([v for v in right if v["true_cause"] == kind], lambda v: v["whole"]) for kind in kinds
+        },
+        "first_or_second_step": share(right, lambda v: v["step"] is not None and v["step"] <= 2),
+        "dirt_told_from_congestion": share(mixed, _told_apart),
+        "confusion": confusion,
+    }
+
+
+def _told_apart(verdict: Record) -> bool:
+    if verdict["true_cause"] == "congestion":
+        return bool(verdict["cause"] == "congestion")
+    return verdict["cause"] in CORRUPTIONS
+
+
+def attribution(records: Sequence[Record]) -> dict[str, Any]:
+    """Return how often pairs were laid on a link that is innocent, and how often nobody was named."""
+    full = [r for r in records if r["coverage"] == 1.0]
+    slow = [r for r in full if r["slow"]]
+    return {
+        "false": share(full, lambda r: any(_false(v) for v in r["verdicts"])),
+        "on_a_sick_link": share(full, lambda r: any(v["sick"] and _false(v) for v in r["verdicts"])),
+        "abstained": share(slow, lambda r: all(v["kind"] in ("unknown", "class") for v in r["verdicts"])),
+    }
+
+
+def _false(verdict: Record) -> bool:
+    return bool(verdict["kind"] in ("link", "host", "service") and verdict["pairs"] and not verdict["right"])
+
+
+def calibration(verdicts: Sequence[Record]) -> dict[str, Any]:
+    """Return how often what was told with a probability is so, of verdicts and of what they hold possible."""
+    top = [(v["probability"], bool(v["whole"])) for v in verdicts if v["kind"] in ("link", "class")]
+    others = [(p, bool(so)) for v in verdicts for p, so in v["alternatives"]]
+    return {"verdicts": reliability(top), "with_alternatives": reliability(top + others)}
+
+
+def reliability(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    """Return the calibration error in 15 bins of equal mass, overall and of what was told between 0.2 and 0.9."""
+    middle = [one for one in told if 0.2 <= one[0] <= 0.9]
+    return {"overall": _binned(told), "between_0.2_and_0.9": _binned(middle)}
+
+
+def _binned(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+    if not told:
+        return {"told": 0, "error": None, "bins": []}
+    ordered = np.array(sorted(told))
+    bins, error = [], 0.0
+    for part in np.array_split(ordered, min(BINS, len(ordered))):
+        said, so = float(part[:, 0].mean()), float(part[:, 1].mean())
+        error += abs(said - so) * len(part) / len(ordered)
+        low, high = wilson(int(part[:, 1].sum()), len(part))
+        bins.append({"told": len(part), "said": round(said, 4), "so": round(so, 4), "interval": [low, high]})
+    return {"told": len(ordered), "error": round(error, 4), "bins": bins}
