@@ -28,10 +28,13 @@ HOSTS = ["src_host", "dst_host"]
 SERVER = ["dst_host", "dst_service"]
 PARTS = pd.array(["network", "service"], dtype=tally.TEXT)
 ASKED = [
-    *HOSTS, "segments", "segments_client", "segments_server", "retransmissions", "connections", "responses",
-    "response_se", "service_se", "network_ms", "usual_network_ms", "usual_retransmissions",
+    *HOSTS, "segments", "segments_client", "segments_server", "retransmissions", "retransmitted_client",
+    "retransmitted_server", "connections", "responses", "response_se", "service_se", "network_ms", "usual_network_ms", "usual_retransmissions",
     "usual_retransmissions_shape", "usual_response_ms", "usual_response_ms_spread", "slow", "grew", "at_host",
 ]  # fmt: skip
+
+SENT = ["segments", "segments_client", "segments_server", "retransmissions", "retransmitted_client",
+        "retransmitted_server"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -248,8 +251,8 @@ def along(
 def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a host pair of different hosts with a usual: what localisation asks of symptoms.
 
-    Columns: src_host, dst_host, segments, segments_client, segments_server, retransmissions, expected
-    (usual), shape (of expected), connections, delay_ms (network part now − usual; NaN unknown),
+    Columns: src_host, dst_host, segments, segments_client, segments_server, retransmissions,
+    retransmitted_client, retransmitted_server (of them, who sent again), expected (usual), shape (of expected), connections, delay_ms (network part now − usual; NaN unknown),
     delay_sigma_ms, slow (some group's network part grew). Rows are numbered from 0. What is a
     host's own tells nothing of links: waits are left out of delay and slow, groups that lose are left out.
     """
@@ -259,7 +262,7 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
     hosts, number = tally.numbered(rows, HOSTS)
     size = len(hosts)
     answer: dict[str, Any] = {key: hosts[key].array for key in HOSTS}
-    for column in ("segments", "segments_client", "segments_server", "retransmissions"):
+    for column in SENT:
         answer[column] = tally.total(rows[column], number, size)
     expected = rows["segments"].to_numpy() * rows["usual_retransmissions"].to_numpy()
     square = tally.total(expected**2 / rows["usual_retransmissions_shape"].to_numpy(), number, size)

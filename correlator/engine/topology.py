@@ -94,6 +94,7 @@ def build_map(
     odd = [*told.odd, *settled.odd, *_unknown_ends(cables, names), *_one_sided(settled, neighbors, devices)]
     sources = _Sources(settled.links, {ends: known.source for ends, known in settled.links.items()})
     boxes = dict(told.boxes)
+    _join(boxes, cables)
     _bridge(sources, hubs(settled, shared), boxes)
     _mark_taken(ports, sources, names, boxes)
     found = attach(stations, arp, hosts, ports, sources.ends())
@@ -151,6 +152,14 @@ def _cables(cables: pd.DataFrame) -> Iterable[tuple[Place, Place, pd.Timestamp]]
     for a, p, b, q, at in rows(cables, *LINK, "at"):
         if all(isinstance(part, str) for part in (p, b, q)):
             yield (a, p), (b, q), at
+
+
+def _join(boxes: dict[str, Box], cables: pd.DataFrame) -> None:
+    """Let configured cables be heard too: a box that they join to several switches passes traffic on."""
+    for one, other, _ in _cables(cables):
+        for end, far in ((one, other), (other, one)):
+            if end[0] in boxes:
+                boxes[end[0]].heard_by.add(far)
 
 
 def _unknown_ends(cables: pd.DataFrame, names: Identities) -> Iterable[tuple[str, str, str]]:

@@ -54,14 +54,16 @@ def evidence(lost: dict[int, float], seed: int = 1, connections: float = 200.0, 
     pairs = [(i, j) for i in range(HOSTS) for j in range(HOSTS) if i != j]
     there, back = [way(i, j) for i, j in pairs], [way(j, i) for i, j in pairs]
     expected = np.full(len(pairs), 2e-5 * 2 * SEGMENTS)
-    gone = np.array([
-        sum(shares.get(link, 0.0) * rate * SEGMENTS for shares in ways for link, rate in lost.items())
-        for ways in zip(there, back, strict=True)
-    ])  # fmt: skip
-    count = dice.poisson(expected + gone).astype(float)
+    client, server = (
+        dice.poisson(expected / 2 + [
+            sum(shares.get(link, 0.0) * rate * SEGMENTS for link, rate in lost.items()) for shares in ways
+        ]).astype(float)
+        for ways in (there, back)
+    )  # fmt: skip
+    count = client + server
     table = pd.DataFrame(
-        {"segments_client": SEGMENTS, "segments_server": SEGMENTS, "retransmissions": count,
-         "expected": expected,
+        {"segments_client": SEGMENTS, "segments_server": SEGMENTS, "retransmitted_client": client,
+         "retransmitted_server": server, "expected": expected,
          "shape": 5.0, "connections": connections, "delay_ms": np.nan, "delay_sigma_ms": np.nan,
          "slow": count > 6 + 10 * expected}
     )  # fmt: skip
@@ -131,12 +133,21 @@ def test_a_link_that_nobody_counts_for_is_silent() -> None:
     assert one(localize(evidence({up(0, 0): 0.02}, counted_as="nobody"))).mode == "silent"
 
 
+def test_who_sends_again_tells_which_way_the_loss_was() -> None:
+    for link, other in ((from_host(3), to_host(3)), (to_host(3), from_host(3))):
+        (suspect,) = localize(evidence({link: 0.005}, counters=False))
+        told = dict(suspect.by_link())
+        assert told[link] > 0.9
+        assert told.get(other, 0.0) < 0.01
+
+
 def test_a_sick_link_that_explains_nothing_accounts_for_nothing() -> None:
     seen = evidence({up(0, 0): 0.02})
     seen.health.loc[up(0, 1), "errors"] = 20.0
     shares = {s.number: explained(seen, s)["retransmissions_explained"] for s in localize(seen)}
     slow = seen.pairs["slow"].to_numpy()
-    excess = (seen.pairs["retransmissions"] - seen.pairs["expected"])[slow]
+    again = seen.pairs["retransmitted_client"] + seen.pairs["retransmitted_server"]
+    excess = (again - seen.pairs["expected"])[slow]
     assert (shares[up(0, 0)][slow] / excess).median() > 0.7
     assert (shares.get(up(0, 1), pd.Series(0.0, index=slow.nonzero()[0]))[slow] / excess).max() < 0.1
 

@@ -98,6 +98,17 @@ def test_two_hosts_of_one_name_are_not_told_apart_by_it() -> None:
     assert ends(mapped((heard,), hosts=named)) == []
 
 
+def test_a_switch_that_nobody_polls_passes_on_what_its_configured_cables_join() -> None:
+    switch = UP | {"remote_chassis_id": "02:00:00:00:00:07", "remote_sys_name": "spine7",
+                   "remote_capabilities": ["bridge", "router"]}  # fmt: skip
+    written = tuple(
+        {"a_device": leaf, "a_if_name": "Ethernet49", "b_device": "spine7", "b_if_name": f"Eth1/{n}"}
+        for n, leaf in enumerate(("leaf1", "leaf2", "leaf3"), 1)
+    )
+    assert mapped((switch,)).closed == ["spine7"]
+    assert "spine7" not in mapped((switch,), cables=written).closed
+
+
 def test_an_unknown_box_is_an_honest_half_link_that_passes_nothing_on() -> None:
     made = mapped((UP | {"remote_chassis_id": "02:aa:00:00:00:00"},))
     assert ends(made) == [("02:aa:00:00:00:00", "Eth1/1", "leaf1", "Ethernet49", "lldp one")]

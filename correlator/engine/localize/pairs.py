@@ -1,11 +1,11 @@
 """What host pairs say of each link's loss rate and delay: many connections, spread over the paths.
 
-For host pair i with retransmissions kᵢ
+For each end i of a host pair, with the retransmissions kᵢ that it sent
 
-    kᵢ ~ NegativeBinomial(mean = usual + Σ_l α q_l e_il),   e_il = share of i's segments on l
+    kᵢ ~ NegativeBinomial(mean = usual + Σ_l α q_l e_il),   e_il = segments of i that l may cost
 
 which is the mixture over paths of ``flows`` with the connections averaged: a pair of few connections
-varies more, by (1−w)/(w m). Page: docs/algorithms/localize.md.
+varies more, by (1−w)/(w m). Who sends again tells which way the loss was. Page: docs/algorithms/localize.md.
 """
 
 from __future__ import annotations
@@ -34,12 +34,24 @@ class PairNats:
     delay: Floats
 
 
-def exposure(pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, params: Params) -> Floats:
-    """Return how many segments of each pair cross a link: data one way, acknowledgements the other."""
+def exposures(
+    pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, params: Params
+) -> tuple[Floats, Floats]:
+    """Return how many segments of each pair's client, and server, a link would make them send again, all lost.
+
+    An end's own data crosses the link, or the acknowledgements that it waits for; and some of what the
+    other end lost it sends again as well.
+    """
     client, server = pairs["segments_client"].to_numpy()[row], pairs["segments_server"].to_numpy()[row]
-    answer: Floats = forward * (client + params.ack_weight * server) + reverse * (
-        server + params.ack_weight * client
-    )
+    by_client = client * (forward + params.ack_weight * reverse) + params.other_end * server * reverse
+    by_server = server * (reverse + params.ack_weight * forward) + params.other_end * client * forward
+    return by_client, by_server
+
+
+def exposure(pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, params: Params) -> Floats:
+    """Return the same of both ends together."""
+    by_client, by_server = exposures(pairs, forward, reverse, row, params)
+    answer: Floats = by_client + by_server
     return answer
 
 
@@ -51,7 +63,10 @@ def variation(share: Floats, connections: Floats, params: Params) -> Floats:
 
 @dataclass(frozen=True)
 class PairWitness:
-    """Host pairs and, as flat arrays, the entries (host pair, candidate) that have a share."""
+    """Ends of host pairs and, as flat arrays, the entries (end, candidate) that have a share.
+
+    Ends are numbered 2·host pair (its client) and 2·host pair + 1 (its server). What waits is the client.
+    """
 
     params: Params
     numbers: Ints  # directed link of each candidate
@@ -75,21 +90,30 @@ class PairWitness:
         entries = (there + back).tocoo()
         row, column = entries.row.astype(np.int64), entries.col.astype(np.int64)
         there, back = (np.asarray(way.tocsr()[row, column]).ravel() for way in (there, back))
-        expected = pairs["expected"].to_numpy(dtype=np.float64)
+        connections = pairs["connections"].to_numpy()[row]
+        ways = ((there, back), (back, there))
+        shares = [np.where(own > 0.0, own, other) for own, other in ways]
+        expected = _by_end(pairs, "segments") * np.repeat(pairs["expected"].to_numpy(dtype=np.float64), 2)
         sigma = pairs["delay_sigma_ms"].to_numpy(dtype=np.float64)
+        delay = np.where(sigma > 0, pairs["delay_ms"].to_numpy(dtype=np.float64), np.nan)
         return cls(
             params=params,
             numbers=numbers,
-            row=row,
-            column=column,
-            exposure=exposure(pairs, there, back, row, params),
-            crossing=there + back,
-            variation=variation(np.maximum(there, back), pairs["connections"].to_numpy()[row], params),
-            count=pairs["retransmissions"].to_numpy(dtype=np.float64),
+            row=np.concatenate([2 * row, 2 * row + 1]),
+            column=np.tile(column, 2),
+            exposure=np.concatenate(exposures(pairs, there, back, row, params)),
+            crossing=np.append(there + back, np.zeros(len(row))),
+            variation=np.concatenate(
+                [
+                    variation(share, connections, params) + params.other_error**2 * (own <= 0.0)
+                    for share, (own, _) in zip(shares, ways, strict=True)
+                ]
+            ),
+            count=_interleaved(pairs["retransmitted_client"], pairs["retransmitted_server"]),
             expected=expected,
-            variance=expected**2 / pairs["shape"].to_numpy(dtype=np.float64),
-            delay=np.where(sigma > 0, pairs["delay_ms"].to_numpy(dtype=np.float64), np.nan),
-            delay_variance=np.where(sigma > 0, sigma, np.nan) ** 2,
+            variance=expected**2 / np.repeat(pairs["shape"].to_numpy(dtype=np.float64), 2),
+            delay=_interleaved(delay, np.full(len(delay), np.nan)),
+            delay_variance=_interleaved(np.where(sigma > 0, sigma, np.nan) ** 2, np.full(len(delay), np.nan)),
         )
 
     def narrowed(self, numbers: Ints) -> PairWitness:
@@ -172,6 +196,19 @@ class PairWitness:
         of_candidate = csr_array((np.ones(len(entries)), (self.column, entries)), shape=shape)
         answer: Floats = of_candidate @ nats
         return answer
+
+
+def _interleaved(client: Any, server: Any) -> Floats:
+    """Return the values of all ends, in their order."""
+    answer: Floats = np.stack([client, server], axis=1).astype(np.float64).ravel()
+    return answer
+
+
+def _by_end(pairs: pd.DataFrame, what: str) -> Floats:
+    """Return each end's part of what both ends of its pair sent; half where they sent nothing."""
+    ends = _interleaved(pairs[f"{what}_client"], pairs[f"{what}_server"])
+    total = np.repeat(ends[0::2] + ends[1::2], 2)
+    return np.divide(ends, total, out=np.full(len(ends), 0.5), where=total > 0.0)
 
 
 def delays() -> Floats:

@@ -40,7 +40,9 @@ class Params:
         8.0  # above a floor that was learned, not known: links differ in what they usually lose
     )
     scale_steps: int = 2  # retransmissions a lost packet: half to double, in steps of √2
-    ack_weight: float = 0.25  # retransmissions a lost acknowledgement: the next one mostly makes up for it
+    ack_weight: float = 0.05  # retransmissions a lost acknowledgement: the next one mostly makes up for it
+    other_end: float = 0.1  # of what one end lost, the other sends again too: 5 to 30 % on Linux
+    other_error: float = 1.0  # of both, one standard deviation as a share
     model_error: float = 0.4  # of an expected excess, one standard deviation
     most_pair_nats: float = 20.0  # one host pair decides nothing alone
     light_weight: float = 0.5  # half of all corruption shows in the light (CorrOpt)
