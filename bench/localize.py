@@ -202,9 +202,7 @@ def told(
     return [(p, link in trace.failed) for suspect in suspects for link, p in suspect.by_link()]
 
 
-def beside(
-    trace: traces.Trace, flows: localize.Flows, shape: clos.Shape, seed: int
-) -> dict[str, set[int]]:
+def beside(trace: traces.Trace, flows: localize.Flows, shape: clos.Shape, seed: int) -> dict[str, set[int]]:
     """Return what the baselines name; the telemetry that two of them need is drawn."""
     return {
         "voting": baselines.voting(flows),

@@ -188,7 +188,9 @@ def _twin(author: Author, onset: int, rate: float, rng: np.random.Generator) -> 
     dirty, drop = bool(rng.random() < 0.5), float(rng.uniform(*author.trouble.dirty_drop_db))
     if not dirty:
         return [Fault("congestion", onset, rate, link, burst=burst)]
-    load = burst + (1.0 - burst) * float(author.background.mean_bps()[link] / author.layout.sender(link).speed_bps)
+    load = burst + (1.0 - burst) * float(
+        author.background.mean_bps()[link] / author.layout.sender(link).speed_bps
+    )
     busy = Fault("congestion", onset, 1.0 - 1.0 / min(load, 0.985), link)
     mark = Mark(link, loss=rate, way_db=drop)
     dirt = Fault("dirty_connector", onset, rate, link, drop, marks=(mark,), burst=burst)

@@ -126,7 +126,11 @@ def _step(actions: Iterable[Action], meant: Wrong) -> int | None:
     for action in sorted(actions, key=lambda one: one.step):
         if (action.do, action.device, action.if_name) in meant.mends:
             return action.step
-        if meant.fault.kind == "shared_component" and action.do == "replace_transceiver" and "shared" in action.text:
+        if (
+            meant.fault.kind == "shared_component"
+            and action.do == "replace_transceiver"
+            and "shared" in action.text
+        ):
             return action.step
     return None
 

@@ -176,7 +176,9 @@ class Recorder:
             "module_serial": [modules.serials[n] for n in number],
         }
         for side, limits in (("rx", light.rx_limits_dbm), ("tx", light.tx_limits_dbm)):
-            for level, limit in zip(("low_warn", "low_alarm", "high_warn", "high_alarm"), limits, strict=True):
+            for level, limit in zip(
+                ("low_warn", "low_alarm", "high_warn", "high_alarm"), limits, strict=True
+            ):
                 columns[f"{side}_power_{level}_dbm"] = limit
         return frames.validate("optics", pd.DataFrame(columns))
 

@@ -56,7 +56,11 @@ def test_correlator_run_killed_while_a_link_flaps_and_hurts_10000_pairs_loses_an
             wait(lambda: int((tmp_path / "flaps").read_text()) >= FLAPS, f"{FLAPS} flaps", log)
             (tmp_path / "well").touch()
             state = wiring.open_state(config)
-            wait(lambda: not any(one.state == "open" for one in state.incidents()), "everything to be well", log)
+            wait(
+                lambda: not any(one.state == "open" for one in state.incidents()),
+                "everything to be well",
+                log,
+            )
             queues = [COPY, *FACILITIES]
             wait(lambda: not any(map(state.waiting, queues)), "the outbox to be empty", log)
             process.terminate()
@@ -159,7 +163,13 @@ def configure(folder: Path, told: dict[str, dict[str, int]], receiver, pems: dic
     (folder / "token").write_text("token")
     files = {"ca_file": "ca", "cert_file": "client", "key_file": "client_key"}
     sinks = [
-        {"name": way, "address": "127.0.0.1", "port": getattr(receiver, way), "transport": way, "facility": number}
+        {
+            "name": way,
+            "address": "127.0.0.1",
+            "port": getattr(receiver, way),
+            "transport": way,
+            "facility": number,
+        }
         for way, number in FACILITIES.items()
     ]
     sinks[1] |= {key: str(pems[name]) for key, name in files.items()}

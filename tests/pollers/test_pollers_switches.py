@@ -499,7 +499,9 @@ async def test_a_table_of_a_million_rows_is_cut_and_harms_neither_other_tables_n
         SnmpClient() as client,
     ):
         profiles = bounded(max_rows=300)
-        pollers = [SwitchPoller(client, target(agent), "topology", Recognition(profiles)) for agent in (sick, well)]
+        pollers = [
+            SwitchPoller(client, target(agent), "topology", Recognition(profiles)) for agent in (sick, well)
+        ]
         (first,), (second,) = await asyncio.gather(*(poller.poll(NOW, {}) for poller in pollers))
     told = first.tables["polls"]
     assert told.ok.item()

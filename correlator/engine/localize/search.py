@@ -84,7 +84,9 @@ class Search:
             total = whole._weigh(sick).total
             if not sick and by_class(total, whole.classes).max(initial=-np.inf) <= 0.0:
                 break
-            near |= total.max(axis=0) > HOPELESS  # what a sick link's siblings say of it is kept from the round before
+            near |= (
+                total.max(axis=0) > HOPELESS
+            )  # what a sick link's siblings say of it is kept from the round before
             hopeful = whole._narrowed(np.flatnonzero(near))
             # rates first: what a chosen link's rate leaves over would be taken for another's
             chosen, changed = hopeful._exchanged(chosen)
