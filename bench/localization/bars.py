@@ -26,6 +26,8 @@ def judged(summary: Mapping[str, Any], mode: str, which: str) -> dict[str, Any]:
     told = {who: [one["precision"], one["recall"]] for who, one in summary[level].items()}
     result, bound, bar = told["correlator"], told.get("oracle"), BARS.get((mode, which))
     answer: dict[str, Any] = {"by": level, "bar": bar, "bound": bound, "result": result}
+    answer["clean_traces"] = summary[level]["correlator"]["clean_traces"]
+    answer["named_in_clean"] = summary[level]["correlator"]["named_in_clean"]
     if bar is not None:
         answer["bar_held"] = [result[0] >= bar[0], result[1] >= bar[1]]
     if bound is not None:

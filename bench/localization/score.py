@@ -36,6 +36,8 @@ class Score:
             "right": int(right.sum()),
             "named": int(named.sum()),
             "failed": int(failed.sum()),
+            "clean_traces": int((failed == 0).sum()),
+            "named_in_clean": int(named[failed == 0].sum()),
             "precision_95": wilson(int(right.sum()), int(named.sum())),
             "recall_95": wilson(int(right.sum()), int(failed.sum())),
         }

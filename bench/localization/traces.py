@@ -2,7 +2,8 @@
 
 The text: ``Failing_link u v p`` (the truth), ``FP n1 … nk`` (an equal-cost path of switches), and for
 each flow ``FID src dst srcToR dstToR bytes start_ms``, ``FPT n1 … nk`` (the path it took),
-``SS t_ms sent lost random``. Hosts are numbered from 10000, switches below; links are directed.
+``SS t_ms sent lost random`` (sums so far: the last one counts). ``FPRT`` (the way back) is passed over.
+Hosts are numbered from 10000, switches below; links are directed.
 """
 
 from __future__ import annotations
@@ -127,8 +128,7 @@ class _Reader:
     def take(self, words: list[str]) -> None:
         kind = words[0]
         if kind == "SS":
-            self.sent.append(int(words[2]))
-            self.lost.append(int(words[3]))
+            self.counted(int(words[2]), int(words[3]))
         elif kind == "FID":
             self.flow = int(words[1]), int(words[2])
         elif kind == "FPT":
@@ -139,8 +139,14 @@ class _Reader:
             self.set_of_path.append(self.set.setdefault((nodes[0], nodes[-1]), len(self.set)))
         elif kind == "Failing_link":
             self.failed[self.number(int(words[1]), int(words[2]))] = float(words[3])
-        else:
+        elif kind != "FPRT":
             raise ValueError(kind)
+
+    def counted(self, sent: int, lost: int) -> None:
+        if len(self.sent) == len(self.crossed):  # of the same flow, later
+            del self.sent[-1], self.lost[-1]
+        self.sent.append(sent)
+        self.lost.append(lost)
 
     def took(self, switches: list[int]) -> None:
         source, destination = self.flow

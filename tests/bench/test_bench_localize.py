@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from localization import baselines, clos, score, traces
+from localization import bars, baselines, clos, score, traces
 from localization.oracle import oracle
 
 from correlator.engine.localize import Evidence, Flows, Params, Suspect, localize
@@ -176,6 +176,24 @@ def test_a_trace_is_read_as_it_was_written(trace: traces.Trace, tmp_path: Path) 
     assert {back.links[link] for link in sure(found(back, "int"))} == named
 
 
+def test_the_last_count_of_a_flow_holds_and_ways_back_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    text = "FP 1 2\nFID 10001 10002 1 2 4500 0.0\nFPT 1 2\nFPRT 2 1\nSS 1.0 2 0 0\nSS 2.0 3 1 0\n"
+    path.write_text(text * 2)
+    trace = traces.read(path)
+    assert (trace.sent.tolist(), trace.lost.tolist()) == ([3, 3], [1, 1])
+    path.write_text("SS 1.0 2 0 0\n")
+    with pytest.raises(traces.TraceError, match=r"t.txt, line 1"):
+        traces.read(path)
+
+
+def test_what_is_named_on_clean_traces_is_counted_apart() -> None:
+    told = score.Score()
+    told.add({1, 2}, set())
+    told.add({3}, {3})
+    assert (told.told()["clean_traces"], told.told()["named_in_clean"]) == (1, 2)
+
+
 def test_a_broken_trace_is_refused_by_file_and_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.txt"
     path.write_text("FP 1 2\nFID one two\n")
@@ -200,6 +218,25 @@ def judged(*arguments: str) -> dict[str, Any]:
     command = [sys.executable, str(BENCH / "localize.py"), *arguments]
     told: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return told
+
+
+def test_bar_bound_and_result_stand_together_for_a_trace_in_a_file(tmp_path: Path) -> None:
+    traces.write(clos.trace(SMALL, 3, 2), tmp_path / "t.txt")
+    told = judged(str(tmp_path / "t.txt"), "--mode", "int", "--oracle", "--loss", "0.004", "0.01")
+    assert told["int"]["judged"]["bar"] == [0.995, 0.95]
+    assert told["int"]["judged"]["bound"] == [1.0, 1.0]
+    assert told["int"]["judged"]["near_bound"] == (told["int"]["judged"]["result"][1] >= 0.98)
+
+
+def test_passive_is_judged_by_class_and_what_is_named_by_link_besides() -> None:
+    clean = {"clean_traces": 2, "named_in_clean": 0}
+    right, wrong = {"precision": 1.0, "recall": 0.9, **clean}, {"precision": 0.5, "recall": 0.1}
+    told = {"class": {"correlator": right}, "link": {"correlator": wrong}}
+    answer = bars.judged(told, "passive", "uniform")
+    assert answer["result"] == [1.0, 0.9]
+    assert answer["bar_held"] == [True, True]
+    assert answer["by_link"]["result"] == 0.5
+    assert "near_bound" not in answer
 
 
 def test_a_rate_comes_with_its_interval() -> None:

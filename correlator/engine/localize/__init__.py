@@ -74,7 +74,8 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
         pairs=_pair_witness(evidence, numbers, params),
         flows=None if evidence.flows is None else FlowWitness(evidence.flows, params),
     )
-    return [suspect(search, choice) for choice in search.run()]
+    choices, rest = search.run()
+    return [suspect(search, choice, rest) for choice in choices]
 
 
 def _candidates(evidence: Evidence) -> Ints:

@@ -26,7 +26,7 @@ class Params:
         0.01  # few links lose more: a sixth of those above 1e-4 (CorrOpt, SIGCOMM 2017, table 1)
     )
     faults_expected: float = 4.0  # in a fabric at a time, where some pair is slow: so there are likely some
-    faults_unasked: float = 0.3  # P(one fault) / P(none) where nobody complains: see log_prior
+    faults_unasked: float = 0.1  # the same of the first, where nobody complains: see log_prior
     most_prior: float = 2e-3  # of one link: CoreSec (OSDI 2026) sees 0.3–1 % sick in some way, few newly so
     rarity: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -6.8}
@@ -50,7 +50,7 @@ class Params:
     busy_nats: float = 3.0  # for or against congestion by utilisation
     unseen_congestion_nats: float = -6.8  # a full queue that nobody counts is as rare as a silent drop
     most_faults: int = 16
-    named: float = 0.8  # above it the link is named; below, those that could stand in its place are a class
+    named: float = 0.9  # above it the link is named; below, those that could stand in its place are a class
     class_mass: float = 0.95
     most_class: int = 16
 
@@ -78,12 +78,12 @@ def grid(params: Params) -> Floats:
 def log_prior(params: Params, links: int, sick: int, complaint: bool) -> float:
     """Return the log prior odds that one more of ``links`` directed links is sick, ``sick`` being so.
 
-    Every second fabric is taken to be healthy and the number n of faults in the others as
-    log-uniform up to 16, P(n) = 1 / (2 H n) with H = Σ 1/n = 3.4. Spread over the sets of n links, one
-    more has the odds n / links, and the first P(1) / P(0) / links = 0.3 / links. A complaint raises that.
+    Where some pair is slow, or a link sick, the number of faults is Poisson: one more has the odds
+    mean / links, whatever their number. Where nobody complains, two fabrics in five are taken to have
+    none besides (zero-inflated, w = 0.58): P(1) / P(0) = 4 e⁻⁴ w / (1 − w + w e⁻⁴) = 0.1 for the first.
     """
-    least = params.faults_expected if complaint else params.faults_unasked
-    return float(np.log(min(params.most_prior, max(float(sick), least) / max(links, 1))))
+    expected = params.faults_expected if complaint or sick else params.faults_unasked
+    return float(np.log(min(params.most_prior, expected / max(links, 1))))
 
 
 def over_rates(nats: Floats, params: Params) -> Floats:

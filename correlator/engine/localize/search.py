@@ -39,7 +39,8 @@ class Weighed:
     """Every candidate given some sick links: log posterior odds (modes × candidates) and their parts."""
 
     numbers: Ints
-    total: Floats
+    prior: float
+    total: Floats  # prior included
     by_rate: Floats  # candidates × rates, pairs and flows
     pairs: PairNats | None
 
@@ -69,23 +70,23 @@ class Search:
     pairs: PairWitness | None
     flows: FlowWitness | None
 
-    def run(self) -> list[Choice]:
-        """Return the sick links, the first found first.
+    def run(self) -> tuple[list[Choice], Weighed]:
+        """Return the sick links, the first found first, and what all candidates weigh given them all.
 
         Most links are beyond hope: each round grows and exchanges among the others, then what is usual
         is learned anew, until a round changes nothing.
         """
         chosen: list[Choice] = []
-        whole = self
+        whole = hopeful = self
         near = np.zeros(len(self.numbers), dtype=bool)
         for _ in range(ROUNDS):
             sick = [choice.sick for choice in chosen]
             whole = whole._learned(sick)
-            total = whole._weigh(sick).total
-            if not sick and by_class(total, whole.classes).max(initial=-np.inf) <= 0.0:
-                break
+            weighed = whole._weigh(sick)
+            if not sick and by_class(weighed.total, whole.classes).max(initial=-np.inf) <= 0.0:
+                return [], weighed
             near |= (
-                total.max(axis=0) > HOPELESS
+                weighed.total.max(axis=0) > HOPELESS
             )  # what a sick link's siblings say of it is kept from the round before
             hopeful = whole._narrowed(np.flatnonzero(near))
             # rates first: what a chosen link's rate leaves over would be taken for another's
@@ -94,7 +95,7 @@ class Search:
             if len(grown) == len(chosen) and not changed:
                 break
             chosen, _ = hopeful._exchanged(grown)
-        return chosen
+        return chosen, hopeful._weigh([choice.sick for choice in chosen])
 
     def _learned(self, sick: Sequence[Sick]) -> Search:
         """Return a search that knows what flows usually lose, these links being sick."""
@@ -155,10 +156,10 @@ class Search:
         if self.flows is not None:
             by_rate = by_rate + self.flows.weigh([(one.link, one.rate) for one in sick])
         uncounted = over_rates(by_rate, self.params)
-        total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed
-        total += log_prior(self.params, self.links, len(sick), self.complaint)
+        prior = log_prior(self.params, self.links, len(sick), self.complaint)
+        total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed + prior
         total[:, np.isin(self.numbers, [one.link for one in sick])] = -np.inf
-        return Weighed(self.numbers, total, by_rate, pairs)
+        return Weighed(self.numbers, prior, total, by_rate, pairs)
 
     def _odds(self, by_rate: Floats, uncounted: Floats, mode: Mode) -> Floats:
         """Return log odds before prior and delay: the mean over the rates, with the mode's own telemetry."""

@@ -55,10 +55,14 @@ class Suspect:
         return ordered[:enough]
 
 
-def suspect(search: Search, choice: Choice) -> Suspect:
-    """Return a choice as a suspect: its probability is its share among all that could stand in its place."""
-    sick, total, numbers = choice.sick, choice.weighed.total, choice.weighed.numbers
-    posterior: Floats = np.exp(total - logsumexp(np.append(total.ravel(), 0.0)))
+def suspect(search: Search, choice: Choice, rest: Weighed) -> Suspect:
+    """Return a choice as a suspect: its probability is its share among all that could stand in its place.
+
+    ``rest``: what all candidates weigh given every choice.
+    """
+    sick, numbers = choice.sick, choice.weighed.numbers
+    instead = _instead(choice.weighed, rest)
+    posterior: Floats = np.exp(instead - logsumexp(np.append(instead.ravel(), 0.0)))
     modes, places = np.nonzero(posterior > LEAST)
     ordered = sorted(zip(modes, places, strict=True), key=lambda at: -posterior[at])
     at = int(np.searchsorted(numbers, sick.link))
@@ -72,6 +76,18 @@ def suspect(search: Search, choice: Choice) -> Suspect:
         terms=_terms(search, choice.weighed, sick, at),
         alternatives=tuple((int(numbers[p]), MODES[m], float(posterior[m, p])) for m, p in ordered),
     )
+
+
+def _instead(without: Weighed, rest: Weighed) -> Floats:
+    """Return log odds that a link is sick in the choice's place, modes × candidates.
+
+    Of a link's odds without the choice, what is left with it speaks for one more fault, not for
+    another in its place: odds(l | others) − odds(l | others and the choice).
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        left = np.nan_to_num(np.exp(rest.total - rest.prior - without.total + without.prior), nan=0.0)
+        answer: Floats = without.total + np.log1p(-np.minimum(left, 1.0))
+    return answer
 
 
 def _terms(search: Search, weighed: Weighed, sick: Sick, at: int) -> dict[str, float]:
