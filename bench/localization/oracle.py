@@ -66,34 +66,41 @@ class _Judge:
             known[link] = rate * (link != without)
         nats = np.zeros((RATES, len(known)))
         base = self.certain @ known + self.floor * self.hops
-        for number, paths in self.paths_of_set.items():
-            if number in self.rows_of_set:
-                ways = self.flows.paths[paths].toarray().astype(np.float64)
-                self._add_set(nats, self.rows_of_set[number], base, ways, ways @ known, without)
+        for number in self._sets(without):
+            ways = self.flows.paths[self.paths_of_set[number]].toarray().astype(np.float64)
+            self._add_set(nats, self.rows_of_set[number], base, ways, ways @ known)
         alone = np.flatnonzero(self.flows.path_set < 0) if without is None else self._sure(without)
         for place, rate in enumerate(self.rates):
             nats[place] += self._ratio(base[alone], rate, alone) @ self.certain[alone]
         answer: Floats = logsumexp(nats, axis=0) - np.log(RATES)
         return answer
 
+    def _sets(self, link: int | None) -> list[int]:
+        """Return the path sets in use, those whose flows may have crossed a link."""
+        if link is None:
+            return sorted(self.rows_of_set)
+        paths = np.flatnonzero(self.flows.paths[:, [link]].toarray()[:, 0])
+        found = {*self.flows.set_of_path[paths].tolist(), *self.flows.path_set[self._crossing(link)].tolist()}
+        return sorted(found & self.rows_of_set.keys())
+
     def _sure(self, link: int) -> Ints:
         """Return the flows of known path that crossed a link."""
+        rows = self._crossing(link)
+        return rows[self.flows.path_set[rows] < 0]
+
+    def _crossing(self, link: int) -> Ints:
         begin, end = self.by_link.indptr[link : link + 2]
         rows: Ints = self.by_link.indices[begin:end].astype(np.int64)
-        return rows[self.flows.path_set[rows] < 0]
+        return rows
 
     def _ratio(self, base: Floats, rate: float, rows: Ints) -> Floats:
         more = self.lost[rows] * np.log1p(rate / base)
         return more + self.kept[rows] * (np.log1p(-base - rate) - np.log1p(-base))
 
-    def _add_set(
-        self, nats: Floats, rows: Ints, base: Floats, ways: Floats, extra: Floats, without: int | None
-    ) -> None:
+    def _add_set(self, nats: Floats, rows: Ints, base: Floats, ways: Floats, extra: Floats) -> None:
         """Add what the flows of one set say: the mean likelihood over its paths, with and without."""
         sure = self.certain[rows]
         links = np.flatnonzero(ways.any(axis=0))
-        if without is not None and without not in links and without not in sure.indices:
-            return
         at = base[rows, None] + self.floor * ways.sum(axis=1).mean() + extra
         lost, kept = self.lost[rows, None], self.kept[rows, None]
         now = lost * np.log(at) + kept * np.log1p(-at)
