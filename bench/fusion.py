@@ -56,6 +56,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--set", choices=draw.SETS)
     parser.add_argument("--coverage", type=int, nargs="+", default=[100, 70, 40, 10, 0], help="percent")
     parser.add_argument("--scale", type=float, default=1.0, choices=(0.5, 1.0, 2.0))
+    parser.add_argument("--oracle", action="store_true", help="the bound too: judges who know all ranges")
     parser.add_argument("--records", type=Path, help="append what was claimed, a line a cycle")
     parser.add_argument("--read", type=Path, nargs="+", default=[], help="sum up such files instead")
     parser.add_argument("--plot", type=Path, help="write the reliability plot here (SVG)")
@@ -67,20 +68,22 @@ def judged(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     first, count = options.seeds
     for seed in range(first, first + count):
         name = options.set or IN_TURN[seed % len(IN_TURN)]
-        for record in of_seed(draw.Mix(name, options.scale), seed, options.coverage):
+        for record in of_seed(draw.Mix(name, options.scale), seed, options.coverage, options.oracle):
             if options.records:
                 with options.records.open("a") as file:
                     file.write(json.dumps(record) + "\n")
             yield record
 
 
-def of_seed(mix: draw.Mix, seed: int, coverages: list[int]) -> Iterator[dict[str, Any]]:
+def of_seed(
+    mix: draw.Mix, seed: int, coverages: list[int], bound: bool = False
+) -> Iterator[dict[str, Any]]:
     """Yield what was claimed of one fabric at each coverage, percent."""
     watched = watch(mix, seed)
     for coverage in coverages:
         tables = watched.seen(coverage / 100)
         past = remember(tables, watched.now)
-        yield claims(watched, run_cycle(tables, (), watched.now, past=past), coverage / 100)
+        yield claims(watched, run_cycle(tables, (), watched.now, past=past), coverage / 100, bound)
 
 
 if __name__ == "__main__":

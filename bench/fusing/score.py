@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fusing import oracle
 from fusing.watch import Watched
 
 from correlator.engine.cycle import Cycle
@@ -62,8 +63,8 @@ def _wrong(watched: Watched, fault: Fault) -> Wrong:
     return Wrong(fault, named, frozenset(mends))
 
 
-def claims(watched: Watched, cycle: Cycle, coverage: float) -> dict[str, Any]:
-    """Return what was told at a coverage and whether it is so, as JSON."""
+def claims(watched: Watched, cycle: Cycle, coverage: float, bound: bool) -> dict[str, Any]:
+    """Return what was told at a coverage and whether it is so, as JSON; with ``bound``, what the judges say."""
     wrong = truth(watched)
     sick = {
         way
@@ -71,8 +72,9 @@ def claims(watched: Watched, cycle: Cycle, coverage: float) -> dict[str, Any]:
         for mark in fault.marks
         for way in ways(*watched.layout.directed(mark.link))
     }
-    told = [_claim(verdict, wrong, sick) for verdict in cycle.verdicts]
-    found = [_claim(finding, wrong, sick) for finding in cycle.findings if _about_a_link(finding)]
+    judged: dict[Fault, Any] = {one.fault: oracle.cause(watched, one.fault, coverage) for one in wrong}
+    told = [_claim(verdict, wrong, sick, judged) for verdict in cycle.verdicts]
+    found = [_claim(one, wrong, sick, judged) for one in cycle.findings if _about_a_link(one)]
     return {
         "set": watched.plan.mix.name,
         "seed": watched.plan.seed,
@@ -80,7 +82,19 @@ def claims(watched: Watched, cycle: Cycle, coverage: float) -> dict[str, Any]:
         "slow": int(cycle.pairs["slow"].sum()),
         "verdicts": told,
         "findings": found,
-        "faults": [_met(one, cycle.verdicts, cycle.findings) for one in wrong],
+        "faults": [
+            _met(one, cycle.verdicts, cycle.findings) | (_bound(watched, one, coverage) if bound else {})
+            for one in wrong
+        ],
+    }
+
+
+def _bound(watched: Watched, one: Wrong, coverage: float) -> dict[str, Any]:
+    """Return what the judges say who know how the fabric was made."""
+    where = oracle.places(watched, one.fault, coverage)
+    named = ways(*watched.layout.directed(where.link))
+    return {
+        "judge": {"named": where.named, "right": named <= one.ways, "sure": round(where.sure, 4)},
     }
 
 
@@ -92,7 +106,9 @@ def _candidates(verdict: Verdict) -> frozenset[Way]:
     return frozenset(way for one in verdict.candidates for way in ways(one.link, one.direction))
 
 
-def _claim(verdict: Verdict, wrong: Sequence[Wrong], sick: set[Way]) -> dict[str, Any]:
+def _claim(
+    verdict: Verdict, wrong: Sequence[Wrong], sick: set[Way], judged: dict[Fault, Any]
+) -> dict[str, Any]:
     """Return a verdict as a claim: ``right`` about the place, ``whole`` about the cause too."""
     named = ways(verdict.link, verdict.direction) or _candidates(verdict)
     meant = next((one for one in wrong if named & one.ways), None)
@@ -111,6 +127,7 @@ def _claim(verdict: Verdict, wrong: Sequence[Wrong], sick: set[Way]) -> dict[str
         "true_cause": meant.fault.kind if meant else None,
         "whole": right and meant is not None and _cause_is(verdict, meant),
         "step": _step(verdict.actions, meant) if right and meant else None,
+        "judge": judged[meant.fault] if right and meant else None,
         "alternatives": _alternatives(verdict, meant) if verdict.kind == "link" else [],
     }
 

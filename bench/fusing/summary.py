@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from localization.score import wilson
 
 Record = dict[str, Any]
 BINS = 15
+MEASURED = {"errors", "discards", "dim", "both", "faint"}  # signs of a fault whose both ends are polled
 
 
 def rate(right: int, total: int) -> dict[str, Any]:
@@ -59,30 +61,44 @@ def places(records: Sequence[Record]) -> dict[str, Any]:
             ),
             "recall_as_verdict": share(faults, lambda f: f["met"] == "link"),
             "recall_by_class": share(faults, lambda f: f["met"] != "nothing"),
-        }
+        } | _bound([fault["judge"] for fault in faults if "judge" in fault])
     return answer
 
 
+def _bound(judged: Sequence[Record]) -> dict[str, Any]:
+    """Return what the judge reached who is told the fabric's true parameters."""
+    if not judged:
+        return {}
+    return {
+        "bound_precision": share([one for one in judged if one["named"]], lambda one: one["right"]),
+        "bound_recall": share(judged, lambda one: one["named"] and one["right"]),
+    }
+
+
 def causes(verdicts: Sequence[Record]) -> dict[str, Any]:
-    """Return how often the cause and the steps of verdicts on the right link are right."""
+    """Return how often cause and steps of verdicts on the right place are right.
+
+    ``measured``: where errors and light are told at both ends; ``all``: at every coverage, host links too.
+    """
     right = [v for v in verdicts if v["right"]]
+    return {"measured": _causes([v for v in right if MEASURED <= set(v["judge"]["signs"])]),
+            "all": _causes(right)}  # fmt: skip
+
+
+def _causes(right: Sequence[Record]) -> dict[str, Any]:
     kinds = sorted({v["true_cause"] for v in right})
     mixed = [v for v in right if v["true_cause"] in (*CORRUPTIONS, "congestion")]
-    confusion = {
-        kind: {
-            told: sum(v["cause"] == told for v in right if v["true_cause"] == kind)
-            for told in sorted({v["cause"] for v in right if v["true_cause"] == kind})
-        }
-        for kind in kinds
-    }
     return {
         "top_1": share(right, lambda v: v["whole"]),
+        "bound_top_1": share(right, lambda v: v["judge"]["right"]),
         "top_1_by_cause": {
             kind: share([v for v in right if v["true_cause"] == kind], lambda v: v["whole"]) for kind in kinds
         },
         "first_or_second_step": share(right, lambda v: v["step"] is not None and v["step"] <= 2),
         "dirt_told_from_congestion": share(mixed, _told_apart),
-        "confusion": confusion,
+        "confusion": {
+            kind: dict(Counter(v["cause"] for v in right if v["true_cause"] == kind)) for kind in kinds
+        },
     }
 
 

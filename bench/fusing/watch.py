@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from correlator import frames
 from correlator.engine import pairs
 from correlator.fabric.dice import Dice
+from correlator.fabric.faults import Fault
 from correlator.fabric.history import history
 from correlator.fabric.layout import Layout, Switch
 from correlator.fabric.physics import World, setting
@@ -28,14 +30,19 @@ SEEN = ("counters", "optics", "polls", "devices", "interfaces", "neighbors", "li
 
 @dataclass
 class Watched:
-    """A fabric that was watched until ``now``: all tables, and what is really wrong with it."""
+    """A fabric that was watched until ``now``: all tables, and what is really wrong with it.
+
+    ``rank``: the coverage from which on each switch is polled. ``told_by_pairs``: what a judge worked out
+    for each fault, which is the same at every coverage.
+    """
 
     plan: draw.Plan
     world: World
     recorder: Recorder
     now: datetime
     tables: dict[str, pd.DataFrame]
-    rank: dict[str, float] = field(default_factory=dict)
+    rank: dict[str, float]
+    told_by_pairs: dict[Fault, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -52,7 +59,7 @@ class Watched:
         return answer
 
 
-def watch(mix: draw.Mix, seed: int, history_too: bool = True) -> Watched:
+def watch(mix: draw.Mix, seed: int) -> Watched:
     """Return the fabric of a seed after its faults have held for some minutes."""
     base = setting(seed, draw.size(seed), mix.physics)
     drawn: list[draw.Plan] = []
@@ -69,8 +76,7 @@ def watch(mix: draw.Mix, seed: int, history_too: bool = True) -> Watched:
     tables["pair_samples"] = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     tables["cables"] = _mislaid(recorder.cables(), mix, rng)
     tables["optics"] = _partly_blind(tables["optics"], mix, rng)
-    if history_too:
-        tables |= history(world)
+    tables |= history(world)
     return Watched(drawn[0], world, recorder, recorder.now, tables, _rank(base.layout, rng))
 
 
