@@ -1,6 +1,7 @@
 """How well symptoms and telemetry together tell which link is sick, why, and how sure (on our simulator).
 
-    python bench/fusion.py --seeds FIRST COUNT [--set uniform|skew|low|corropt|twins] [--coverage 100 70 40 10 0]
+    python bench/fusion.py --seeds FIRST COUNT [--set uniform|skew|low|corropt|twins]
+                             [--coverage 100 70 40 10 0]
     python bench/fusion.py --read FILE… [--plot docs/algorithms/calibration.svg]
 
 A seed is a fabric with telemetry as tables, made in this process: leaves, spines, services, links that lose
@@ -75,9 +76,7 @@ def judged(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def of_seed(
-    mix: draw.Mix, seed: int, coverages: list[int], bound: bool = False
-) -> Iterator[dict[str, Any]]:
+def of_seed(mix: draw.Mix, seed: int, coverages: list[int], bound: bool = False) -> Iterator[dict[str, Any]]:
     """Yield what was claimed of one fabric at each coverage, percent."""
     watched = watch(mix, seed)
     for coverage in coverages:

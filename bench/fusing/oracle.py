@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from fusing import draw
-from fusing.watch import Watched
 from scipy.special import gammaln, logsumexp
 from scipy.stats import binom
 
 from correlator.fabric.faults import Fault, Mark
 from correlator.fabric.layout import Port
 from correlator.fabric.parameters import Trouble
+from fusing import draw
+from fusing.watch import Watched
 
 Floats = npt.NDArray[np.float64]
 Sign = str
@@ -78,7 +78,7 @@ def cause(watched: Watched, fault: Fault, coverage: float) -> dict[str, Any]:
 def _chance(shown: Mapping[Sign, tuple[float, ...]], told: Mapping[Sign, bool]) -> float:
     """Return the probability of what is seen; light is lost, or errors run, the other way only together."""
     total = 0.0
-    for both in ((True, False) if "both" in shown else (False,)):
+    for both in (True, False) if "both" in shown else (False,):
         chance = 1.0 if "both" not in shown else shown["both"][0] if both else 1.0 - shown["both"][0]
         for sign, so in told.items():
             rate = float(shown[sign][0]) if sign in shown else 0.0

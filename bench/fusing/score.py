@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fusing import oracle
-from fusing.watch import Watched
-
 from correlator.engine.cycle import Cycle
 from correlator.fabric.faults import Fault
 from correlator.model import Action, Direction, Link, Verdict
+from fusing import oracle
+from fusing.watch import Watched
 
 Way = tuple[str, str]  # a link as text, and a direction
 CORRUPTIONS = (
@@ -64,7 +63,7 @@ def _wrong(watched: Watched, fault: Fault) -> Wrong:
 
 
 def claims(watched: Watched, cycle: Cycle, coverage: float, bound: bool) -> dict[str, Any]:
-    """Return what was told at a coverage and whether it is so, as JSON; with ``bound``, what the judges say."""
+    """Return what was told at a coverage, and whether it is so, as JSON; with ``bound``, the judges' word."""
     wrong = truth(watched)
     sick = {
         way

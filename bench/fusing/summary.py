@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from fusing.score import CORRUPTIONS
 from localization.score import wilson
+
+from fusing.score import CORRUPTIONS
 
 Record = dict[str, Any]
 BINS = 15
@@ -81,7 +82,7 @@ def causes(verdicts: Sequence[Record]) -> dict[str, Any]:
     ``measured``: where errors and light are told at both ends; ``all``: at every coverage, host links too.
     """
     right = [v for v in verdicts if v["right"]]
-    return {"measured": _causes([v for v in right if MEASURED <= set(v["judge"]["signs"])]),
+    return {"measured": _causes([v for v in right if set(v["judge"]["signs"]) >= MEASURED]),
             "all": _causes(right)}  # fmt: skip
 
 
@@ -131,7 +132,7 @@ def calibration(verdicts: Sequence[Record]) -> dict[str, Any]:
 
 
 def reliability(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
-    """Return the calibration error in 15 bins of equal mass, overall and of what was told between 0.2 and 0.9."""
+    """Return the calibration error in 15 bins of equal mass, overall and of 0.2 to 0.9."""
     middle = [one for one in told if 0.2 <= one[0] <= 0.9]
     return {"overall": _binned(told), "between_0.2_and_0.9": _binned(middle)}
 

@@ -209,11 +209,12 @@ async def serve(folder: Path) -> None:
         transport, _ = await loop.create_datagram_endpoint(lambda p=protocol: p, local_addr=("127.0.0.1", 0))
         told["switches"][name] = transport.get_extra_info("sockname")[1]
     agents = {host: HostAgent(host, "token", "boot", "epoch") for host in HOSTS}
+    served = set()
     for host, agent in agents.items():
         inventory(host, agent, world)
         server = http(agent)
-        asyncio.ensure_future(server.serve())
-        while not server.started:
+        served.add(asyncio.ensure_future(server.serve()))
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.01)
         told["hosts"][host] = server.servers[0].sockets[0].getsockname()[1]
     (folder / "network.new").write_text(json.dumps(told))

@@ -142,7 +142,7 @@ def network(folder: Path) -> Iterator[dict[str, dict[str, int]]]:
 
 @contextlib.contextmanager
 def service(folder: Path, out, log: Path, event: str) -> Iterator[subprocess.Popen]:
-    """Start ``correlator run``; return it once it logged such an event. The body's end is its own at the latest."""
+    """Start the service; yield it once it logged such an event; it ends with the body at the latest."""
     before = len(log.read_bytes())
     command = [sys.executable, "-m", "correlator.cli", "run", "-c", str(folder / "correlator.yaml")]
     process = subprocess.Popen(command, stdout=out, stderr=out)

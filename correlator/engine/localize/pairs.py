@@ -37,7 +37,7 @@ class PairNats:
 def exposures(
     pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, params: Params
 ) -> tuple[Floats, Floats]:
-    """Return how many segments of each pair's client, and server, a link would make them send again, all lost.
+    """Return how many segments each pair's client, and server, would send again if the link lost all.
 
     An end's own data crosses the link, or the acknowledgements that it waits for; and some of what the
     other end lost it sends again as well.
@@ -208,7 +208,8 @@ def _by_end(pairs: pd.DataFrame, what: str) -> Floats:
     """Return each end's part of what both ends of its pair sent; half where they sent nothing."""
     ends = _interleaved(pairs[f"{what}_client"], pairs[f"{what}_server"])
     total = np.repeat(ends[0::2] + ends[1::2], 2)
-    return np.divide(ends, total, out=np.full(len(ends), 0.5), where=total > 0.0)
+    part: Floats = np.divide(ends, total, out=np.full(len(ends), 0.5), where=total > 0.0)
+    return part
 
 
 def delays() -> Floats:
