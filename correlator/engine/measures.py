@@ -14,7 +14,7 @@ import pandas as pd
 from correlator.engine import tally
 
 SUMS = [
-    "segments_client", "segments_server", "retransmitted_client", "retransmitted_server",
+    "segments_client", "segments_server", "retransmitted_client", "retransmitted_server", "undirected",
     "rto_client", "rto_server", "stalled", "intervals", "seconds", "exchanges", "connections_new",
     "connections_open", "response_ms", "responses", "service_ms", "services",
 ]  # fmt: skip

@@ -20,8 +20,8 @@ WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
 PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
 COLUMNS = [
     "at", "host", "container_id", "role", *WIRE, "interval_s", "peer_host", "peer_container_id",
-    "connections_open", "connections_new", "data_segments_sent", "retransmitted_segments", "rto_count",
-    "min_rtt_us", "exchanges", "response_ms_sum", "response_ms_count", "service_ms_sum",
+    "connections_open", "connections_new", "data_segments_sent", "retransmitted_segments", "dsack",
+    "rto_count", "min_rtt_us", "exchanges", "response_ms_sum", "response_ms_count", "service_ms_sum",
     "service_ms_count", "max_stall_ms", "source_ports",
 ]  # fmt: skip
 """The columns of pair_samples that a cycle looks at; rolling up asks for response_histogram as well."""
@@ -30,7 +30,6 @@ LEAST_STALL_MS = 200.0  # Linux's shortest retransmission time-out (TCP_RTO_MIN)
 FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
 SUMS = {
     "data_segments_sent": "segments",
-    "retransmitted_segments": "retransmitted",
     "rto_count": "rto",
 }
 
@@ -68,10 +67,12 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
 
     Columns: at, role, src_/dst_ host, container_id, name and service; seconds and exchanges,
     connections_new and connections_open (client rows, else 0), segments_client, segments_server,
-    retransmitted_client, retransmitted_server, rto, response_ms, responses, histogram, service_ms,
-    services, min_rtt_us, intervals (1 where stalls are told), stalled (1 where one was). Where an
-    address had several containers of one service within the interval, the row counts for the service
-    and its container is null. Rows whose hosts and services are not known are left out.
+    retransmitted_client, retransmitted_server (without what arrived twice, as far as DSACK, RFC 2883,
+    tells), undirected (retransmissions of ends without DSACK: either end may have lost them), rto_client,
+    rto_server, response_ms, responses, histogram, service_ms, services, min_rtt_us, intervals (1 where
+    stalls are told), stalled (1 where one was). Where an address had several containers of one service
+    within the interval, the row counts for the service and its container is null. Rows whose hosts and
+    services are not known are left out.
     """
     client = (samples["role"] == "client").to_numpy(dtype=bool)
     rows: dict[str, Any] = {"at": samples["at"].array, "role": samples["role"].array}
@@ -217,8 +218,9 @@ def _add_shared_services(
 
 def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, Any]:
     rows: dict[str, Any] = {}
-    for column, name in SUMS.items():
-        counted = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
+    counts = {name: samples[column].to_numpy(dtype=np.float64, na_value=0.0) for column, name in SUMS.items()}
+    counts["retransmitted"], rows["undirected"] = _retransmitted(samples)
+    for name, counted in counts.items():
         rows[f"{name}_client"] = np.where(client, counted, 0.0)
         rows[f"{name}_server"] = np.where(client, 0.0, counted)
     for name, column, role in (
@@ -241,3 +243,15 @@ def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, A
         rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
         rows["histogram"][~client] = None
     return rows
+
+
+def _retransmitted(samples: pd.DataFrame) -> tuple[tally.Floats, tally.Floats]:
+    """Return what was sent again and had not arrived, and of it what DSACK could not tell of.
+
+    Where one direction loses, both ends send again: the one its data, the other what was acknowledged
+    too late, which arrives twice and comes back as DSACK.
+    """
+    again = samples["retransmitted_segments"].to_numpy(dtype=np.float64, na_value=0.0)
+    twice = samples["dsack"].to_numpy(dtype=np.float64, na_value=np.nan)
+    needed = np.maximum(again - np.nan_to_num(twice), 0.0)
+    return needed, np.where(np.isnan(twice), needed, 0.0)

@@ -29,12 +29,12 @@ SERVER = ["dst_host", "dst_service"]
 PARTS = pd.array(["network", "service"], dtype=tally.TEXT)
 ASKED = [
     *HOSTS, "segments", "segments_client", "segments_server", "retransmissions", "retransmitted_client",
-    "retransmitted_server", "connections", "responses", "response_se", "service_se", "network_ms",
-    "usual_network_ms", "usual_retransmissions", "usual_retransmissions_shape", "usual_response_ms",
-    "usual_response_ms_spread", "slow", "grew", "at_host",
+    "retransmitted_server", "undirected", "connections", "responses", "response_se", "service_se",
+    "network_ms", "usual_network_ms", "usual_retransmissions", "usual_retransmissions_shape",
+    "usual_response_ms", "usual_response_ms_spread", "slow", "grew", "at_host",
 ]  # fmt: skip
 SENT = ["segments", "segments_client", "segments_server", "retransmissions", "retransmitted_client",
-        "retransmitted_server"]  # fmt: skip
+        "retransmitted_server", "undirected"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -252,10 +252,11 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Return one row a host pair of different hosts with a usual: what localisation asks of symptoms.
 
     Columns: src_host, dst_host, segments, segments_client, segments_server, retransmissions,
-    retransmitted_client, retransmitted_server (of them, who sent again), expected (usual), shape (of
-    expected), connections, delay_ms (network part now − usual; NaN unknown), delay_sigma_ms, slow (some
-    group's network part grew). Rows are numbered from 0. What is a host's own tells nothing of links:
-    waits are left out of delay and slow, groups that lose are left out.
+    retransmitted_client, retransmitted_server (of them, who sent again), undirected (of them, those
+    that either end may have lost), expected (usual), shape (of expected), connections, delay_ms (network
+    part now − usual; NaN unknown), delay_sigma_ms, slow (some group's network part grew). Rows are
+    numbered from 0. What is a host's own tells nothing of links: waits are left out of delay and slow,
+    groups that lose are left out.
     """
     apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
     lost_at_host = table["at_host"].notna().to_numpy() & table["lossy"].to_numpy(dtype=bool)

@@ -249,7 +249,7 @@ class _Summed:
         return hourly
 
     def losses(self) -> Iterator[Metric]:
-        """Yield retransmissions and time-outs among the data segments of both ends."""
+        """Yield needed retransmissions and time-outs among the data segments of both ends."""
         world, t, flows = self.past.world, self.usual.traits, self.usual.flows
         loss, habits, rng = world.losses(self.past.middle[-1]), world.traffic.habits, self.past.rng("losses")
         lost = [
@@ -257,12 +257,10 @@ class _Summed:
             for segments, path in ((t.request_segments, flows.forward), (t.answer_segments, flows.reverse))
         ]
         segments = t.rate * (t.request_segments + t.answer_segments)
-        needless = np.array([habits.of(pair)[2] for pair in self.usual.pairs])[flows.pair]
-        resent = sum(lost) * (1 + habits.other_end) + segments * needless
         timers = lost[0] * np.where(t.request_segments <= 2, habits.rto_single, habits.rto_many)
         timers += lost[1] * np.where(t.answer_segments <= 2, habits.rto_single, habits.rto_many)
         exposure = rng.poisson(self._total(segments)).astype(float)
-        for metric, rate in (("retransmissions", resent), ("rto", timers)):
+        for metric, rate in (("retransmissions", sum(lost)), ("rto", timers)):
             count = rng.poisson(self._total(rate)).astype(float)
             yield metric, {"exposure": exposure, "count": count}
 

@@ -79,7 +79,7 @@ class Tcp:
     rto_single: Range = (0.85, 1.0)  # [L] lost one-segment messages that wait for the timer; by seed
     rto_many: Range = (0.2, 0.5)  # [A] lost segments of longer messages that do (tail losses); by seed
     recovery_ms: Range = (0.5, 10.0)  # [K] fast retransmit or tail loss probe instead
-    resent_by_other_end: Range = (0.05, 0.3)  # [L] the other end resends too, needlessly; share, by seed
+    resent_by_other_end: Range = (0.05, 0.9)  # [L] the other end resends too, needlessly; share, by seed
     lost_ack_resent: float = 0.05  # [L] a lost pure acknowledgement is rarely missed
     needless: Range = (1e-6, 5e-5)  # [L] retransmissions per segment without any loss; log-uniform by pair
     answer_wait_us: float = 22_000.0  # [L] what waiting for answers adds to a server's smoothed RTT

@@ -48,7 +48,7 @@ def matrix(ways: list[dict[int, float]]) -> csr_array:
 
 
 def evidence(lost: dict[int, float], seed: int = 1, connections: float = 200.0, counters: bool = True,
-             counted_as: str = "errors", **health: Any) -> Evidence:  # fmt: skip
+             counted_as: str = "errors", dsack: bool = True, **health: Any) -> Evidence:  # fmt: skip
     """Return what all host pairs and all links see of these rates of loss."""
     dice = np.random.default_rng(seed)
     pairs = [(i, j) for i in range(HOSTS) for j in range(HOSTS) if i != j]
@@ -63,7 +63,7 @@ def evidence(lost: dict[int, float], seed: int = 1, connections: float = 200.0, 
     count = client + server
     table = pd.DataFrame(
         {"segments_client": SEGMENTS, "segments_server": SEGMENTS, "retransmitted_client": client,
-         "retransmitted_server": server, "expected": expected,
+         "retransmitted_server": server, "undirected": 0.0 if dsack else count, "expected": expected,
          "shape": 5.0, "connections": connections, "delay_ms": np.nan, "delay_sigma_ms": np.nan,
          "slow": count > 6 + 10 * expected}
     )  # fmt: skip
@@ -139,6 +139,14 @@ def test_who_sends_again_tells_which_way_the_loss_was() -> None:
         told = dict(suspect.by_link())
         assert told[link] > 0.9
         assert told.get(other, 0.0) < 0.01
+
+
+def test_without_dsack_who_sends_again_tells_nothing() -> None:
+    client_or_server = localize(evidence({from_host(3): 0.005}, counters=False, dsack=False))
+    assert {link for suspect in client_or_server for link, _ in suspect.by_link()} == {
+        from_host(3),
+        to_host(3),
+    }
 
 
 def test_a_sick_link_that_explains_nothing_accounts_for_nothing() -> None:

@@ -149,6 +149,14 @@ def test_both_ends_tell_of_one_pair_each_what_it_sent() -> None:
     )
 
 
+@pytest.mark.parametrize(("dsack", "needed", "undirected"), [(0, 5, 0), (4, 1, 0), (9, 0, 0), (None, 5, 5)])
+def test_what_was_sent_again_needlessly_was_not_lost(dsack: int | None, needed: int, undirected: int) -> None:
+    known = containers({"host": "h1", "container_id": "web-1", "name": "web-1", "service": "web"})
+    rows = samples(CLIENT | {"data_segments_sent": 100, "retransmitted_segments": 5, "dsack": dsack}, SERVER)
+    seen = observations(resolve(rows, known, hosts()), known)
+    assert seen[["retransmitted_client", "undirected"]].sum().tolist() == [needed, undirected]
+
+
 def test_a_pair_with_one_unknown_end_is_left_out() -> None:
     assert observations(resolve(samples(CLIENT), containers(), hosts()), containers()).empty
 

@@ -16,8 +16,8 @@ from correlator.engine.symptoms import GROUP, host_pairs, symptoms
 
 NOW = datetime(2026, 5, 6, 10, 20, tzinfo=UTC)
 KEY = ("h1", "h2", "web", "api")
-NOTHING = ["segments_client", "segments_server", "retransmitted_client", "retransmitted_server", "rto_client",
-           "rto_server", "stalled", "intervals", "seconds", "exchanges", "connections_new",
+NOTHING = ["segments_client", "segments_server", "retransmitted_client", "retransmitted_server", "undirected",
+           "rto_client", "rto_server", "stalled", "intervals", "seconds", "exchanges", "connections_new",
            "connections_open", "response_ms", "responses", "service_ms", "services"]  # fmt: skip
 USUAL = {
     "retransmissions": 2e-5, "retransmissions_shape": 5.0, "rto": 1e-6, "rto_shape": 5.0, "stalls": 1e-3,

@@ -14,10 +14,9 @@ from correlator.engine.symptoms import GROUP, along, discoveries, host_pairs, on
 NOW = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 SINCE = NOW - timedelta(minutes=5)
 KEY = ("h1", "h2", "web", "api")
-NUMBERS = ["segments_client", "segments_server", "retransmitted_client", "retransmitted_server", "rto_client",
-           "rto_server", "seconds", "exchanges", "connections_new", "connections_open", "response_ms",
-           "responses",
-           "service_ms", "services"]  # fmt: skip
+NUMBERS = ["segments_client", "segments_server", "retransmitted_client", "retransmitted_server", "undirected",
+           "rto_client", "rto_server", "seconds", "exchanges", "connections_new", "connections_open",
+           "response_ms", "responses", "service_ms", "services"]  # fmt: skip
 
 
 def observed(minutes: int = 10, key: tuple[str, ...] = KEY, seed: int = 1, **of_minute: Any) -> pd.DataFrame:

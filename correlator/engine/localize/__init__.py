@@ -32,9 +32,9 @@ class Evidence:
     """What localisation knows.
 
     ``pairs``: one row a host pair: segments_client, segments_server, retransmitted_client,
-    retransmitted_server (who sent again), expected (usual retransmissions), shape, connections,
-    delay_ms (network part now − usual, NaN unknown), delay_sigma_ms, slow. ``forward``, ``reverse``:
-    shares, host pairs × directed links.
+    retransmitted_server (who sent again), undirected (of them, those that either end may have lost),
+    expected (usual retransmissions), shape, connections, delay_ms (network part now − usual, NaN
+    unknown), delay_sigma_ms, slow. ``forward``, ``reverse``: shares, host pairs × directed links.
     ``health``: one row a directed link (columns of ``health.health``), None where nobody polls.
     ``light_nats``: log Bayes factor of lost light a directed link, NaN unknown. ``flows``: single
     connections besides the pairs, where they are known one by one.

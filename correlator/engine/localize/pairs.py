@@ -5,7 +5,8 @@ For each end i of a host pair, with the retransmissions kᵢ that it sent
     kᵢ ~ NegativeBinomial(mean = usual + Σ_l α q_l e_il),   e_il = segments of i that l may cost
 
 which is the mixture over paths of ``flows`` with the connections averaged: a pair of few connections
-varies more, by (1−w)/(w m). Who sends again tells which way the loss was. Page: docs/algorithms/localize.md.
+varies more, by (1−w)/(w m). Who sends again what had not arrived tells which way the loss was. Page:
+docs/algorithms/localize.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.special import gammaln
 
-from correlator.engine.localize.params import STEP, Floats, Ints, Params, Sick, grid, log_mean
+from correlator.engine.localize.params import STEP, Bools, Floats, Ints, Params, Sick, grid, log_mean
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ def exposures(
     """Return how many segments each pair's client, and server, would send again if the link lost all.
 
     An end's own data crosses the link, or the acknowledgements that it waits for; and some of what the
-    other end lost it sends again as well.
+    other end lost it sends again as well. Where nobody tells which end had lost something, each stands
+    for half of what both send.
     """
     client, server = pairs["segments_client"].to_numpy()[row], pairs["segments_server"].to_numpy()[row]
     by_client = client * (forward + params.ack_weight * reverse) + params.other_end * server * reverse
     by_server = server * (reverse + params.ack_weight * forward) + params.other_end * client * forward
-    return by_client, by_server
+    return _told_apart(by_client, by_server, _directed(pairs)[row])
 
 
 def exposure(pairs: pd.DataFrame, forward: Floats, reverse: Floats, row: Ints, params: Params) -> Floats:
@@ -91,9 +93,10 @@ class PairWitness:
         row, column = entries.row.astype(np.int64), entries.col.astype(np.int64)
         there, back = (np.asarray(way.tocsr()[row, column]).ravel() for way in (there, back))
         connections = pairs["connections"].to_numpy()[row]
-        ways = ((there, back), (back, there))
-        shares = [np.where(own > 0.0, own, other) for own, other in ways]
-        expected = _by_end(pairs, "segments") * np.repeat(pairs["expected"].to_numpy(dtype=np.float64), 2)
+        directed = _directed(pairs)
+        ways = _told_apart(there, back, directed[row])
+        shares = [np.where(own > 0.0, own, other) for own, other in zip(ways, ways[::-1], strict=True)]
+        expected = _by_end(pairs, directed) * np.repeat(pairs["expected"].to_numpy(dtype=np.float64), 2)
         sigma = pairs["delay_sigma_ms"].to_numpy(dtype=np.float64)
         delay = np.where(sigma > 0, pairs["delay_ms"].to_numpy(dtype=np.float64), np.nan)
         return cls(
@@ -106,10 +109,12 @@ class PairWitness:
             variation=np.concatenate(
                 [
                     variation(share, connections, params) + params.other_error**2 * (own <= 0.0)
-                    for share, (own, _) in zip(shares, ways, strict=True)
+                    for share, own in zip(shares, ways, strict=True)
                 ]
             ),
-            count=_interleaved(pairs["retransmitted_client"], pairs["retransmitted_server"]),
+            count=_interleaved(
+                *_told_apart(pairs["retransmitted_client"], pairs["retransmitted_server"], directed)
+            ),
             expected=expected,
             variance=expected**2 / np.repeat(pairs["shape"].to_numpy(dtype=np.float64), 2),
             delay=_interleaved(delay, np.full(len(delay), np.nan)),
@@ -204,12 +209,25 @@ def _interleaved(client: Any, server: Any) -> Floats:
     return answer
 
 
-def _by_end(pairs: pd.DataFrame, what: str) -> Floats:
+def _by_end(pairs: pd.DataFrame, directed: Bools) -> Floats:
     """Return each end's part of what both ends of its pair sent; half where they sent nothing."""
-    ends = _interleaved(pairs[f"{what}_client"], pairs[f"{what}_server"])
+    ends = _interleaved(*_told_apart(pairs["segments_client"], pairs["segments_server"], directed))
     total = np.repeat(ends[0::2] + ends[1::2], 2)
     part: Floats = np.divide(ends, total, out=np.full(len(ends), 0.5), where=total > 0.0)
     return part
+
+
+def _directed(pairs: pd.DataFrame) -> Bools:
+    """Return for which pairs it is told which end had lost what it sent again."""
+    answer: Bools = pairs["undirected"].to_numpy(dtype=np.float64) <= 0.0
+    return answer
+
+
+def _told_apart(client: Any, server: Any, directed: Bools) -> tuple[Floats, Floats]:
+    """Return both ends' values; half of their sum for each where they are not told apart."""
+    client, server = np.asarray(client, np.float64), np.asarray(server, np.float64)
+    half = (client + server) / 2.0
+    return np.where(directed, client, half), np.where(directed, server, half)
 
 
 def delays() -> Floats:

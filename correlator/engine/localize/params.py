@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Mode = Literal["corruption", "congestion", "silent"]
@@ -41,7 +42,7 @@ class Params:
     )
     scale_steps: int = 2  # retransmissions a lost packet: half to double, in steps of √2
     ack_weight: float = 0.05  # retransmissions a lost acknowledgement: the next one mostly makes up for it
-    other_end: float = 0.1  # of what one end lost, the other sends again too: 5 to 30 % on Linux
+    other_end: float = 0.05  # of what one end lost, the other sends again too, and no DSACK says so
     other_error: float = 1.0  # of both, one standard deviation as a share
     model_error: float = 0.4  # of an expected excess, one standard deviation
     most_pair_nats: float = 20.0  # one host pair decides nothing alone
