@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, csr_array
 from scipy.special import logsumexp
 
 from correlator.engine.localize import Flows
@@ -55,6 +55,15 @@ class _Judge:
         self.hops = np.diff(flows.certain.indptr).astype(np.float64)
         self.rows_of_set = _rows(flows.path_set)
         self.paths_of_set = _rows(flows.set_of_path)
+        self.share = self._shares()
+
+    def _shares(self) -> csr_array:
+        """Return which share of its paths crosses each link, sets × links."""
+        size = np.bincount(self.flows.set_of_path, minlength=int(self.flows.path_set.max(initial=-1)) + 1)
+        path = np.arange(len(self.flows.set_of_path))
+        where = (self.flows.set_of_path, path)
+        of_set = csr_array((1.0 / size[self.flows.set_of_path], where), shape=(len(size), len(path)))
+        return csr_array(of_set @ self.flows.paths.astype(np.float64))
 
     def weigh(self, without: int | None) -> Floats:
         """Return the log Bayes factor of each link, every failed one but ``without`` being known.
@@ -64,9 +73,11 @@ class _Judge:
         known = np.zeros(len(self.trace.links))
         for link, rate in self.trace.failed.items():
             known[link] = rate * (link != without)
-        nats = np.zeros((RATES, len(known)))
         base = self.certain @ known + self.floor * self.hops
-        for number in self._sets(without):
+        sets = self._sets(without)
+        sick = self.share @ known > 0.0
+        nats = self._plain(sets[~sick[sets]], base)
+        for number in sets[sick[sets]].tolist():
             ways = self.flows.paths[self.paths_of_set[number]].toarray().astype(np.float64)
             self._add_set(nats, self.rows_of_set[number], base, ways, ways @ known)
         alone = np.flatnonzero(self.flows.path_set < 0) if without is None else self._sure(without)
@@ -75,13 +86,33 @@ class _Judge:
         answer: Floats = logsumexp(nats, axis=0) - np.log(RATES)
         return answer
 
-    def _sets(self, link: int | None) -> list[int]:
+    def _plain(self, sets: Ints, base: Floats) -> Floats:
+        """Return what the flows of sets say whose paths are all alike: no known sick link tells them apart."""
+        nats = np.zeros((RATES, len(self.trace.links)))
+        asked = np.zeros(self.share.shape[0] + 1, dtype=bool)
+        asked[sets] = True
+        rows = np.flatnonzero(asked[self.flows.path_set])
+        if not len(rows):
+            return nats
+        at = base[rows] + self.floor * self.share.sum(axis=1)[self.flows.path_set[rows]]
+        more = np.stack([self._ratio(at, rate, rows) for rate in self.rates], axis=1)
+        nats += (self.certain[rows].T @ more).T
+        shape = (self.share.shape[0], len(rows))
+        of_set = csr_array((np.ones(len(rows)), (self.flows.path_set[rows], np.arange(len(rows)))), shape)
+        for share in np.unique(self.share.data):
+            mixed = np.logaddexp(np.log1p(-share), np.log(share) + more) if share < 1.0 else more
+            crossing = self.share.copy()
+            crossing.data = (crossing.data == share).astype(np.float64)
+            nats += (crossing.T @ (of_set @ mixed)).T
+        return nats
+
+    def _sets(self, link: int | None) -> Ints:
         """Return the path sets in use, those whose flows may have crossed a link."""
         if link is None:
-            return sorted(self.rows_of_set)
+            return np.array(sorted(self.rows_of_set), dtype=np.int64)
         paths = np.flatnonzero(self.flows.paths[:, [link]].toarray()[:, 0])
         found = {*self.flows.set_of_path[paths].tolist(), *self.flows.path_set[self._crossing(link)].tolist()}
-        return sorted(found & self.rows_of_set.keys())
+        return np.array(sorted(found & self.rows_of_set.keys()), dtype=np.int64)
 
     def _sure(self, link: int) -> Ints:
         """Return the flows of known path that crossed a link."""

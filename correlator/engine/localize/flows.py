@@ -43,46 +43,39 @@ class FlowWitness:
         self.numbers: Ints = np.arange(flows.certain.shape[1])
         self.sent, self.lost = flows.sent.astype(np.float64), flows.lost.astype(np.float64)
         self.certain, self.by_link = flows.certain, csc_array(flows.certain)
+        self.lossy = np.flatnonzero(self.lost)
+        self.lossy_certain = self.certain[self.lossy]
+        self.kept: Floats = (self.sent - self.lost) @ self.certain
         self.sets = PathSets.of(flows)
         self.floors = Floors.of(flows, self.sets)
-        self._learn(self.lost, np.zeros(len(self.sent)))
+        self._learn(self.lost[self.lossy], np.zeros(len(self.lossy)))
 
     def _learn(self, lost: Floats, added: Floats) -> None:
-        """Take what flows usually lose from the flows: of what they lost, less what sick links add."""
-        self.mu, usual = self.floors.usual(lost, added, self.params)
-        self.kinds, self.kind = np.unique(usual, return_inverse=True)
-        self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
-        self.set_kind = self._set_kinds()
+        """Take what flows usually lose from the lossy flows: of what they lost, less what sick links add."""
+        self.usual = self.floors.usual(lost, added, self.params)
+        self.kinds, self.set_kind = np.unique(self.usual.of_set, return_inverse=True)
         self._kept: SetTerms | None = None
-
-    def _set_kinds(self) -> Ints:
-        """Return the kind that is nearest to what the packets of each set usually lose on the mean."""
-        rows = np.flatnonzero(self.sets.of_flow >= 0)
-        number, size = self.sets.of_flow[rows], len(self.sets.size)
-        usual = self.kinds[self.kind[rows]]
-        mean = np.bincount(number, self.sent[rows] * usual, size) / np.bincount(number, self.sent[rows], size)
-        answer: Ints = np.searchsorted(np.sqrt(self.kinds[1:] * self.kinds[:-1]), mean)
-        return answer
 
     def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
         """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
-        state, lost = _State.of(self, sick), self.lost.copy()
-        split, rows = Split(self.sets, state.extra), np.flatnonzero(state.split)
-        for base, mine in self._layers(rows, state):
+        state, lost = _State.of(self, sick), self.lost[self.lossy]
+        split = Split(self.sets, state.extra)
+        of_split, share = state.split[self.lossy], np.ones(len(self.sent))
+        for base, mine in self._layers(self.lossy[of_split], state):
             sure = float(state.base[mine[0]])
-            lost[mine] *= usual_share(split, mine, base - sure, sure)
+            share[mine] = usual_share(split, mine, base - sure, sure)
         other = copy(self)
-        other._learn(lost, np.where(state.split, 0.0, state.base))
+        other._learn(lost * share[self.lossy], np.where(of_split, 0.0, state.base[self.lossy]))
         return other
 
     def narrowed(self, numbers: Ints) -> FlowWitness:
         """Return a witness whose candidates are these links alone (in ascending order)."""
-        other = copy(self)
+        other, place = copy(self), np.searchsorted(self.numbers, numbers)
         other.numbers = numbers
         other.certain = csr_array(self.by_link[:, numbers])
+        other.lossy_certain = other.certain[self.lossy]
+        other.kept = self.kept[place]
         other.sets = self.sets.narrowed(numbers)
-        place = np.searchsorted(self.numbers, numbers)
-        other.totals = self.totals[0][place], self.totals[1][place]
         other._kept = None
         return other
 
@@ -93,32 +86,38 @@ class FlowWitness:
         the floor to be told from a link that usually loses more than others.
         """
         state = _State.of(self, sick)
-        counted = self.rates >= self.params.floor_ratio * self.mu
+        counted = self.rates >= self.params.floor_ratio * self.usual.mean
         rates = self.rates[counted]
         nats = np.full((len(self.numbers), len(self.rates)), -np.inf)
         nats[:, counted] = self._sure_nats(state, rates) + self._split_nats(state, rates)
         return nats
 
-    def _sums(self, rows: Ints, kind: Ints, kinds: int) -> tuple[Floats, Floats]:
-        """Return packets lost and packets kept, candidates × kinds, of the links these surely cross."""
-        part, lost = self.certain[rows], self.lost[rows]
-        many = np.diff(part.indptr)
-        where = part.indices.astype(np.int64) * kinds + np.repeat(kind, many)
-        shape = (part.shape[1], kinds)
-        size = shape[0] * kinds
-        gone = np.bincount(where, np.repeat(lost, many), size).reshape(shape)
-        kept = np.bincount(where, np.repeat(self.sent[rows] - lost, many), size).reshape(shape)
-        return gone, kept
-
     def _sure_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links that flows surely cross, but for flows whose paths are partly sick."""
-        gone, kept = self._sums(state.touched, self.kind[state.touched], len(self.kinds))
-        nats = _linear(self.totals[0] - gone, self.totals[1] - kept, self.kinds, rates)
-        rows = state.touched[~state.split[state.touched]]
-        if len(rows):
-            base, kind = np.unique(self.kinds[self.kind[rows]] + state.base[rows], return_inverse=True)
-            nats += _linear(*self._sums(rows, kind, len(base)), base, rates)
-        return nats
+        return self._lost_nats(state, rates) + self._kept_nats(state, rates)
+
+    def _lost_nats(self, state: _State, rates: Floats) -> Floats:
+        """Return what packets lost say: Σ k ln((β+q)/β)."""
+        mine = np.flatnonzero(~state.split[self.lossy])
+        rows = self.lossy[mine]
+        base, kind = np.unique(self.usual.of_lossy[mine] + state.base[rows], return_inverse=True)
+        gone = _by_link(self.lossy_certain[mine], self.lost[rows], kind, len(base))
+        base = np.minimum(base, MOST)[:, None]
+        return _times(gone, np.log(np.minimum(base + rates, MOST) / base))
+
+    def _kept_nats(self, state: _State, rates: Floats) -> Floats:
+        """Return what packets kept say: Σ (n−k) ln((1−β−q)/(1−β)), at the mean usual loss.
+
+        A kept packet says −q/(1−β): what is usual there, far below 1, does not matter.
+        """
+        rows, touched = state.touched, self.certain[state.touched]
+        extra, level = distinct(state.base[rows])
+        level = np.where(state.split[rows], len(extra), level)
+        moved = _by_link(touched, self.sent[rows] - self.lost[rows], level, len(extra) + 1)
+        kept = moved[:, :-1]
+        kept[:, 0] += self.kept - moved.sum(axis=1)
+        left = np.maximum(1.0 - self.usual.mean_flow - extra, 1.0 - MOST)[:, None]
+        return _times(kept, np.log(np.maximum(left - rates, 1.0 - MOST) / left))
 
     def _split_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick.
@@ -185,10 +184,14 @@ def _column(matrix: csc_array, column: int) -> Ints:
     return answer
 
 
-def _linear(gone: Floats, kept: Floats, base: Floats, rates: Floats) -> Floats:
-    """Return k ln((β+q)/β) + (n−k) ln((1−β−q)/(1−β)), summed over the kinds."""
-    base = np.minimum(base, MOST)
-    more = np.minimum(base[:, None] + rates, MOST)
-    rise, fall = np.log(more / base[:, None]), np.log1p(-more) - np.log1p(-base[:, None])
-    answer: Floats = np.einsum("lk,kr->lr", gone, rise) + np.einsum("lk,kr->lr", kept, fall)
+def _by_link(crossed: csr_array, weight: Floats, kind: Ints, kinds: int) -> Floats:
+    """Return the flows' weights, summed over those that cross each link, links × kinds."""
+    many, size = np.diff(crossed.indptr), crossed.shape[1] * kinds
+    where = crossed.indices.astype(np.int64) * kinds + np.repeat(kind, many)
+    answer = np.bincount(where, np.repeat(weight, many), size).astype(np.float64)  # of nothing: integers
+    return answer.reshape(crossed.shape[1], kinds)
+
+
+def _times(left: Floats, right: Floats) -> Floats:
+    answer: Floats = np.einsum("lk,kr->lr", left, right)
     return answer  # einsum: the products are small, and a thread pool would only wait
