@@ -87,7 +87,7 @@ class _Judge:
         return answer
 
     def _plain(self, sets: Ints, base: Floats) -> Floats:
-        """Return what the flows of sets say whose paths are all alike: no known sick link tells them apart."""
+        """Return what flows say whose set has no known sick link: all of its paths are alike."""
         nats = np.zeros((RATES, len(self.trace.links)))
         asked = np.zeros(self.share.shape[0] + 1, dtype=bool)
         asked[sets] = True
