@@ -11,7 +11,7 @@ Page: docs/algorithms/localize.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -27,9 +27,10 @@ from correlator.engine.localize.sets import (
     PathSets,
     SetTerms,
     Split,
+    Touched,
     distinct,
     entry_nats,
-    flow_nats,
+    sure_nats,
     usual_share,
 )
 
@@ -47,25 +48,28 @@ class FlowWitness:
         self.lossy_certain = self.certain[self.lossy]
         self.kept: Floats = (self.sent - self.lost) @ self.certain
         self.sets = PathSets.of(flows)
+        self.touched = Touched(len(self.sets.size))
         self.floors = Floors.of(flows, self.sets)
         self._learn(self.lost[self.lossy], np.zeros(len(self.lossy)))
 
     def _learn(self, lost: Floats, added: Floats) -> None:
         """Take what flows usually lose from the lossy flows: of what they lost, less what sick links add."""
         self.usual = self.floors.usual(lost, added, self.params)
-        self.kinds, self.set_kind = np.unique(self.usual.of_set, return_inverse=True)
-        self._kept: SetTerms | None = None
+        self._healthy: SetTerms | None = None
+        self._sum: Floats | None = None
+        self._told: dict[Hashable, Floats] = {}
 
     def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
         """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
-        state, lost = _State.of(self, sick), self.lost[self.lossy]
-        split = Split(self.sets, state.extra)
-        of_split, share = state.split[self.lossy], np.ones(len(self.sent))
-        for base, mine in self._layers(self.lossy[of_split], state):
-            sure = float(state.base[mine[0]])
-            share[mine] = usual_share(split, mine, base - sure, sure)
+        state, share = _State.of(self, sick), np.ones(len(self.lossy))
+        mine = np.flatnonzero(state.split[self.lossy])
+        rows = self.lossy[mine]
+        usual = self.usual.of_set[self.sets.of_flow[rows]]
+        share[mine] = usual_share(Split(self.sets, state.extra), rows, usual, state.base[rows])
+        added = state.base[self.lossy]
+        added[mine] = 0.0
         other = copy(self)
-        other._learn(lost * share[self.lossy], np.where(of_split, 0.0, state.base[self.lossy]))
+        other._learn(self.lost[self.lossy] * share, added)
         return other
 
     def narrowed(self, numbers: Ints) -> FlowWitness:
@@ -76,7 +80,7 @@ class FlowWitness:
         other.lossy_certain = other.certain[self.lossy]
         other.kept = self.kept[place]
         other.sets = self.sets.narrowed(numbers)
-        other._kept = None
+        other._sum, other._told = None, {}
         return other
 
     def weigh(self, sick: Sequence[tuple[int, float]]) -> Floats:
@@ -110,10 +114,10 @@ class FlowWitness:
 
         A kept packet says −q/(1−β): what is usual there, far below 1, does not matter.
         """
-        rows, touched = state.touched, self.certain[state.touched]
+        rows, crossed = state.concerned, self.certain[state.concerned]
         extra, level = distinct(state.base[rows])
         level = np.where(state.split[rows], len(extra), level)
-        moved = _by_link(touched, self.sent[rows] - self.lost[rows], level, len(extra) + 1)
+        moved = _by_link(crossed, self.sent[rows] - self.lost[rows], level, len(extra) + 1)
         kept = moved[:, :-1]
         kept[:, 0] += self.kept - moved.sum(axis=1)
         left = np.maximum(1.0 - self.usual.mean_flow - extra, 1.0 - MOST)[:, None]
@@ -122,61 +126,66 @@ class FlowWitness:
     def _split_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick.
 
-        Sets that nothing sick concerns say the same whatever else is sick: they are weighed once.
+        What sets say changes with the sick links that concern them: each group of sets is weighed once
+        with the same ones.
         """
-        in_set = np.flatnonzero(self.sets.of_flow >= 0)
-        if not len(in_set):
+        if not len(self.sets.size):
             return np.zeros((len(self.numbers), len(rates)))
+        nats = self._all_healthy(rates).copy()
         split = Split(self.sets, state.extra)
-        concerned = split.sick.copy()
-        concerned[self.sets.of_flow[in_set[state.base[in_set] > 0.0]]] = True
-        nats = self._unconcerned(in_set, rates).summed(~concerned)
-        rows = in_set[concerned[self.sets.of_flow[in_set]]]
-        for base, mine in self._layers(rows, state):
-            nats += entry_nats(split, mine, base, rates)
-            mine = mine[state.split[mine]]
-            nats += self.certain[mine].T @ flow_nats(split, mine, base, rates)
+        for group, members in self.touched.groups(state.sick):
+            if group not in self._told:
+                self._told[group] = self._changed(members, split, state, rates)
+            nats += self._told[group]
         return nats
 
-    def _unconcerned(self, rows: Ints, rates: Floats) -> SetTerms:
-        """Return the terms of sets with nothing sick in them."""
-        if self._kept is None:
-            healthy = Split(self.sets, np.zeros(len(self.sets.set_of_path)))
-            kind = self.set_kind[self.sets.of_flow[rows]]
-            layers = ((float(usual), rows[kind == one]) for one, usual in enumerate(self.kinds))
-            self._kept = SetTerms.of(healthy, layers, rates)
-        return self._kept
+    def _of_healthy(self, rates: Floats) -> SetTerms:
+        """Return what each set says where nothing in it is sick."""
+        if self._healthy is None:
+            self._healthy = SetTerms.of(self.sets, self.usual.of_set, rates)
+        return self._healthy
 
-    def _layers(self, rows: Ints, state: _State) -> Iterator[tuple[float, Ints]]:
-        """Yield flows by what they lose for sure: their set's usual, and what sure sick links add."""
-        extra, layer = distinct(state.base[rows])
-        kind = self.set_kind[self.sets.of_flow[rows]]
-        for one in np.flatnonzero(np.bincount(kind[layer == 0])):
-            yield float(self.kinds[one]), rows[(layer == 0) & (kind == one)]
-        for number in range(1, len(extra)):
-            mine = layer == number
-            yield float(extra[number] + self.kinds[kind[mine]].mean()), rows[mine]
+    def _all_healthy(self, rates: Floats) -> Floats:
+        """Return the terms of links in path sets, nothing sick being in any."""
+        if self._sum is None:
+            self._sum = self._of_healthy(rates).summed(self.sets, np.arange(len(self.sets.entry_set)))
+        return self._sum
+
+    def _changed(self, members: Ints, split: Split, state: _State, rates: Floats) -> Floats:
+        """Return by how much sick links change what these sets say, and what they say of sure links."""
+        rows = self.sets.flows(members)
+        base = self.usual.of_set[self.sets.of_flow[rows]] + state.base[rows]
+        nats = entry_nats(split, members, base, rates)
+        nats -= self._of_healthy(rates).summed(self.sets, self.sets.entries(members))
+        mine = np.flatnonzero(state.split[rows])
+        nats += self.certain[rows[mine]].T @ sure_nats(split, rows[mine], base[mine], rates)
+        return nats
 
 
 @dataclass(frozen=True)
 class _State:
     """What the sick links change: flows' certain extra loss, paths' extra loss, and who is concerned."""
 
+    sick: Sequence[tuple[int, float]]
     base: Floats  # of each flow, beyond the usual
     extra: Floats  # of each path
     split: npt.NDArray[np.bool_]  # flows whose paths differ
-    touched: Ints  # flows that crossed a sick link, or may have
+    concerned: Ints  # flows that crossed a sick link, or may have
 
     @classmethod
     def of(cls, witness: FlowWitness, sick: Sequence[tuple[int, float]]) -> _State:
         sets = witness.sets
         base, extra = np.zeros(len(witness.sent)), np.zeros(len(sets.set_of_path))
         for link, rate in sick:
-            base[_column(witness.by_link, link)] += rate
-            extra[_column(sets.by_link, link)] += rate
+            flows, paths = _column(witness.by_link, link), _column(sets.by_link, link)
+            base[flows] += rate
+            extra[paths] += rate
+            if link not in witness.touched:
+                there = np.append(sets.of_flow[flows], sets.set_of_path[paths])
+                witness.touched.add(link, there[there >= 0])
         sick_sets = np.bincount(sets.set_of_path, extra, len(sets.size)) > 0.0
         split = np.append(sick_sets, False)[sets.of_flow]
-        return cls(base, extra, split, np.flatnonzero(split | (base > 0.0)))
+        return cls(sick, base, extra, split, np.flatnonzero(split | (base > 0.0)))
 
 
 def _column(matrix: csc_array, column: int) -> Ints:
