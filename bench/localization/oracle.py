@@ -1,16 +1,17 @@
 """A bound: what a judge could name who is told all that a localiser has to find out but for one link.
 
 For every link in turn he knows each other failed link with its rate, what links usually lose on the
-mean, how rates of failed links are distributed and how many failed. He weighs, on the same flows,
-"this link failed" against "it did not" and names it where its posterior is high enough. A localiser
-who has to find all of it from the flows cannot do better but by luck. Shares no code with the engine.
+mean, how rates of failed links are distributed and how many failed. He weighs, on the same flows, all
+hypotheses: nothing more, this link, any other link in its place, this link and any other; he names what
+is likely enough. A localiser who has to find all of it from the flows cannot do better but by luck.
+Shares no code with the engine.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csc_array
+from scipy.sparse import csc_array, csr_array
 from scipy.special import logsumexp
 
 from correlator.engine.localize import Flows
@@ -23,24 +24,33 @@ RATES = 16
 
 def oracle(trace: Trace, flows: Flows, shape: Shape, named: float, groups: Ints) -> set[int]:
     """Return the groups of links the judge names (``groups``: of each link; itself, or its class)."""
-    judge = _Judge(trace, flows, shape)
-    failed = list(trace.failed)
+    judge, failed = _Judge(trace, flows, shape), list(trace.failed)
     prior = np.log(max(len(failed), 1) / len(trace.links))
-    odds = judge.weigh(None) + prior
-    odds[failed] = -np.inf
-    answer = _likely(odds, groups, named)
+    rates = judge.all_known()
+    more, nothing = _by_group(rates, prior, failed, groups)
+    answer = _likely(more, nothing, named)
+    besides = more / max(nothing, 1e-300)
     for link in failed:
-        alone = np.full(len(odds), -np.inf)
-        mine = np.flatnonzero(groups == groups[link])
-        alone[mine] = (judge.weigh(link) + prior)[mine]
-        answer |= _likely(alone, groups, named)
+        known = [other for other in failed if other != link]
+        instead, nothing = _by_group(rates + judge.unlearned(link), prior, known, groups)
+        instead[groups[link]] *= 1.0 + besides.sum() - besides[groups[link]]
+        answer |= _likely(instead, nothing, named)
     return answer
 
 
-def _likely(odds: Floats, groups: Ints, named: float) -> set[int]:
-    """Return the groups that hold a sick link with this probability or more."""
-    by_group = np.bincount(groups, np.exp(np.minimum(odds, 700.0)))
-    return set(np.flatnonzero(by_group >= named / (1.0 - named)).tolist())
+def _by_group(nats: Floats, prior: float, known: list[int], groups: Ints) -> tuple[Floats, float]:
+    """Return how likely it is that each group holds one more sick link than the known, and that none does.
+
+    Both to one scale.
+    """
+    odds = logsumexp(nats, axis=0) - np.log(RATES) + prior
+    odds[known] = -np.inf
+    top = max(float(odds.max()), 0.0)
+    return np.bincount(groups, np.exp(odds - top)), float(np.exp(-top))
+
+
+def _likely(groups: Floats, nothing: float, named: float) -> set[int]:
+    return set(np.flatnonzero(groups >= named * (nothing + groups.sum())).tolist())
 
 
 class _Judge:
@@ -55,33 +65,69 @@ class _Judge:
         self.hops = np.diff(flows.certain.indptr).astype(np.float64)
         self.rows_of_set = _rows(flows.path_set)
         self.paths_of_set = _rows(flows.set_of_path)
+        self.share = self._shares()
 
-    def weigh(self, without: int | None) -> Floats:
-        """Return the log Bayes factor of each link, every failed one but ``without`` being known.
+    def _shares(self) -> csr_array:
+        """Return which share of its paths crosses each link, sets × links."""
+        size = np.bincount(self.flows.set_of_path, minlength=int(self.flows.path_set.max(initial=-1)) + 1)
+        path = np.arange(len(self.flows.set_of_path))
+        where = (self.flows.set_of_path, path)
+        of_set = csr_array((1.0 / size[self.flows.set_of_path], where), shape=(len(size), len(path)))
+        return csr_array(of_set @ self.flows.paths.astype(np.float64))
 
-        With ``without``, only flows that may have crossed it are asked: only its class is answered for.
-        """
+    def all_known(self) -> Floats:
+        """Return the log Bayes factor of each link at each rate, every failed one being known."""
+        alone = np.flatnonzero(self.flows.path_set < 0)
+        return self._nats(self._known(None), np.array(sorted(self.rows_of_set), dtype=np.int64), alone)
+
+    def unlearned(self, link: int) -> Floats:
+        """Return what not knowing a failed link changes: only flows that may have crossed it tell."""
+        sets, alone = self._sets(link), self._sure(link)
+        return self._nats(self._known(link), sets, alone) - self._nats(self._known(None), sets, alone)
+
+    def _known(self, but: int | None) -> Floats:
         known = np.zeros(len(self.trace.links))
         for link, rate in self.trace.failed.items():
-            known[link] = rate * (link != without)
-        nats = np.zeros((RATES, len(known)))
+            known[link] = rate * (link != but)
+        return known
+
+    def _nats(self, known: Floats, sets: Ints, alone: Ints) -> Floats:
+        """Return what flows of these sets, and these flows of known path, say, rates × links."""
         base = self.certain @ known + self.floor * self.hops
-        for number in self._sets(without):
+        sick = self.share @ known > 0.0
+        nats = self._plain(sets[~sick[sets]], base)
+        for number in sets[sick[sets]].tolist():
             ways = self.flows.paths[self.paths_of_set[number]].toarray().astype(np.float64)
             self._add_set(nats, self.rows_of_set[number], base, ways, ways @ known)
-        alone = np.flatnonzero(self.flows.path_set < 0) if without is None else self._sure(without)
         for place, rate in enumerate(self.rates):
             nats[place] += self._ratio(base[alone], rate, alone) @ self.certain[alone]
-        answer: Floats = logsumexp(nats, axis=0) - np.log(RATES)
-        return answer
+        return nats
 
-    def _sets(self, link: int | None) -> list[int]:
-        """Return the path sets in use, those whose flows may have crossed a link."""
-        if link is None:
-            return sorted(self.rows_of_set)
+    def _plain(self, sets: Ints, base: Floats) -> Floats:
+        """Return what flows say whose set has no known sick link: all of its paths are alike."""
+        nats = np.zeros((RATES, len(self.trace.links)))
+        asked = np.zeros(self.share.shape[0] + 1, dtype=bool)
+        asked[sets] = True
+        rows = np.flatnonzero(asked[self.flows.path_set])
+        if not len(rows):
+            return nats
+        at = base[rows] + self.floor * self.share.sum(axis=1)[self.flows.path_set[rows]]
+        more = np.stack([self._ratio(at, rate, rows) for rate in self.rates], axis=1)
+        nats += (self.certain[rows].T @ more).T
+        shape = (self.share.shape[0], len(rows))
+        of_set = csr_array((np.ones(len(rows)), (self.flows.path_set[rows], np.arange(len(rows)))), shape)
+        for share in np.unique(self.share.data):
+            mixed = np.logaddexp(np.log1p(-share), np.log(share) + more) if share < 1.0 else more
+            crossing = self.share.copy()
+            crossing.data = (crossing.data == share).astype(np.float64)
+            nats += (crossing.T @ (of_set @ mixed)).T
+        return nats
+
+    def _sets(self, link: int) -> Ints:
+        """Return the path sets in use whose flows may have crossed a link."""
         paths = np.flatnonzero(self.flows.paths[:, [link]].toarray()[:, 0])
         found = {*self.flows.set_of_path[paths].tolist(), *self.flows.path_set[self._crossing(link)].tolist()}
-        return sorted(found & self.rows_of_set.keys())
+        return np.array(sorted(found & self.rows_of_set.keys()), dtype=np.int64)
 
     def _sure(self, link: int) -> Ints:
         """Return the flows of known path that crossed a link."""

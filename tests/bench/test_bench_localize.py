@@ -220,6 +220,14 @@ def judged(*arguments: str) -> dict[str, Any]:
     return told
 
 
+def test_the_bound_names_no_link_where_another_could_stand_in_its_place() -> None:
+    classes, trace, link = failing_between_switches()
+    flows, alone = trace.seen("passive"), np.arange(len(classes))
+    assert oracle(trace, flows, SMALL, Params().named, alone) == set()
+    assert oracle(trace, flows, SMALL, Params().named, classes) == {classes[link]}
+    assert oracle(trace, trace.seen("int"), SMALL, Params().named, alone) == {link}
+
+
 def test_bar_bound_and_result_stand_together_for_a_trace_in_a_file(tmp_path: Path) -> None:
     traces.write(clos.trace(SMALL, 3, 2), tmp_path / "t.txt")
     told = judged(str(tmp_path / "t.txt"), "--mode", "int", "--oracle", "--loss", "0.004", "0.01")

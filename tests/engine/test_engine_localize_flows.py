@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from correlator.engine.localize import Evidence, Flows, Params, Suspect, localize
 from correlator.engine.localize.alike import classes
+from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.params import log_prior, over_rates
 from correlator.engine.localize.search import by_class
 
@@ -177,6 +178,56 @@ def test_flows_of_known_path_need_no_set() -> None:
     assert {number for number, p in told.items() if p > 0.01} == {UP + 1, DOWN + 1}
 
 
+def mixture(seen: Flows, usual: float, sick: dict[int, float]) -> float:
+    """Return ln P of all losses, path by path."""
+    rate = np.zeros(LINKS)
+    rate[list(sick)] = list(sick.values())
+    way = (usual + (seen.certain @ rate))[:, None] + (seen.paths @ rate)[None, :]
+    lost, kept = seen.lost[:, None], (seen.sent - seen.lost)[:, None]
+    return float(np.log(np.exp(lost * np.log(way) + kept * np.log1p(-way)).mean(axis=1)).sum())
+
+
+def test_what_flows_say_is_the_mixture_over_their_paths_whatever_was_weighed_before() -> None:
+    seen = flows({UP + 1: 0.01, 3: 0.005})
+    whole = FlowWitness(seen, Params())
+    few = np.array([3, 5, UP + 1, UP + 2, DOWN + 1, TO_HOST + 4])
+    sick, place = [(UP + 1, 0.01), (3, 0.005)], 26
+    rate, usual = float(whole.rates[place]), float(whole.usual.of_set[0])
+    for witness in (whole, whole.narrowed(few)):
+        for given in (sick, sick[:1], sick, [(UP + 1, 0.01), (3, 0.004)]):
+            told = witness.weigh(given)[np.searchsorted(witness.numbers, few), place]
+            now = mixture(seen, usual, dict(given))
+            for link, nats in zip(few.tolist(), told, strict=True):
+                more = dict(given) | {link: dict(given).get(link, 0.0) + rate}
+                assert nats == pytest.approx(mixture(seen, usual, more) - now, abs=1e-6)
+
+
+def test_where_all_paths_are_known_flows_say_what_their_sums_say() -> None:
+    seen = known_ways(flows({UP + 1: 0.01, 3: 0.005}))
+    witness, place, given = FlowWitness(seen, Params()), 26, {UP + 1: 0.01, 3: 0.005}
+    usual = np.full(len(seen.sent), witness.usual.mean_flow)
+    usual[seen.lost > 0] = witness.usual.of_lossy
+    told = witness.weigh(list(given.items()))[:, place]
+    now = sums(seen, usual, given)
+    for link in (5, UP + 2, DOWN + 1, TO_HOST + 4):
+        more = given | {link: float(witness.rates[place])}
+        assert told[link] == pytest.approx(sums(seen, usual, more) - now, rel=1e-3)
+
+
+def sums(seen: Flows, usual: np.ndarray, sick: dict[int, float]) -> float:
+    rate = np.zeros(LINKS)
+    rate[list(sick)] = list(sick.values())
+    way = usual + seen.certain @ rate
+    return float((seen.lost * np.log(way) + (seen.sent - seen.lost) * np.log1p(-way)).sum())
+
+
+def known_ways(seen: Flows) -> Flows:
+    """Return the flows with a way each, and that known."""
+    spine = np.arange(len(seen.sent)) % SPINES
+    way = rows(np.stack([UP + spine, DOWN + spine], axis=1))
+    return replace(seen, certain=csr_array(seen.certain + way), path_set=np.full(len(spine), -1))
+
+
 def test_a_fault_is_a_few_in_a_fabric_and_never_common() -> None:
     assert log_prior(Params(), 100, 0, complaint=True) == pytest.approx(np.log(2e-3))
     assert log_prior(Params(), 100_000, 0, complaint=True) == pytest.approx(np.log(4e-5))
@@ -184,7 +235,7 @@ def test_a_fault_is_a_few_in_a_fabric_and_never_common() -> None:
 
 def test_where_nobody_complains_the_first_fault_is_the_hardest_to_believe() -> None:
     first, second = (log_prior(Params(), 10_000, sick, complaint=False) for sick in (0, 1))
-    assert first < second - 3.0
+    assert first < second - 2.5
     assert second == log_prior(Params(), 10_000, 0, complaint=True)
 
 

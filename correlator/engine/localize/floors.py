@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, diags_array
 
 from correlator.engine.localize.params import Floats, Ints, Params
 from correlator.engine.localize.sets import Flows, PathSets
@@ -26,13 +26,26 @@ STEP = 1.2  # what flows usually lose is told apart to ± 10 %
 
 
 @dataclass(frozen=True)
-class Floors:
-    """Flows, the links they surely cross, and the shares of their sets' paths on each link."""
+class Usual:
+    """What is usually lost: by the mean link, the mean flow, each lossy flow, and each set on the mean."""
 
-    sent: Floats
+    mean: float
+    mean_flow: float
+    of_lossy: Floats
+    of_set: Floats
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Flows that lost something, the links that they surely cross, and the shares of their sets' paths."""
+
+    sent: Floats  # of each lossy flow
     certain: csr_array
     of_flow: Ints  # the set of each, −1 without
     shares: csr_array  # sets × links
+    of_set: csr_array  # sets × links: how many times a packet of the set's flows crosses a link, on the mean
+    packets: Floats  # of all flows, by link
+    total: float  # packets of all flows
 
     @classmethod
     def of(cls, flows: Flows, sets: PathSets) -> Floors:
@@ -40,38 +53,53 @@ class Floors:
         share = np.bincount(sets.incident_entry, minlength=len(sets.entry_set)) / sets.size[sets.entry_set]
         shape = (len(sets.size), sets.candidates)
         shares = csr_array((share, (sets.entry_set, sets.entry_link)), shape=shape)
+        sent, rows = flows.sent.astype(np.float64), np.flatnonzero(flows.lost)
+        certain = csr_array(flows.certain, dtype=np.float64)
+        within = np.flatnonzero(flows.path_set >= 0)
+        by_set = csr_array((sent[within], (flows.path_set[within], within)), shape=(shape[0], len(sent)))
+        of_set = by_set.sum(axis=1)
         return cls(
-            flows.sent.astype(np.float64), csr_array(flows.certain, dtype=np.float64), flows.path_set, shares
+            sent=sent[rows],
+            certain=certain[rows],
+            of_flow=flows.path_set[rows],
+            shares=shares,
+            of_set=csr_array(diags_array(1.0 / of_set) @ by_set @ certain) + shares,
+            packets=sent @ certain + of_set @ shares,
+            total=float(sent.sum()),
         )
 
-    def usual(self, lost: Floats, added: Floats, params: Params) -> tuple[float, Floats]:
-        """Return μ, the mean link's usual loss, and what each flow usually loses.
+    def usual(self, lost: Floats, added: Floats, params: Params) -> Usual:
+        """Return what is usually lost.
 
-        ``lost``: of each flow, packets that the usual may account for. ``added``: the share of its
-        packets that sick links lose, which accounts for some of them.
+        ``lost``: of each lossy flow, packets that the usual may account for. ``added``: the share of
+        its packets that sick links lose, which accounts for some of them.
         """
-        packets = self._to_links(self.sent)
-        hops = self._to_flows(np.ones(len(packets)))
-        shape, exposed = params.floor_shape, float(packets.sum()) + 0.5 / params.floor_rate
+        shape, exposed = params.floor_shape, float(self.packets.sum()) + 0.5 / params.floor_rate
         mu = (float(lost.sum()) + 0.5) / exposed
-        floor = np.full(len(packets), mu)
+        floor = np.full(len(self.packets), mu)
         for _ in range(ROUNDS):
             usual = np.maximum(self._to_flows(floor), 1e-300)
             bounded = np.minimum(lost, MOST_LOST * (1.0 + self.sent * usual))
             explained = self._to_links(bounded / (usual + added)) * floor
             mu = (float(explained.sum()) + 0.5) / exposed
-            floor = np.minimum((shape + explained) / (shape / mu + packets), params.floor_spread * mu)
-        steps = np.round(np.log(np.maximum(self._to_flows(floor) / mu, 1e-3)) / np.log(STEP))
-        return mu, np.where(hops > 0.0, mu * STEP**steps, mu)
+            floor = np.minimum((shape + explained) / (shape / mu + self.packets), params.floor_spread * mu)
+        mean_flow = float(self.packets @ floor) / max(self.total, 1.0)
+        return Usual(mu, mean_flow, _stepped(self._to_flows(floor), mu), _stepped(self.of_set @ floor, mu))
 
     def _to_links(self, values: Floats) -> Floats:
-        """Return what flows' values add up to at each link, by shares."""
+        """Return what lossy flows' values add up to at each link, by shares."""
         in_set = self.of_flow >= 0
         by_set = np.bincount(self.of_flow[in_set], values[in_set], self.shares.shape[0])
         answer: Floats = values @ self.certain + by_set @ self.shares
         return answer
 
     def _to_flows(self, values: Floats) -> Floats:
-        """Return what links' values add up to on the way of each flow, by shares."""
+        """Return what links' values add up to on the way of each lossy flow, by shares."""
         answer: Floats = self.certain @ values + np.append(self.shares @ values, 0.0)[self.of_flow]
         return answer
+
+
+def _stepped(usual: Floats, mu: float) -> Floats:
+    """Return losses in steps; mu where no link is crossed."""
+    steps = np.round(np.log(np.maximum(usual / mu, 1e-3)) / np.log(STEP))
+    return np.where(usual > 0.0, mu * STEP**steps, mu)

@@ -11,7 +11,7 @@ Page: docs/algorithms/localize.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from copy import copy
 from dataclasses import dataclass
 
@@ -27,9 +27,10 @@ from correlator.engine.localize.sets import (
     PathSets,
     SetTerms,
     Split,
+    Touched,
     distinct,
     entry_nats,
-    flow_nats,
+    sure_nats,
     usual_share,
 )
 
@@ -43,47 +44,43 @@ class FlowWitness:
         self.numbers: Ints = np.arange(flows.certain.shape[1])
         self.sent, self.lost = flows.sent.astype(np.float64), flows.lost.astype(np.float64)
         self.certain, self.by_link = flows.certain, csc_array(flows.certain)
+        self.lossy = np.flatnonzero(self.lost)
+        self.lossy_certain = self.certain[self.lossy]
+        self.kept: Floats = (self.sent - self.lost) @ self.certain
         self.sets = PathSets.of(flows)
+        self.touched = Touched(len(self.sets.size))
         self.floors = Floors.of(flows, self.sets)
-        self._learn(self.lost, np.zeros(len(self.sent)))
+        self._learn(self.lost[self.lossy], np.zeros(len(self.lossy)))
 
     def _learn(self, lost: Floats, added: Floats) -> None:
-        """Take what flows usually lose from the flows: of what they lost, less what sick links add."""
-        self.mu, usual = self.floors.usual(lost, added, self.params)
-        self.kinds, self.kind = np.unique(usual, return_inverse=True)
-        self.totals = self._sums(np.arange(len(self.sent)), self.kind, len(self.kinds))
-        self.set_kind = self._set_kinds()
-        self._kept: SetTerms | None = None
-
-    def _set_kinds(self) -> Ints:
-        """Return the kind that is nearest to what the packets of each set usually lose on the mean."""
-        rows = np.flatnonzero(self.sets.of_flow >= 0)
-        number, size = self.sets.of_flow[rows], len(self.sets.size)
-        usual = self.kinds[self.kind[rows]]
-        mean = np.bincount(number, self.sent[rows] * usual, size) / np.bincount(number, self.sent[rows], size)
-        answer: Ints = np.searchsorted(np.sqrt(self.kinds[1:] * self.kinds[:-1]), mean)
-        return answer
+        """Take what flows usually lose from the lossy flows: of what they lost, less what sick links add."""
+        self.usual = self.floors.usual(lost, added, self.params)
+        self._healthy: SetTerms | None = None
+        self._sum: Floats | None = None
+        self._told: dict[Hashable, Floats] = {}
 
     def learned(self, sick: Sequence[tuple[int, float]]) -> FlowWitness:
         """Return a witness who has learned what is usual anew, given these sick links (loss rates)."""
-        state, lost = _State.of(self, sick), self.lost.copy()
-        split, rows = Split(self.sets, state.extra), np.flatnonzero(state.split)
-        for base, mine in self._layers(rows, state):
-            sure = float(state.base[mine[0]])
-            lost[mine] *= usual_share(split, mine, base - sure, sure)
+        state, share = _State.of(self, sick), np.ones(len(self.lossy))
+        mine = np.flatnonzero(state.split[self.lossy])
+        rows = self.lossy[mine]
+        usual = self.usual.of_set[self.sets.of_flow[rows]]
+        share[mine] = usual_share(Split(self.sets, state.extra), rows, usual, state.base[rows])
+        added = state.base[self.lossy]
+        added[mine] = 0.0
         other = copy(self)
-        other._learn(lost, np.where(state.split, 0.0, state.base))
+        other._learn(self.lost[self.lossy] * share, added)
         return other
 
     def narrowed(self, numbers: Ints) -> FlowWitness:
         """Return a witness whose candidates are these links alone (in ascending order)."""
-        other = copy(self)
+        other, place = copy(self), np.searchsorted(self.numbers, numbers)
         other.numbers = numbers
         other.certain = csr_array(self.by_link[:, numbers])
+        other.lossy_certain = other.certain[self.lossy]
+        other.kept = self.kept[place]
         other.sets = self.sets.narrowed(numbers)
-        place = np.searchsorted(self.numbers, numbers)
-        other.totals = self.totals[0][place], self.totals[1][place]
-        other._kept = None
+        other._sum, other._told = None, {}
         return other
 
     def weigh(self, sick: Sequence[tuple[int, float]]) -> Floats:
@@ -93,91 +90,102 @@ class FlowWitness:
         the floor to be told from a link that usually loses more than others.
         """
         state = _State.of(self, sick)
-        counted = self.rates >= self.params.floor_ratio * self.mu
+        counted = self.rates >= self.params.floor_ratio * self.usual.mean
         rates = self.rates[counted]
         nats = np.full((len(self.numbers), len(self.rates)), -np.inf)
         nats[:, counted] = self._sure_nats(state, rates) + self._split_nats(state, rates)
         return nats
 
-    def _sums(self, rows: Ints, kind: Ints, kinds: int) -> tuple[Floats, Floats]:
-        """Return packets lost and packets kept, candidates × kinds, of the links these surely cross."""
-        part, lost = self.certain[rows], self.lost[rows]
-        many = np.diff(part.indptr)
-        where = part.indices.astype(np.int64) * kinds + np.repeat(kind, many)
-        shape = (part.shape[1], kinds)
-        size = shape[0] * kinds
-        gone = np.bincount(where, np.repeat(lost, many), size).reshape(shape)
-        kept = np.bincount(where, np.repeat(self.sent[rows] - lost, many), size).reshape(shape)
-        return gone, kept
-
     def _sure_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links that flows surely cross, but for flows whose paths are partly sick."""
-        gone, kept = self._sums(state.touched, self.kind[state.touched], len(self.kinds))
-        nats = _linear(self.totals[0] - gone, self.totals[1] - kept, self.kinds, rates)
-        rows = state.touched[~state.split[state.touched]]
-        if len(rows):
-            base, kind = np.unique(self.kinds[self.kind[rows]] + state.base[rows], return_inverse=True)
-            nats += _linear(*self._sums(rows, kind, len(base)), base, rates)
-        return nats
+        return self._lost_nats(state, rates) + self._kept_nats(state, rates)
+
+    def _lost_nats(self, state: _State, rates: Floats) -> Floats:
+        """Return what packets lost say: Σ k ln((β+q)/β)."""
+        mine = np.flatnonzero(~state.split[self.lossy])
+        rows = self.lossy[mine]
+        base, kind = np.unique(self.usual.of_lossy[mine] + state.base[rows], return_inverse=True)
+        gone = _by_link(self.lossy_certain[mine], self.lost[rows], kind, len(base))
+        base = np.minimum(base, MOST)[:, None]
+        return _times(gone, np.log(np.minimum(base + rates, MOST) / base))
+
+    def _kept_nats(self, state: _State, rates: Floats) -> Floats:
+        """Return what packets kept say: Σ (n−k) ln((1−β−q)/(1−β)), at the mean usual loss.
+
+        A kept packet says −q/(1−β): what is usual there, far below 1, does not matter.
+        """
+        rows, crossed = state.concerned, self.certain[state.concerned]
+        extra, level = distinct(state.base[rows])
+        level = np.where(state.split[rows], len(extra), level)
+        moved = _by_link(crossed, self.sent[rows] - self.lost[rows], level, len(extra) + 1)
+        kept = moved[:, :-1]
+        kept[:, 0] += self.kept - moved.sum(axis=1)
+        left = np.maximum(1.0 - self.usual.mean_flow - extra, 1.0 - MOST)[:, None]
+        return _times(kept, np.log(np.maximum(left - rates, 1.0 - MOST) / left))
 
     def _split_nats(self, state: _State, rates: Floats) -> Floats:
         """Return the terms of links in path sets, and of the sure links of flows whose paths are partly sick.
 
-        Sets that nothing sick concerns say the same whatever else is sick: they are weighed once.
+        What sets say changes with the sick links that concern them: each group of sets is weighed once
+        with the same ones.
         """
-        in_set = np.flatnonzero(self.sets.of_flow >= 0)
-        if not len(in_set):
+        if not len(self.sets.size):
             return np.zeros((len(self.numbers), len(rates)))
+        nats = self._all_healthy(rates).copy()
         split = Split(self.sets, state.extra)
-        concerned = split.sick.copy()
-        concerned[self.sets.of_flow[in_set[state.base[in_set] > 0.0]]] = True
-        nats = self._unconcerned(in_set, rates).summed(~concerned)
-        rows = in_set[concerned[self.sets.of_flow[in_set]]]
-        for base, mine in self._layers(rows, state):
-            nats += entry_nats(split, mine, base, rates)
-            mine = mine[state.split[mine]]
-            nats += self.certain[mine].T @ flow_nats(split, mine, base, rates)
+        for group, members in self.touched.groups(state.sick):
+            if group not in self._told:
+                self._told[group] = self._changed(members, split, state, rates)
+            nats += self._told[group]
         return nats
 
-    def _unconcerned(self, rows: Ints, rates: Floats) -> SetTerms:
-        """Return the terms of sets with nothing sick in them."""
-        if self._kept is None:
-            healthy = Split(self.sets, np.zeros(len(self.sets.set_of_path)))
-            kind = self.set_kind[self.sets.of_flow[rows]]
-            layers = ((float(usual), rows[kind == one]) for one, usual in enumerate(self.kinds))
-            self._kept = SetTerms.of(healthy, layers, rates)
-        return self._kept
+    def _of_healthy(self, rates: Floats) -> SetTerms:
+        """Return what each set says where nothing in it is sick."""
+        if self._healthy is None:
+            self._healthy = SetTerms.of(self.sets, self.usual.of_set, rates)
+        return self._healthy
 
-    def _layers(self, rows: Ints, state: _State) -> Iterator[tuple[float, Ints]]:
-        """Yield flows by what they lose for sure: their set's usual, and what sure sick links add."""
-        extra, layer = distinct(state.base[rows])
-        kind = self.set_kind[self.sets.of_flow[rows]]
-        for one in np.flatnonzero(np.bincount(kind[layer == 0])):
-            yield float(self.kinds[one]), rows[(layer == 0) & (kind == one)]
-        for number in range(1, len(extra)):
-            mine = layer == number
-            yield float(extra[number] + self.kinds[kind[mine]].mean()), rows[mine]
+    def _all_healthy(self, rates: Floats) -> Floats:
+        """Return the terms of links in path sets, nothing sick being in any."""
+        if self._sum is None:
+            self._sum = self._of_healthy(rates).summed(self.sets, np.arange(len(self.sets.entry_set)))
+        return self._sum
+
+    def _changed(self, members: Ints, split: Split, state: _State, rates: Floats) -> Floats:
+        """Return by how much sick links change what these sets say, and what they say of sure links."""
+        rows = self.sets.flows(members)
+        base = self.usual.of_set[self.sets.of_flow[rows]] + state.base[rows]
+        nats = entry_nats(split, members, base, rates)
+        nats -= self._of_healthy(rates).summed(self.sets, self.sets.entries(members))
+        mine = np.flatnonzero(state.split[rows])
+        nats += self.certain[rows[mine]].T @ sure_nats(split, rows[mine], base[mine], rates)
+        return nats
 
 
 @dataclass(frozen=True)
 class _State:
     """What the sick links change: flows' certain extra loss, paths' extra loss, and who is concerned."""
 
+    sick: Sequence[tuple[int, float]]
     base: Floats  # of each flow, beyond the usual
     extra: Floats  # of each path
     split: npt.NDArray[np.bool_]  # flows whose paths differ
-    touched: Ints  # flows that crossed a sick link, or may have
+    concerned: Ints  # flows that crossed a sick link, or may have
 
     @classmethod
     def of(cls, witness: FlowWitness, sick: Sequence[tuple[int, float]]) -> _State:
         sets = witness.sets
         base, extra = np.zeros(len(witness.sent)), np.zeros(len(sets.set_of_path))
         for link, rate in sick:
-            base[_column(witness.by_link, link)] += rate
-            extra[_column(sets.by_link, link)] += rate
+            flows, paths = _column(witness.by_link, link), _column(sets.by_link, link)
+            base[flows] += rate
+            extra[paths] += rate
+            if link not in witness.touched:
+                there = np.append(sets.of_flow[flows], sets.set_of_path[paths])
+                witness.touched.add(link, there[there >= 0])
         sick_sets = np.bincount(sets.set_of_path, extra, len(sets.size)) > 0.0
         split = np.append(sick_sets, False)[sets.of_flow]
-        return cls(base, extra, split, np.flatnonzero(split | (base > 0.0)))
+        return cls(sick, base, extra, split, np.flatnonzero(split | (base > 0.0)))
 
 
 def _column(matrix: csc_array, column: int) -> Ints:
@@ -185,10 +193,14 @@ def _column(matrix: csc_array, column: int) -> Ints:
     return answer
 
 
-def _linear(gone: Floats, kept: Floats, base: Floats, rates: Floats) -> Floats:
-    """Return k ln((β+q)/β) + (n−k) ln((1−β−q)/(1−β)), summed over the kinds."""
-    base = np.minimum(base, MOST)
-    more = np.minimum(base[:, None] + rates, MOST)
-    rise, fall = np.log(more / base[:, None]), np.log1p(-more) - np.log1p(-base[:, None])
-    answer: Floats = np.einsum("lk,kr->lr", gone, rise) + np.einsum("lk,kr->lr", kept, fall)
+def _by_link(crossed: csr_array, weight: Floats, kind: Ints, kinds: int) -> Floats:
+    """Return the flows' weights, summed over those that cross each link, links × kinds."""
+    many, size = np.diff(crossed.indptr), crossed.shape[1] * kinds
+    where = crossed.indices.astype(np.int64) * kinds + np.repeat(kind, many)
+    answer = np.bincount(where, np.repeat(weight, many), size).astype(np.float64)  # of nothing: integers
+    return answer.reshape(crossed.shape[1], kinds)
+
+
+def _times(left: Floats, right: Floats) -> Floats:
+    answer: Floats = np.einsum("lk,kr->lr", left, right)
     return answer  # einsum: the products are small, and a thread pool would only wait

@@ -27,7 +27,7 @@ class Params:
         0.01  # few links lose more: a sixth of those above 1e-4 (CorrOpt, SIGCOMM 2017, table 1)
     )
     faults_expected: float = 4.0  # in a fabric at a time, where some pair is slow: so there are likely some
-    faults_unasked: float = 0.1  # the same of the first, where nobody complains: see log_prior
+    faults_unasked: float = 0.25  # the same of the first, where nobody complains: see log_prior
     most_prior: float = 2e-3  # of one link: CoreSec (OSDI 2026) sees 0.3–1 % sick in some way, few newly so
     rarity: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -6.8}
@@ -80,8 +80,8 @@ def log_prior(params: Params, links: int, sick: int, complaint: bool) -> float:
     """Return the log prior odds that one more of ``links`` directed links is sick, ``sick`` being so.
 
     Where some pair is slow, or a link sick, the number of faults is Poisson: one more has the odds
-    mean / links, whatever their number. Where nobody complains, two fabrics in five are taken to have
-    none besides (zero-inflated, w = 0.58): P(1) / P(0) = 4 e⁻⁴ w / (1 − w + w e⁻⁴) = 0.1 for the first.
+    mean / links, whatever their number. Where nobody complains, one fabric in five is taken to have
+    none besides (zero-inflated, w = 0.78): P(1) / P(0) = 4 e⁻⁴ w / (1 − w + w e⁻⁴) = 0.25 for the first.
     """
     expected = params.faults_expected if complaint or sick else params.faults_unasked
     return float(np.log(min(params.most_prior, expected / max(links, 1))))

@@ -6,7 +6,7 @@ not. Flows are weighed once a pattern and kind (packets sent, lost), not once a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from correlator.engine.localize.params import Floats, Ints
 
 Bools = npt.NDArray[np.bool_]
 MOST = 1.0 - 1e-14  # of a rate: nothing loses everything for sure
+LEAST = 1e-300  # of a likelihood, against that of nothing more being sick
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,10 @@ class PathSets:
     kind: Ints
     sent: Floats  # of each kind
     lost: Floats
-    hops: Floats  # of each set: a path's links, on the mean
     size: Ints  # of each set, paths
     set_of_path: Ints
+    by_set: Ints  # flows in the order of their sets
+    start: Ints  # of each set's, and the end
     by_link: csc_array  # paths × links
     entry_set: Ints
     entry_link: Ints  # as a place among the candidates
@@ -96,9 +98,10 @@ class PathSets:
             kind=kind,
             sent=sent[kinds // max(len(lost), 1)].astype(np.float64),
             lost=lost[kinds % max(len(lost), 1)].astype(np.float64),
-            hops=np.bincount(set_of_path, length, len(size)) / np.maximum(size, 1),
             size=size,
             set_of_path=set_of_path,
+            by_set=rows[np.argsort(flows.path_set[rows], kind="stable")],
+            start=np.append(0, np.cumsum(np.bincount(flows.path_set[rows], minlength=len(size)))),
             by_link=csc_array(paths),
             entry_set=entry_set,
             entry_link=entries % paths.shape[1],
@@ -109,6 +112,16 @@ class PathSets:
             incident_path=path[order],
             candidates=paths.shape[1],
         )
+
+    def entries(self, members: Ints) -> Ints:
+        """Return the entries of these sets."""
+        begin, end = (np.searchsorted(self.entry_set, members, side) for side in ("left", "right"))
+        return _ranges(begin, end)[0]
+
+    def flows(self, members: Ints) -> Ints:
+        """Return the flows of these sets."""
+        answer: Ints = self.by_set[_ranges(self.start[members], self.start[members + 1])[0]]
+        return answer
 
     def narrowed(self, numbers: Ints) -> PathSets:
         """Return the sets with the entries of these candidates alone."""
@@ -139,79 +152,90 @@ class Pattern:
     crossing: Floats
     members: Ints
 
-    def nats(self, sent: Floats, lost: Floats, base: float, rates: Floats) -> Floats:
-        """Return ln P(lost | a link of this pattern at the rate) − ln P(lost), kinds of flow × rates."""
-        before = np.full(len(sent), -np.inf)
-        beside = before.copy()
-        through = np.full((len(sent), len(rates)), -np.inf)
+    def nats(self, sent: Floats, lost: Floats, base: Floats, rates: Floats) -> Floats:
+        """Return ln P(lost | a link of this pattern at the rate) − ln P(lost), flows × rates.
+
+        ``base``: what each flow loses on every path.
+        """
+        values, place = np.unique(base, return_inverse=True)
         kept = sent - lost
-        for extra, share, crossing in zip(self.extra, self.share, self.crossing, strict=True):
-            rate = min(base + extra, MOST)
-            alone = lost * np.log(rate) + kept * np.log1p(-rate)
-            before = np.logaddexp(before, np.log(share) + alone)
-            if share > crossing:
-                beside = np.logaddexp(beside, np.log(share - crossing) + alone)
-            if crossing > 0.0:
-                more = np.minimum(rate + rates, MOST)
-                with_it = np.outer(lost, np.log(more)) + np.outer(kept, np.log1p(-more))
-                through = np.logaddexp(through, np.log(crossing) + with_it)
-        answer: Floats = np.logaddexp(beside[:, None], through) - before[:, None]
+        levels = np.minimum(values[:, None] + self.extra, MOST)
+        alone = lost[:, None] * np.log(levels)[place] + kept[:, None] * np.log1p(-levels)[place]
+        top = alone.max(axis=1, keepdims=True)
+        path = np.exp(alone - top)
+        through = [
+            (crossing, _binomial(levels[:, [level]] + rates, place, lost, kept) - top)
+            for level, crossing in enumerate(self.crossing)
+            if crossing > 0.0
+        ]
+        beside = path @ (self.share - self.crossing).clip(0.0)
+        most = np.max([nats for _, nats in through], axis=0)
+        most = np.maximum(most, 0.0, where=beside[:, None] > 0.0, out=most)
+        mixed = beside[:, None] * np.exp(np.minimum(-most, 0.0))
+        for crossing, nats in through:
+            mixed += crossing * np.exp(nats - most)
+        answer: Floats = np.log(np.maximum(mixed, LEAST)) + most - np.log(path @ self.share)[:, None]
         return answer
 
-    def usual_share(self, sent: Floats, lost: Floats, usual: float, sure: float) -> Floats:
-        """Return which share of its losses each kind of flow owes to the usual, and not to a sick link.
+    def usual_share(self, sent: Floats, lost: Floats, usual: Floats, sure: Floats) -> Floats:
+        """Return which share of its losses each flow owes to the usual, and not to a sick link.
 
         ``sure``: what sick links add on every path.
         """
-        rate = np.minimum(usual + sure + self.extra, MOST)
-        nats = np.log(self.share) + np.outer(lost, np.log(rate)) + np.outer(sent - lost, np.log1p(-rate))
+        rate = np.minimum((usual + sure)[:, None] + self.extra, MOST)
+        nats = lost[:, None] * np.log(rate) + (sent - lost)[:, None] * np.log1p(-rate) + np.log(self.share)
         path = np.exp(nats - nats.max(axis=1, keepdims=True))
-        answer: Floats = (path / path.sum(axis=1, keepdims=True)) @ (usual / rate)
+        answer: Floats = (path / rate).sum(axis=1) * usual / path.sum(axis=1)
         return answer
 
 
+def _binomial(rate: Floats, place: Ints, lost: Floats, kept: Floats) -> Floats:
+    """Return k ln p + (n−k) ln (1−p) of each flow, p in the row of ``rate`` at its place."""
+    rate = np.minimum(rate, MOST)
+    answer: Floats = np.log(rate)[place]
+    answer *= lost[:, None]
+    answer += np.log1p(-rate)[place] * kept[:, None]
+    return answer
+
+
 class Split:
-    """The patterns of all sets, given what sick links add to each path's loss."""
+    """The patterns of sets, given what sick links add to each path's loss."""
 
     def __init__(self, sets: PathSets, extra: Floats) -> None:
         self.sets = sets
         self.levels, self.level = distinct(extra)
         # sums of random whole numbers stand for multisets of levels; exact in float64 below 2^53
-        marks = np.random.default_rng(0).integers(1, 2**40, len(self.levels)).astype(np.float64)[self.level]
-        self.set_mark = np.bincount(sets.set_of_path, marks, len(sets.size)).astype(np.float64)
-        self.sick = np.bincount(sets.set_of_path, self.level, len(sets.size)) > 0
-        self.entry_mark = sets.entry_form.astype(np.float64)
-        concerned = self.sick[sets.entry_set]
-        mine = concerned[sets.incident_entry]
-        crossing = np.bincount(
-            sets.incident_entry[mine], marks[sets.incident_path[mine]], len(sets.entry_set)
-        )
-        self.entry_mark[concerned] = np.pi * crossing[concerned] + self.set_mark[sets.entry_set[concerned]]
-        self.concerned = concerned
+        self.marks = np.random.default_rng(0).integers(1, 2**40, len(self.levels)).astype(np.float64)
 
-    def entry_patterns(self, used: Bools) -> Iterator[Pattern]:
-        """Yield the patterns of the entries of these sets; members are entries."""
-        mine = used[self.sets.entry_set]
-        entries = np.flatnonzero(mine & self.concerned)
-        yield from map(self._entry_pattern, _grouped(entries, self.entry_mark[entries]))
-        entries = np.flatnonzero(mine & ~self.concerned)
-        forms = self.sets.entry_form[entries]
-        for form in np.flatnonzero(np.bincount(forms)):
-            yield self._entry_pattern(entries[forms == form])
+    def entry_patterns(self, members: Ints) -> Iterator[Pattern]:
+        """Yield the patterns of these sets' entries; members are entries."""
+        sets, entries = self.sets, self.sets.entries(members)
+        begin, end = (np.searchsorted(sets.incident_entry, entries, side) for side in ("left", "right"))
+        incident, owner = _ranges(begin, end)
+        crossing = np.bincount(owner, self._mark(sets.incident_path[incident]), len(entries))
+        whole = self._set_mark(members)[np.searchsorted(members, sets.entry_set[entries])]
+        for mine in _grouped(np.arange(len(entries)), np.pi * crossing + whole):
+            first = mine[0]
+            share = self._shares(sets.entry_set[entries[first]])
+            paths = sets.incident_path[begin[first] : end[first]]
+            crossed = self._counts(paths) / sets.size[sets.entry_set[entries[first]]]
+            yield self._pattern(share, crossed, entries[mine])
 
-    def set_patterns(self, used: Bools) -> Iterator[Pattern]:
+    def set_patterns(self, members: Ints) -> Iterator[Pattern]:
         """Yield the patterns of these sets for a link that all of a set's paths cross; members are sets."""
-        chosen: Ints = np.flatnonzero(used)
-        for members in _grouped(chosen, self.set_mark[chosen]):
-            share = self._shares(members[0])
-            yield self._pattern(share, share, members)
+        for mine in _grouped(members, self._set_mark(members)):
+            share = self._shares(mine[0])
+            yield self._pattern(share, share, mine)
 
-    def _entry_pattern(self, members: Ints) -> Pattern:
-        first = members[0]
-        number = self.sets.entry_set[first]
-        begin, end = np.searchsorted(self.sets.incident_entry, [first, first + 1])
-        crossing = self._counts(self.sets.incident_path[begin:end]) / self.sets.size[number]
-        return self._pattern(self._shares(number), crossing, members)
+    def _mark(self, paths: Ints) -> Floats:
+        answer: Floats = self.marks[self.level[paths]]
+        return answer
+
+    def _set_mark(self, members: Ints) -> Floats:
+        begin, end = (np.searchsorted(self.sets.set_of_path, members, side) for side in ("left", "right"))
+        paths, owner = _ranges(begin, end)
+        answer: Floats = np.bincount(owner, self._mark(paths), len(members)).astype(np.float64)
+        return answer
 
     def _pattern(self, share: Floats, crossing: Floats, members: Ints) -> Pattern:
         seen = share > 0.0
@@ -226,6 +250,13 @@ class Split:
         return np.bincount(self.level[paths], minlength=len(self.levels)).astype(np.float64)
 
 
+def _ranges(begin: Ints, end: Ints) -> tuple[Ints, Ints]:
+    """Return the numbers of these ranges one after the other, and the range of each."""
+    many = end - begin
+    owner = np.repeat(np.arange(len(many)), many)
+    return np.arange(len(owner)) + np.repeat(begin - np.cumsum(many) + many, many), owner
+
+
 def distinct(values: Floats) -> tuple[Floats, Ints]:
     """Return zero and the distinct other values, and the place of each; zeros need no sorting."""
     some = np.flatnonzero(values)
@@ -235,7 +266,7 @@ def distinct(values: Floats) -> tuple[Floats, Ints]:
     return np.append(0.0, other), number
 
 
-def _grouped(members: Ints, marks: Floats) -> Iterator[Ints]:
+def _grouped(members: Ints, marks: Floats | Ints) -> Iterator[Ints]:
     """Yield the members that share a mark."""
     order = np.argsort(marks, kind="stable")
     for part in np.split(members[order], np.flatnonzero(np.diff(marks[order])) + 1):
@@ -243,109 +274,113 @@ def _grouped(members: Ints, marks: Floats) -> Iterator[Ints]:
             yield part
 
 
-def _renumbered(values: Ints, size: int) -> tuple[Ints, Ints]:
-    """Return the distinct of some numbers below ``size``, ascending, and the place of each."""
-    there = np.zeros(size, dtype=bool)
-    there[values] = True
-    answer: Ints = np.flatnonzero(there)
-    return answer, (np.cumsum(there) - 1)[values]
+def entry_nats(split: Split, members: Ints, base: Floats, rates: Floats) -> Floats:
+    """Return the terms of these sets' flows for the candidates in their path sets, candidates × rates.
 
-
-def entry_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
-    """Return the terms of flows for the candidates in their path sets, candidates × rates.
-
-    ``rows`` are flows that all have ``base`` as their usual loss.
+    ``members``: sets, ascending; ``base``: what each of their flows loses on every path.
     """
-    sets = split.sets
-    flows = _by_kind(sets, rows)
-    terms, links, places, start = [], [], [], 0
-    for pattern in split.entry_patterns(np.diff(flows.indptr) > 0):
-        mine, place = _renumbered(sets.entry_set[pattern.members], len(sets.size))
-        terms.append(_by_set(flows[mine], pattern, sets, base, rates))
-        links.append(sets.entry_link[pattern.members])
-        places.append(place + start)
-        start += len(mine)
-    if not terms:
-        return np.zeros((sets.candidates, len(rates)))
-    link, place = np.concatenate(links), np.concatenate(places)
-    add = csr_array((np.ones(len(link)), (link, place)), shape=(sets.candidates, start))
-    answer: Floats = add @ np.vstack(terms)
+    sets, rows = split.sets, split.sets.flows(members)
+    alike, place = _alike(sets, rows, base)
+    start = np.append(0, np.cumsum(sets.start[members + 1] - sets.start[members]))
+    of_set = csr_array((np.ones(len(rows)), place, start), shape=(len(members), len(alike[0])))
+    answer = np.zeros((sets.candidates, len(rates)))
+    for pattern in split.entry_patterns(members):
+        terms = of_set @ pattern.nats(*alike, rates)
+        where = (sets.entry_link[pattern.members], np.searchsorted(members, sets.entry_set[pattern.members]))
+        shape = (sets.candidates, len(members))
+        answer += csr_array((np.ones(len(pattern.members)), where), shape=shape) @ terms
     return answer
+
+
+def sure_nats(split: Split, rows: Ints, base: Floats, rates: Floats) -> Floats:
+    """Return the terms of these flows for a link that they surely cross, flows × rates."""
+    nats, sets = np.zeros((len(rows), len(rates))), split.sets
+    for pattern, mine in _by_pattern(split, rows):
+        alike, place = _alike(sets, rows[mine], base[mine])
+        nats[mine] = pattern.nats(*alike, rates)[place]
+    return nats
+
+
+def _alike(sets: PathSets, rows: Ints, base: Floats) -> tuple[tuple[Floats, Floats, Floats], Ints]:
+    """Return packets sent, lost, and usual loss of the distinct of these flows, and the place of each."""
+    values, level = np.unique(base, return_inverse=True)
+    distinct_flows, place = np.unique(sets.kind[rows] * len(values) + level, return_inverse=True)
+    kind, level = np.divmod(distinct_flows, len(values))
+    return (sets.sent[kind], sets.lost[kind], values[level]), place
+
+
+def usual_share(split: Split, rows: Ints, usual: Floats, sure: Floats) -> Floats:
+    """Return which share of its losses each of these flows owes to the usual."""
+    answer, sets = np.ones(len(rows)), split.sets
+    for pattern, mine in _by_pattern(split, rows):
+        kind = sets.kind[rows[mine]]
+        answer[mine] = pattern.usual_share(sets.sent[kind], sets.lost[kind], usual[mine], sure[mine])
+    return answer
+
+
+def _by_pattern(split: Split, rows: Ints) -> Iterator[tuple[Pattern, Ints]]:
+    """Yield the patterns of these flows' sets, with the places of its flows in ``rows``."""
+    members, place = np.unique(split.sets.of_flow[rows], return_inverse=True)
+    group = np.zeros(len(members), dtype=np.int64)
+    for number, pattern in enumerate(split.set_patterns(members)):
+        group[np.searchsorted(members, pattern.members)] = number
+        yield pattern, np.flatnonzero((group[place] == number) & np.isin(members, pattern.members)[place])
 
 
 @dataclass(frozen=True)
 class SetTerms:
     """What the flows of each set say of a link in it, nothing in the set being sick: form → sets × rates."""
 
-    sets: PathSets
     by_form: Mapping[int, Floats]
     rates: int
 
     @classmethod
-    def of(cls, healthy: Split, layers: Iterable[tuple[float, Ints]], rates: Floats) -> SetTerms:
-        """Return the terms of flows, given in layers of what they usually lose."""
-        sets = healthy.sets
-        by_form: dict[int, Floats] = {}
-        for base, rows in layers:
-            flows = _by_kind(sets, rows)
-            for pattern in healthy.entry_patterns(np.diff(flows.indptr) > 0):
-                form = int(sets.entry_form[pattern.members[0]])
-                mine, _ = _renumbered(sets.entry_set[pattern.members], len(sets.size))
-                terms = by_form.setdefault(form, np.zeros((len(sets.size), len(rates))))
-                terms[mine] += _by_set(flows[mine], pattern, sets, base, rates)
-        return cls(sets, by_form, len(rates))
+    def of(cls, sets: PathSets, usual: Floats, rates: Floats) -> SetTerms:
+        """Return the terms of all flows in sets, given what flows of each set usually lose."""
+        alike, place = _alike(sets, sets.by_set, usual[sets.of_flow[sets.by_set]])
+        many = csr_array((np.ones(len(place)), place, sets.start), shape=(len(sets.size), len(alike[0])))
+        by_form = {}
+        for form, first in zip(*np.unique(sets.entry_form, return_index=True), strict=True):
+            crossing = np.sum(sets.incident_entry == first) / sets.size[sets.entry_set[first]]
+            pattern = Pattern(np.zeros(1), np.ones(1), np.array([crossing]), np.array([first]))
+            by_form[int(form)] = many @ pattern.nats(*alike, rates)
+        return cls(by_form, len(rates))
 
-    def summed(self, kept: Bools) -> Floats:
-        """Return the sums over these sets, candidates × rates."""
-        sets = self.sets
-        answer = np.zeros((sets.candidates, self.rates))
-        mine = kept[sets.entry_set]
+    def summed(self, sets: PathSets, entries: Ints) -> Floats:
+        """Return the sums over these entries, candidates × rates."""
+        answer, forms = np.zeros((sets.candidates, self.rates)), sets.entry_form[entries]
         for form, terms in self.by_form.items():
-            entries = np.flatnonzero(mine & (sets.entry_form == form))
-            where = sets.entry_link[entries], sets.entry_set[entries]
-            answer += csr_array((np.ones(len(entries)), where), shape=(sets.candidates, len(terms))) @ terms
+            mine = entries[forms == form]
+            where = sets.entry_link[mine], sets.entry_set[mine]
+            answer += csr_array((np.ones(len(mine)), where), shape=(sets.candidates, len(terms))) @ terms
         return answer
 
 
-def _by_kind(sets: PathSets, rows: Ints) -> csr_array:
-    """Return how many of these flows there are, sets × kinds."""
-    shape = (len(sets.size), len(sets.sent))
-    return csr_array((np.ones(len(rows)), (sets.of_flow[rows], sets.kind[rows])), shape=shape)
+class Touched:
+    """Which sets the flows of which sick links touch, and the groups of sets that the same ones touch."""
 
+    def __init__(self, sets: int) -> None:
+        dice = np.random.default_rng(0)
+        self._name = dice.integers(1, 2**40, sets)  # sums of them stand for groups
+        self._dice, self._mark = dice, np.zeros(sets, dtype=np.int64)
+        self._by_link: dict[int, Bools] = {}
 
-def _by_set(flows: csr_array, pattern: Pattern, sets: PathSets, base: float, rates: Floats) -> Floats:
-    """Return what the flows of each set say of a link of this pattern, sets × rates."""
-    kinds, place = _renumbered(flows.indices, len(sets.sent))
-    flows = csr_array((flows.data, place, flows.indptr), shape=(flows.shape[0], len(kinds)))
-    answer: Floats = flows @ pattern.nats(sets.sent[kinds], sets.lost[kinds], base, rates)
-    return answer
+    def add(self, link: int, sets: Ints) -> None:
+        """Take note of the sets of a link that is or was taken as sick."""
+        there = np.zeros(len(self._mark), dtype=bool)
+        there[sets] = True
+        self._by_link[link] = there
+        self._mark[there] += self._dice.integers(1, 2**50)
 
+    def __contains__(self, link: int) -> bool:
+        return link in self._by_link
 
-def flow_nats(split: Split, rows: Ints, base: float, rates: Floats) -> Floats:
-    """Return the terms of these flows for a link that they surely cross, flows × rates."""
-    nats = np.zeros((len(rows), len(rates)))
-    for pattern, mine, kinds, place in _by_pattern(split, rows):
-        nats[mine] = pattern.nats(split.sets.sent[kinds], split.sets.lost[kinds], base, rates)[place]
-    return nats
-
-
-def usual_share(split: Split, rows: Ints, usual: float, sure: float) -> Floats:
-    """Return which share of its losses each of these flows owes to the usual."""
-    answer = np.ones(len(rows))
-    for pattern, mine, kinds, place in _by_pattern(split, rows):
-        answer[mine] = pattern.usual_share(split.sets.sent[kinds], split.sets.lost[kinds], usual, sure)[place]
-    return answer
-
-
-def _by_pattern(split: Split, rows: Ints) -> Iterator[tuple[Pattern, Ints, Ints, Ints]]:
-    """Yield flows by their sets' patterns: places in ``rows``, kinds, and the place of each flow's kind."""
-    sets = split.sets
-    of_flow, kind = sets.of_flow[rows], sets.kind[rows]
-    used = np.zeros(len(sets.size), dtype=bool)
-    used[of_flow] = True
-    group = np.full(len(used), -1)
-    for number, pattern in enumerate(split.set_patterns(used)):
-        group[pattern.members] = number
-        mine = np.flatnonzero(group[of_flow] == number)
-        kinds, place = _renumbered(kind[mine], len(sets.sent))
-        yield pattern, mine, kinds, place
+    def groups(self, sick: Sequence[tuple[int, float]]) -> Iterator[tuple[Hashable, Ints]]:
+        """Yield the sets that sick links touch, group by group, with what tells a group and its links."""
+        near = np.zeros(len(self._mark), dtype=bool)
+        for link, _ in sick:
+            near |= self._by_link[link]
+        chosen: Ints = np.flatnonzero(near)
+        for members in _grouped(chosen, self._mark[chosen]):
+            links = tuple(sorted(one for one in sick if self._by_link[one[0]][members[0]]))
+            yield (int(self._name[members].sum()), links), members
