@@ -203,8 +203,8 @@ async def polled(name: str) -> tuple[pd.DataFrame, str]:
     async with Agent(recorded(name)) as agent, SnmpClient() as client:
         poller = SwitchPoller(client, SwitchTarget("switch1", "127.0.0.1", agent.port), "optics")
         (batch,) = await poller.poll(NOW, {})
-        assert poller._profile is not None
-        return batch.tables["optics"], poller._profile[1].name
+        assert poller._read_by is not None
+        return batch.tables["optics"], poller._read_by.name
 
 
 def told(row: Any) -> tuple[float | str | None, float | None]:
