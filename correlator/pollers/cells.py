@@ -162,8 +162,9 @@ class _Ports:
         name = self._names.name(if_index)
         if if_index is not None and name is not None:
             return if_index, name
-        if self._rule.by == "entity":
-            return None  # sensors of fans and boards stand in the same table
+        if self._rule.by == "entity":  # fans and boards may stand in the same table
+            called = self._entities.port_name(port)
+            return (None, called) if called else None
         return None, self._written(port) or f"port {port}"
 
     def _if_index(self, port: int) -> int | None:

@@ -102,7 +102,9 @@ def arp(found: TableRows, names: Names) -> Rows:
     return rows
 
 
-async def neighbors(device: Device, names: Names, lldp_ports: TableRows, bridge: Mapping[int, int]) -> Rows:
+async def neighbors(
+    device: Device, names: Names, lldp_ports: TableRows, bridge: Mapping[int, int] = lldp.NO_BRIDGE
+) -> Rows:
     """Return what LLDP tells, by its second MIB where the first is not there, and what CDP tells.
 
     ``lldp_ports``: the table of that name, which says what LLDP's local port numbers mean; ``bridge``:

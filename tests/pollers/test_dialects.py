@@ -198,6 +198,15 @@ DIALECTS: dict[str, tuple[str, Light]] = {
             ("port-1/1/3", 4): (-0.3, 0.3),
         },
     ),
+    # what is in dBm is light, at no interface too; watts that go into a power supply are not
+    "cisco-unplaced": (
+        "cisco",
+        {
+            ("Ethernet1/1", 1): (-2.51, -1.01),
+            ("Ethernet9/1", 1): (-3.51, None),
+            ("subslot 0/1 transceiver 2", 1): (-4.5, -2.3),
+        },
+    ),
     # transceiver 4 is an SFP in xe3, 30 a QSFP in ce1
     "ocnos-s9500": (
         "ocnos-s9500-30xs",
@@ -315,4 +324,4 @@ async def test_bit_errors_before_correction_are_read_in_both_forms() -> None:
 
 def test_what_is_not_verified_has_no_levels() -> None:
     unverified = {n for n, p in load().items() if any(not source.verified for source in p.optics.values())}
-    assert unverified == {"extreme-exos", "extreme-voss"}
+    assert unverified == {"extreme-exos", "extreme-fabric-engine", "extreme-voss"}
