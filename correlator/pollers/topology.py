@@ -10,7 +10,16 @@ from typing import Any
 from correlator.pollers import cdp, lldp, routes
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.names import Names, if_name
-from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text, unsigned
+from correlator.pollers.text import (
+    MAC_LENGTH,
+    address,
+    chassis_id,
+    mac,
+    number,
+    physical_address,
+    text,
+    unsigned,
+)
 from correlator.snmp.target import Value
 
 log = logging.getLogger(__name__)
@@ -95,7 +104,8 @@ def arp(found: TableRows, names: Names) -> Rows:
     rows = []
     for index, row in found.items():
         new = "ipNetToPhysicalPhysAddress" in row
-        station = mac(row.get("ipNetToPhysicalPhysAddress", row.get("ipNetToMediaPhysAddress")))
+        said = row.get("ipNetToPhysicalPhysAddress", row.get("ipNetToMediaPhysAddress"))
+        station = physical_address(said)
         ip = _inet_address(index[1:]) if new else address(index[1:])
         if station is not None and ip is not None:
             rows.append({"ip": ip, "mac": station, **names.place(index[0])})
@@ -159,7 +169,7 @@ def _interface(if_index: int, row: Row) -> dict[str, Any]:
         "admin_status": ADMIN.get(number(row.get("ifAdminStatus")) or 0),
         "oper_status": OPER.get(number(row.get("ifOperStatus")) or 0),
         "speed_bps": speed_bps(row.get("ifSpeed"), row.get("ifHighSpeed")),
-        "mac": mac(row.get("ifPhysAddress")),
+        "mac": physical_address(row.get("ifPhysAddress")),
     }
 
 
