@@ -102,8 +102,14 @@ def poll(
         _print(answer)
         if stats:
             progress.print(_stats(answer["stats"]))
-    if problems and not all(answer[name] for name in ("devices", "interfaces", "counters")):
+    if problems and not _whole(answer):
         raise typer.Exit(1)
+
+
+def _whole(answer: dict[str, Any]) -> bool:
+    """Whether a switch was read: its interfaces with counters; some tell light and no interface at all."""
+    interfaces, counters = answer["interfaces"], answer["counters"]
+    return bool(interfaces and counters) or bool(answer["optics"] and not interfaces and not counters)
 
 
 def credentials(

@@ -162,8 +162,9 @@ class _Ports:
         name = self._names.name(if_index)
         if if_index is not None and name is not None:
             return if_index, name
-        if self._rule.by == "entity":
-            return None  # sensors of fans and boards stand in the same table
+        if self._rule.by == "entity":  # fans and boards may stand in the same table
+            called = self._entities.port_name(port)
+            return (None, called) if called else None
         return None, self._written(port) or f"port {port}"
 
     def _if_index(self, port: int) -> int | None:
@@ -180,11 +181,15 @@ class _Ports:
         if rule.by == "slot":
             return "/".join(map(str, divmod(port, SLOT)))
         if rule.by == "prefix":
-            kind = number(said) or 0
-            return f"{rule.prefixes[kind]}{port + rule.adds.get(kind, 0)}" if kind in rule.prefixes else None
+            return self._numbered(port, number(said) or 0)
         name = text(said)
         match = rule.pattern.search(name) if rule.pattern and name else None
         return match.group(1) if match else name
+
+    def _numbered(self, port: int, kind: int) -> str | None:
+        rule = self._rule
+        known = kind in rule.prefixes and any(n.startswith(rule.where) for n in self._names.by_index.values())
+        return f"{rule.prefixes[kind]}{port + rule.adds.get(kind, 0)}{rule.suffix}" if known else None
 
 
 class _Limits:
@@ -261,7 +266,7 @@ def _lights(cell: Cell, row: Row, column: str, source: Cells) -> list[Light]:
         cell = replace(cell, reading=_listed(cell.reading, numbers))
         return [_light(cell, number, lane, source) for lane, number in enumerate(numbers, 1)]
     exponent = number(row.get(column + EXPONENT)) if cell.reading.exponent_oid else 0
-    raw = _number(said)
+    raw = None if _says_nothing(said, source) else _number(said)
     if exponent is None or not -99 <= exponent <= 99:
         raw = None
     scaled = raw * 10.0**-exponent if raw is not None and exponent else raw
@@ -297,6 +302,8 @@ def _value(reading: Reading, raw: float | None, source: Cells) -> tuple[float | 
     """Return the value in the unit of its column and whether it is darkness."""
     if raw is None or _marks_nothing(raw, (*source.no_reading, *reading.no_reading)):
         return None, False
+    if reading.positive_unit and raw == 0:
+        return None, False  # darkness in the one unit, a level in the other
     written = reading.positive_unit if reading.positive_unit and raw > 0 else reading.unit
     unit = Unit.written(written)
     if reading.quantity in POWERS:
@@ -304,6 +311,12 @@ def _value(reading: Reading, raw: float | None, source: Cells) -> tuple[float | 
     if raw < -1e300:  # "-inf" of something that is no power
         return None, False
     return unit.value(raw, MILLI if reading.quantity == "bias" else 0), False
+
+
+def _says_nothing(said: Value, source: Cells) -> bool:
+    """Whether a text is one of those that say: no reading."""
+    pattern = source.no_reading_text
+    return bool(pattern and isinstance(said, bytes) and pattern.search(said.decode("latin-1")))
 
 
 def _marks_nothing(raw: float, markers: Sequence[int]) -> bool:

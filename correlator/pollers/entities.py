@@ -14,7 +14,8 @@ from correlator.pollers.text import number, text
 IF_INDEX = "1.3.6.1.2.1.2.2.1.1."  # entAliasMappingIdentifier points here
 MAX_DEPTH = 16
 CHASSIS, STACK = 3, 11  # PhysicalClass: above these no port is to be looked for
-CAGES = (5, 9, 10)  # container, module, port
+PORT = 10
+CAGES = (5, 9, PORT)  # container, module, port
 LANE_NAME = re.compile(r"^(.*/)([2-8])$")
 
 
@@ -66,6 +67,16 @@ class Entities:
                 return named, None
         match = pattern.search(self.words(entity)) if pattern else None
         return _named(match.group(1), names) if match else (None, None)
+
+    def holder(self, entity: int) -> str | None:
+        """Return the name of what directly holds an entity."""
+        above = number(self.rows.get((entity,), {}).get("entPhysicalContainedIn")) or 0
+        return text(self.rows.get((above,), {}).get("entPhysicalName"))
+
+    def port_name(self, entity: int) -> str | None:
+        """Return what an entity that is a port is called; None for anything else."""
+        row = self.rows.get((entity,), {})
+        return text(row.get("entPhysicalName")) if number(row.get("entPhysicalClass")) == PORT else None
 
     def module(self, entity: int) -> tuple[str | None, str | None]:
         """Return model and serial number of the module that holds an entity, as far as told."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ CAPABILITIES = (  # LldpSystemCapabilitiesMap, bit 0 first
     None, "repeater", "bridge", "access_point", "router", "telephone", "docsis", "station",
 )  # fmt: skip
 STANDARD_INDEX = ("mark", "port", "remote")
+NO_BRIDGE: Mapping[int, int] = {}
 FAMILY_AND_LENGTH = 2  # parts of an address's index before its octets
 
 
@@ -53,11 +54,13 @@ def neighbors(
     addresses: TableRows,
     names: Names,
     pattern: Sequence[str] = STANDARD_INDEX,
+    bridge: Mapping[int, int] = NO_BRIDGE,
 ) -> list[dict[str, Any]]:
     """Return the rows of table neighbors.
 
     Rows of an older time mark are passed over when the same neighbour has a newer one. A local port
-    that cannot be found keeps the name that the device gives it and has no ifIndex.
+    that cannot be found keeps the name that the device gives it and has no ifIndex. ``bridge`` gives
+    ifIndex by bridge port, which a bridge's local port numbers are (LldpPortNumber).
     """
     newest: dict[tuple[Any, ...], tuple[Key, Row]] = {}
     for index, row in sorted(remotes.items()):
@@ -67,15 +70,15 @@ def neighbors(
             newest[*key.place, *peer] = key, row
     known = _addresses(addresses, pattern)
     return [
-        _neighbor(row) | _where(key, ports, names) | {"remote_address": known.get(key.place)}
+        _neighbor(row) | _where(key, ports, names, bridge) | {"remote_address": known.get(key.place)}
         for key, row in newest.values()
     ]
 
 
-def _where(key: Key, ports: TableRows, names: Names) -> dict[str, Any]:
+def _where(key: Key, ports: TableRows, names: Names, bridge: Mapping[int, int]) -> dict[str, Any]:
     if key.port is None:
         return names.place(key.if_index if key.if_index in names.by_index else None)
-    return _local(key.port, ports.get((key.port,)), names)
+    return _local(key.port, ports.get((key.port,)), names, bridge)
 
 
 def _neighbor(row: Row) -> dict[str, Any]:
@@ -98,27 +101,28 @@ def _capabilities(bits: object) -> list[str] | None:
     return [name for bit, name in enumerate(CAPABILITIES) if name and bits[0] & 0x80 >> bit]
 
 
-def own_ids(ports: TableRows, names: Names) -> dict[int, str]:
+def own_ids(ports: TableRows, names: Names, bridge: Mapping[int, int] = NO_BRIDGE) -> dict[int, str]:
     """Return what each interface calls itself, by ifIndex: what its neighbours hear as port id."""
     found = {}
     for index, row in ports.items():
-        place = _local(index[-1], row, names)
+        place = _local(index[-1], row, names, bridge)
         given = port_id(row.get("lldpLocPortIdSubtype"), row.get("lldpLocPortId"))
         if given is not None and isinstance(place["if_index"], int):
             found[place["if_index"]] = given
     return found
 
 
-def _local(port: int, row: Row | None, names: Names) -> dict[str, Any]:
+def _local(port: int, row: Row | None, names: Names, bridge: Mapping[int, int]) -> dict[str, Any]:
     """Return if_index and if_name of a local port number, which only some devices make the ifIndex."""
+    number = bridge.get(port, port)  # a bridge's number, else an ifIndex, where nothing says more
     if row is None:
-        return names.place(port if port in names.by_index else None)
+        return names.place(number if number in names.by_index else None)
     given = port_id(row.get("lldpLocPortIdSubtype"), row.get("lldpLocPortId"))
     found = names.find(given, text(row.get("lldpLocPortDesc")))
     if found is None and given is not None and given.isdecimal() and int(given) in names.by_index:
         found = int(given)  # subtype local, Junos: the port's ifIndex, written out
-    if found is None and port in names.by_index and row.get("lldpLocPortIdSubtype") not in TELLING:
-        found = port
+    if found is None and number in names.by_index and row.get("lldpLocPortIdSubtype") not in TELLING:
+        found = number
     return names.place(found) if found is not None else {"if_index": None, "if_name": given}
 
 

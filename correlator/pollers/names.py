@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from correlator.pollers.device import Row, TableRows
-from correlator.pollers.text import mac, text
+from correlator.pollers.text import physical_address, text
 
 
 def if_name(row: Row) -> str | None:
@@ -53,7 +53,12 @@ class Names:
         name = if_name(row)
         if name is not None:
             self.by_index[if_index] = name
-        aliases = name, text(row.get("ifDescr")), mac(row.get("ifPhysAddress")), text(row.get("ifAlias"))
+        aliases = (
+            name,
+            text(row.get("ifDescr")),
+            physical_address(row.get("ifPhysAddress")),
+            text(row.get("ifAlias")),
+        )
         for tier, alias in zip(self._tiers, aliases, strict=True):
             if alias is not None:
                 key = alias.casefold()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
 
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
@@ -38,7 +37,11 @@ class KnownSensors:
 
     source: Sensors
     sensors: Mapping[Index, Sensor]
-    unplaced: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def unplaced(self) -> tuple[str, ...]:
+        """The names of ports that are no interface."""
+        return tuple(sorted({sensor.place[1] for sensor in self.sensors.values() if sensor.place[0] is None}))
 
     @property
     def questions(self) -> list[tuple[dict[str, Oid], list[Index]]]:
@@ -145,15 +148,30 @@ def _sensor(
     if quantity is None:
         return None
     if_index, lane = _place(entity, parts, source, entities, names)
-    if_name = names.name(if_index)
-    if if_name is None:
+    place = _named(if_index, names)
+    if place is None and unit.name == "dBm":  # power supplies speak of watts, too
+        place = None, _written(words, entity, source, entities)
+    if place is None:
         return None
     if unit.name == "W":
         unit = Unit("W", unit.exponent + source.exponent)
     none = source.thresholds.none if source.thresholds else ()
     judged = levels(limits, unit, none) if quantity in POWERS else Judged({})
     lane = lane if lane is not None else _lane(source, words)
-    return Sensor((if_index, if_name), quantity, lane, unit, judged, *entities.module(entity))
+    return Sensor(place, quantity, lane, unit, judged, *entities.module(entity))
+
+
+def _named(if_index: int | None, names: Names) -> Place | None:
+    if_name = names.name(if_index)
+    return (if_index, if_name) if if_name is not None else None
+
+
+def _written(words: str, entity: int, source: Sensors, entities: Entities) -> str:
+    """Return what a sensor's words call a port that is no interface, else what holds the sensor."""
+    match = source.port.search(words) if source.port else None
+    if match and any(letter.isdigit() for letter in match.group(1)):
+        return match.group(1)
+    return entities.holder(entity) or words or f"entity {entity}"
 
 
 def _place(

@@ -19,6 +19,7 @@ _MAC_TEXT = re.compile(
     r"^(?:[0-9a-f]{2}([: -]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}$|^[0-9a-f]{4}([.-])[0-9a-f]{4}\2[0-9a-f]{4}$",
     re.IGNORECASE,
 )
+_SHORT_MAC = re.compile(r"^[0-9a-f]{1,2}(?::[0-9a-f]{1,2}){5}$", re.IGNORECASE)  # 0:1c:73:65:8e:3a
 
 
 def text(value: Value) -> str | None:
@@ -55,6 +56,11 @@ def mac(octets: Value | Sequence[int]) -> str | None:
     return ":".join(f"{octet:02x}" for octet in octets)
 
 
+def physical_address(value: Value) -> str | None:
+    """Return a PhysAddress that is a MAC address, in octets or, as some agents have it, written out."""
+    return mac(value) or (mac_of_text(text(value)) if isinstance(value, bytes) else None)
+
+
 def address(octets: Sequence[int]) -> str | None:
     """Return 4 or 16 octets as an IP address; None for anything else."""
     if len(octets) not in (4, 16) or any(not 0 <= octet <= 255 for octet in octets):
@@ -87,9 +93,11 @@ def _identity(value: Value, is_mac: bool, is_address: bool) -> str | None:
 
 def mac_of_text(written: str | None) -> str | None:
     """Return a MAC address that is written out, in the house's form; None where it is none."""
-    if written is None or not _MAC_TEXT.match(written):
+    if written is None:
         return None
-    return mac(bytes.fromhex(re.sub(r"[:. -]", "", written)))
+    if _SHORT_MAC.match(written):
+        return mac([int(part, 16) for part in written.split(":")])
+    return mac(bytes.fromhex(re.sub(r"[:. -]", "", written))) if _MAC_TEXT.match(written) else None
 
 
 def _is_text(value: bytes) -> bool:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from correlator.pollers import cdp, lldp, routes
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.names import Names, if_name
-from correlator.pollers.text import MAC_LENGTH, address, chassis_id, mac, number, text, unsigned
+from correlator.pollers.text import (
+    MAC_LENGTH,
+    address,
+    chassis_id,
+    mac,
+    number,
+    physical_address,
+    text,
+    unsigned,
+)
 from correlator.snmp.target import Value
 
 log = logging.getLogger(__name__)
@@ -21,7 +30,8 @@ ADMIN = {1: "up", 2: "down", 3: "testing"}
 OPER = ADMIN | {4: "unknown", 5: "dormant", 6: "not_present", 7: "lower_layer_down"}  # RFC 2863
 STP = {2: "blocking", 3: "blocking", 4: "blocking", 5: "forwarding"}  # RFC 4188: only 5 forwards
 SPEED_NOT_SAID = 2**32 - 1  # ifSpeed of what is faster than it can say
-ETHERNET, VIRTUAL, LAG = 6, 53, 161  # IANAifType; 161 is ieee8023adLag
+VIRTUAL, LAG = 53, 161  # IANAifType; 161 is ieee8023adLag
+ETHERNET = (6, 26, 62, 69, 117)  # what older agents call fast and gigabit Ethernet, too
 STACK_ACTIVE = 1  # RowStatus
 LAG_NAME = re.compile(r"(?i)^(po|port-?channel|lag|ae|bond|trk|trunk|eth-trunk|bundle-ether|agg)[ -]?\d+$")
 STATION_INVALID = 2  # dot1dTpFdbStatus
@@ -40,11 +50,12 @@ async def read(device: Device) -> dict[str, Rows]:
     names = Names.of(found)
     bridge_ports = await device.table("bridge_ports")
     lldp_ports = await device.table("lldp_ports")
-    own_ids = lldp.own_ids(lldp_ports, names)
+    bridge = _bridge(bridge_ports, names)
+    own_ids = lldp.own_ids(lldp_ports, names, bridge)
     rows = interfaces(found, await device.table("aggregates"), await device.table("stack"), bridge_ports)
     return {
         "interfaces": [row | {"lldp_port_id": own_ids.get(row["if_index"])} for row in rows],
-        "neighbors": await neighbors(device, names, lldp_ports),
+        "neighbors": await neighbors(device, names, lldp_ports, bridge),
         "stations": await _stations(device, bridge_ports, names),
         "arp": await _arp(device, names),
         "routes": await routes.read(device, names),
@@ -93,17 +104,21 @@ def arp(found: TableRows, names: Names) -> Rows:
     rows = []
     for index, row in found.items():
         new = "ipNetToPhysicalPhysAddress" in row
-        station = mac(row.get("ipNetToPhysicalPhysAddress", row.get("ipNetToMediaPhysAddress")))
+        said = row.get("ipNetToPhysicalPhysAddress", row.get("ipNetToMediaPhysAddress"))
+        station = physical_address(said)
         ip = _inet_address(index[1:]) if new else address(index[1:])
         if station is not None and ip is not None:
             rows.append({"ip": ip, "mac": station, **names.place(index[0])})
     return rows
 
 
-async def neighbors(device: Device, names: Names, lldp_ports: TableRows) -> Rows:
+async def neighbors(
+    device: Device, names: Names, lldp_ports: TableRows, bridge: Mapping[int, int] = lldp.NO_BRIDGE
+) -> Rows:
     """Return what LLDP tells, by its second MIB where the first is not there, and what CDP tells.
 
-    ``lldp_ports``: the table of that name, which says what LLDP's local port numbers mean.
+    ``lldp_ports``: the table of that name, which says what LLDP's local port numbers mean; ``bridge``:
+    ifIndex by bridge port, which they are where nothing else is said.
     """
     pattern = device.profile.tables["lldp_remotes"].index
     told = lldp.neighbors(
@@ -112,6 +127,7 @@ async def neighbors(device: Device, names: Names, lldp_ports: TableRows) -> Rows
         await device.table("lldp_addresses"),
         names,
         pattern,
+        bridge,
     )
     if not told:
         told = lldp.neighbors(
@@ -122,6 +138,12 @@ async def neighbors(device: Device, names: Names, lldp_ports: TableRows) -> Rows
             device.profile.tables["lldp_v2_remotes"].index,
         )
     return told + cdp.neighbors(await device.table("cdp"), names)
+
+
+def _bridge(bridge_ports: TableRows, names: Names) -> dict[int, int]:
+    """Return ifIndex by bridge port, of interfaces that there are."""
+    found = {index[0]: number(row.get("dot1dBasePortIfIndex")) for index, row in bridge_ports.items()}
+    return {port: if_index for port, if_index in found.items() if if_index in names.by_index and if_index}
 
 
 async def _stations(device: Device, bridge_ports: TableRows, names: Names) -> Rows:
@@ -147,7 +169,7 @@ def _interface(if_index: int, row: Row) -> dict[str, Any]:
         "admin_status": ADMIN.get(number(row.get("ifAdminStatus")) or 0),
         "oper_status": OPER.get(number(row.get("ifOperStatus")) or 0),
         "speed_bps": speed_bps(row.get("ifSpeed"), row.get("ifHighSpeed")),
-        "mac": mac(row.get("ifPhysAddress")),
+        "mac": physical_address(row.get("ifPhysAddress")),
     }
 
 
@@ -183,7 +205,7 @@ def _stacked(stack: TableRows, found: TableRows) -> dict[int, int]:
         and index[1]
         and row.get("ifStackStatus") == STACK_ACTIVE
         and _is_lag(found.get((index[0],), {}))
-        and found.get((index[1],), {}).get("ifType") in (ETHERNET, None)
+        and found.get((index[1],), {}).get("ifType") in (*ETHERNET, None)
     }
 
 

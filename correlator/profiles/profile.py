@@ -180,9 +180,9 @@ class Port(_Part):
 
     ``if_index``: it is the ifIndex, ``add`` added. ``entity``: it is an entPhysicalIndex, looked for as
     for sensors. ``name``: ``column`` holds the name (group 1 of ``pattern`` in it). ``prefix``: the
-    name is a prefix, chosen by the value in ``column``, and the number with ``adds`` added. ``slot``: the
-    name is slot/port, both from the index. A name that is no interface's is told as it is, without
-    ifIndex.
+    name is a prefix, chosen by the value in ``column``, the number with ``adds`` added and ``suffix``, on
+    devices where some interface's name begins with ``where``. ``slot``: the name is slot/port, both from
+    the index. A name that is no interface's is told as it is, without ifIndex.
     """
 
     by: Literal["if_index", "entity", "name", "prefix", "slot"] = "if_index"
@@ -191,6 +191,8 @@ class Port(_Part):
     pattern: Pattern | None = None
     prefixes: dict[int, str] = {}
     adds: dict[int, int] = {}
+    suffix: str = ""
+    where: str = Field("", description="beginning of a name that the numbering presupposes")
 
 
 class Reading(_Part):
@@ -199,7 +201,9 @@ class Reading(_Part):
     oid: Oid
     quantity: Quantity
     unit: Unit
-    positive_unit: Unit | None = Field(None, description="unit of positive values, where it differs")
+    positive_unit: Unit | None = Field(
+        None, description="unit of positive values, where it differs; zero is no reading then"
+    )
     index: IndexPattern | None = Field(None, description="index, where it is not the source's")
     lane: int | None = Field(None, ge=1, le=64, description="the lane that the whole column is about")
     listed: Literal["lanes", "beside"] | None = Field(
@@ -235,6 +239,7 @@ class Cells(_Part):
     readings: tuple[Reading, ...] = Field(min_length=1)
     first_lane: Literal[0, 1] = Field(1, description="what the device calls the first lane")
     no_reading: tuple[int, ...] = Field((), description="raw values that say: no reading")
+    no_reading_text: Pattern | None = Field(None, description="expression in a text that says so")
     no_light_dbm: float = Field(-40.0, description="a received power at or below this is darkness, dBm")
     limits: dict[Quantity, Limits] = {}
     module_type: Oid | None = Field(None, description="column of the module's type, index: port part only")

@@ -29,6 +29,7 @@ STYLE = """
 svg{background:#fff;font:12px sans-serif}
 .node{fill:#f4f6f8;stroke:#3b4652}.box{fill:#fff;stroke:#3b4652;stroke-dasharray:3 3}
 .name{fill:#1b2229;text-anchor:middle}.note{fill:#1b2229}
+.hung{fill:#1b2229;text-anchor:middle;paint-order:stroke;stroke:#fff;stroke-width:4}
 line{stroke-width:1.6;fill:none}
 .healthy{stroke:#2b7a4b;stroke-width:1.1;stroke-opacity:.6}
 .unknown{stroke:#6b7580;stroke-dasharray:1 4;stroke-linecap:round}
@@ -36,12 +37,16 @@ line{stroke-width:1.6;fill:none}
 .sick{stroke:#c01f2f;stroke-width:4;stroke-dasharray:4 3}
 .idle{stroke:#a9b2bb;stroke-dasharray:10 5 2 5}
 """
-LAYER, TOP, HIGH, GAP, LETTER = 120.0, 60.0, 26.0, 14.0, 6.8
+FAINT = ".healthy{stroke-width:.8;stroke-opacity:.35}\n"
+TOP, HIGH, GAP, LETTER = 60.0, 26.0, 14.0, 6.8
 LEAST_WIDTH = 900.0
+LAYER, STEEP = 120.0, 6.0  # a layer's height: at least, and as part of the width, or lines would lie flat
+STAGGER = 56.0  # between the rows of one layer: a node, its hosts, and room
+MESH = 120  # lines from which on the healthy ones are drawn fainter
 MOST_HOSTS = 40
 """Hosts drawn one by one; of more, each switch tells how many hang on it."""
-MOST_IN_ROW = 48
-"""Nodes beside each other; a wider layer takes several rows."""
+MOST_IN_ROW = 24
+"""Nodes beside each other; a wider layer is staggered over several rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,8 @@ def map_chart(wires: Sequence[Wire], hosts: Iterable[str], boxes: Iterable[str],
     drawn, hung = _gathered(wires, set(hosts))
     layers = _layers(drawn, set(hosts))
     places, width, height = _places(layers)
-    marks = [svg.element("title", title, id="t"), svg.element("style", Markup(STYLE))]  # noqa: S704
+    style = STYLE + (FAINT if len(drawn) > MESH else "")
+    marks = [svg.element("title", title, id="t"), svg.element("style", Markup(style))]  # noqa: S704
     marks.append(svg.text(12, 22, title, "note"))
     marks += _legend(Counter(wire.state for wire in wires), width)
     for (a, b), some in sorted(drawn.items(), key=lambda one: -_rank(one[1])):
@@ -147,17 +153,26 @@ def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def _places(layers: list[list[str]]) -> tuple[dict[str, _Place], float, float]:
-    rows = [layer[i : i + MOST_IN_ROW] for layer in layers for i in range(0, len(layer), MOST_IN_ROW)]
-    wide = {one: min(max(len(one) * LETTER + 12, 44.0), 150.0) for row in rows for one in row}
-    width = max([LEAST_WIDTH, *(sum(wide[one] + GAP for one in row) + GAP for row in rows)])
+    """Return where each device stands, and the drawing's width and height.
+
+    Devices of a layer are spread over the width in their order; of a wide layer each stands a row
+    below the one before it, up to the last row.
+    """
+    wide = {one: min(max(len(one) * LETTER + 12, 44.0), 150.0) for layer in layers for one in layer}
+    rows = [-(-len(layer) // MOST_IN_ROW) for layer in layers]
+    steps = [max(wide[one] for one in layer) + GAP for layer in layers]
+    needed = [step * (len(layer) / deep + 1) for step, layer, deep in zip(steps, layers, rows, strict=True)]
+    width = max([LEAST_WIDTH, *needed])
+    high = max(LAYER, width / STEEP)
     places: dict[str, _Place] = {}
-    for number, row in enumerate(rows):
-        room = (width - sum(wide[one] for one in row)) / (len(row) + 1)
-        x = room
-        for one in row:
-            places[one] = _Place(x + wide[one] / 2, TOP + LAYER * number, wide[one])
-            x += wide[one] + room
-    return places, width, TOP + LAYER * max(len(rows) - 1, 0) + HIGH + 30
+    y = TOP
+    for step, layer, deep in zip(steps, layers, rows, strict=True):
+        for number, one in enumerate(layer):
+            x = step / 2 + (number + 0.5) * (width - step) / len(layer)
+            places[one] = _Place(x, y + STAGGER * (number % deep), wide[one])
+        y += high + STAGGER * (deep - 1)
+    lowest = max((place.y for place in places.values()), default=TOP)
+    return places, width, lowest + HIGH + 30
 
 
 def _line(a: _Place, b: _Place, some: Sequence[Wire]) -> Iterator[Markup]:
@@ -198,7 +213,7 @@ def _node(device: str, place: _Place, apart: bool, hung: int) -> Iterator[Markup
     shown = name(device, max(4, int((place.width - 8) / LETTER)))
     yield svg.text(place.x, place.y + HIGH / 2 + 4, shown, "name")
     if hung:
-        yield svg.text(place.x, place.y + HIGH + 14, many(hung, "host"), "name")
+        yield svg.text(place.x, place.y + HIGH + 14, many(hung, "host"), "hung")
 
 
 def _legend(count: Counter[State], width: float) -> Iterator[Markup]:

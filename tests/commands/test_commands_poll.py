@@ -152,3 +152,20 @@ def test_counters_that_fail_are_a_failure(agent: Agent) -> None:
     assert result.exit_code == 1
     assert "table counters was not read" in result.stderr
     assert json.loads(result.stdout)["interfaces"]
+
+
+def test_light_without_any_interface_is_an_answer(agent: Agent) -> None:
+    values = dict(agent.values)
+    light = "1.3.6.1.4.1.42229.1.2.3.6.1.1"
+    agent.set(
+        {oid: value for oid, value in values.items() if oid.startswith("1.3.6.1.2.1.1.")}
+        | {f"{light}.4.1.3.0.1": "-7.4", f"{light}.5.1.3.0.1": "0.0", f"{light}.22.1.3.0.1": "port-1/3/1"}
+    )
+    try:
+        result = run(f"127.0.0.1:{agent.port}", "--json")
+    finally:
+        agent.set(values)
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["optics"]
+    assert (row["if_name"], row["rx_power_dbm"], row["tx_power_dbm"]) == ("port-1/3/1", -7.4, 0.0)
+    assert "no interfaces" in result.stderr

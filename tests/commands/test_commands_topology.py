@@ -89,6 +89,10 @@ def test_fifty_switches_are_drawn_in_layers_that_do_not_overlap() -> None:
         for r in root.iter(f"{SVG}rect")
     ]
     assert len(boxes) == 50
+    width, height = float(root.get("width", "")), float(root.get("height", ""))
+    assert width < 1600  # a screen
+    assert height > width / 5  # lines that do not lie flat
+    assert all(x >= 0 and x + wide <= width for x, _, wide in boxes)
     for y in {y for _, y, _ in boxes}:
         row = sorted((x, width) for x, at, width in boxes if at == y)
         assert all(x + width < after for (x, width), (after, _) in itertools.pairwise(row))

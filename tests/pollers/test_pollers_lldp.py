@@ -62,6 +62,18 @@ def test_without_a_port_table_the_number_may_be_the_if_index() -> None:
     assert place({}, port=99) == (None, None)
 
 
+def test_without_a_port_table_a_bridges_number_is_its_own() -> None:
+    remote = {(0, 5, 1): {"lldpRemChassisId": b"spine1", "lldpRemPortId": b"swp1"}}
+    (row,) = neighbors(remote, {}, {}, NAMES, bridge={5: 7})
+    assert (row["if_index"], row["if_name"]) == (7, "Ethernet7")
+    opaque = {(5,): {"lldpLocPortIdSubtype": 7, "lldpLocPortId": b"p5"}}
+    (row,) = neighbors(remote, opaque, {}, NAMES, bridge={5: 7})
+    assert row["if_index"] == 7
+    named = {(5,): {"lldpLocPortIdSubtype": 5, "lldpLocPortId": b"Gi0/9"}}
+    (row,) = neighbors(remote, named, {}, NAMES, bridge={5: 7})
+    assert (row["if_index"], row["if_name"]) == (None, "Gi0/9")
+
+
 def test_a_port_that_cannot_be_found_keeps_the_devices_name_for_it() -> None:
     assert place(local(5, b"Gi0/9")) == (None, "Gi0/9")
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from correlator.pollers.text import address, chassis_id, mac, mac_of_text, port_id, text
+from correlator.pollers.text import address, chassis_id, mac, mac_of_text, physical_address, port_id, text
 
 MAC = bytes.fromhex("001c7365 8e3a".replace(" ", ""))
 
@@ -53,6 +53,14 @@ def test_addresses_are_written_as_usual() -> None:
 def test_a_mac_that_is_written_out_is_recognised(written: str) -> None:
     assert mac_of_text(written) == "00:1c:73:65:8e:3a"
     assert chassis_id(7, written.encode()) == "00:1c:73:65:8e:3a"
+
+
+def test_a_physical_address_may_be_written_out() -> None:
+    assert physical_address(MAC) == "00:1c:73:65:8e:3a"
+    assert physical_address(b"0:1c:73:65:8e:3a") == "00:1c:73:65:8e:3a"
+    assert physical_address(b"") is None
+    assert physical_address(b"Ethernet1") is None
+    assert physical_address(7) is None
 
 
 @pytest.mark.parametrize("written", ["00:1c-73:65:8e:3a", "Ethernet1", "001c73658e3a", None])

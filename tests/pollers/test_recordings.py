@@ -236,3 +236,24 @@ def test_members_of_an_aggregate_know_it(port: int) -> None:
     for name, members in said.items():
         mine = {row["if_name"]: row["aggregate_if_name"] for row in answer(port, name)["interfaces"]}
         assert {member: mine[member] for member in members} == members
+
+
+def columns(name: str, *oids: str) -> list[dict[tuple[int, ...], str]]:
+    """Return columns of a recording, values as recorded, by index."""
+    found: list[dict[tuple[int, ...], str]] = [{} for _ in oids]
+    for line in (RECORDINGS / f"{name}.snmprec").read_text(errors="replace").splitlines():
+        for column, oid in zip(found, oids, strict=True):
+            if line.startswith(f"{oid}."):
+                index, _, value = line.removeprefix(f"{oid}.").split("|", 2)
+                column[tuple(map(int, index.split(".")))] = value
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_runs_below_an_aggregate_is_its_member(port: int, name: str) -> None:
+    stack, types = columns(name, "1.3.6.1.2.1.31.1.2.1.3", "1.3.6.1.2.1.2.2.1.3")
+    mine = {row["if_index"]: row["aggregate_if_name"] for row in answer(port, name)["interfaces"]}
+    names = {row["if_index"]: row["if_name"] for row in answer(port, name)["interfaces"]}
+    for above, below in stack:
+        if types.get((above,)) == "161" and types.get((below,)) == "6":
+            assert mine[below] == names[above]

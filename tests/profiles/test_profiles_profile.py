@@ -64,6 +64,15 @@ def test_the_description_decides_where_the_object_id_leaves_it_open() -> None:
     assert choose(profiles, "1.3.6.1.4.1.8072.3.2.10", "Linux").name == "child"
 
 
+def test_a_system_is_itself_on_whosever_box_it_runs() -> None:
+    said = "SONiC Software Version: SONiC.4.1.1 - HwSku: S5248F"
+    for box in ("1.3.6.1.4.1.8072.3.2.10", "1.3.6.1.4.1.6027.1.3.31", "1.3.6.1.4.1.99999.1"):
+        assert choose(load(), box, said).name == "sonic"
+    assert choose(load(), "1.3.6.1.4.1.6027.1.3.31", "Dell Application Software").name == "dell-os9"
+    assert choose(load(), "1.3.6.1.4.1.1916.2.333", "5520-24X-FabricEngine").name == "extreme-fabric-engine"
+    assert choose(load(), "1.3.6.1.4.1.1916.2.93", "ExtremeXOS (X670G2)").name == "extreme-exos"
+
+
 def test_null_takes_an_inherited_line_away() -> None:
     profiles = parse({"a": BASE, "b": child(counters={"in_errors": None})})
     assert profiles["child"].counters == {}
