@@ -46,7 +46,7 @@ class Params:
     drain_s: float = 0.5  # 8000 close events at 16,000 a second; the buffer holds about 25,000
     dump_every_s: float = 60.0  # even where nothing seems to be new
     dumps_at_once: int = 10  # at a reading, of namespaces with new connections
-    dump_above: int = 250  # sockets of a namespace: beyond, one walk is cheaper than looking each up
+    dump_above: int = 600  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     overlay_keep_s: float = 60.0
     connections: int = 50_000
     limits: Limits = field(default_factory=Limits)
@@ -133,24 +133,28 @@ class Collector:
                 due = min(next_reading, next_interval) - self._now()
                 self.roster.wait(min(max(due, 0.0), self._params.drain_s), self._now())
                 self.drain()
-                if self._now() >= next_reading:
-                    self.read()
-                    next_reading = self._next(next_reading)
                 if self._now() >= next_interval:
                     self.read(last=True)
                     self.finish()
                     next_interval = max(next_interval + self._params.interval_s, self._now())
+                    next_reading = self._next(self._now(), next_interval)
+                elif self._now() >= next_reading:
+                    self.read()
+                    next_reading = self._next(next_reading, next_interval)
             self.read(last=True)
             self.finish()
         finally:
             self.close()
 
-    def _next(self, before: float) -> float:
-        """Return when to read next: about a period on, from now where that has passed."""
+    def _next(self, before: float, interval_ends: float) -> float:
+        """Return when to read next: about a period on, from now where that has passed.
+
+        A reading that is due shortly before the interval's last one is left to that.
+        """
+        period = self._params.reading_s
         low, high = 1 - self._params.jitter, 1 + self._params.jitter
-        return max(before, self._now() - self._params.reading_s) + self._params.reading_s * float(
-            self._random.uniform(low, high)
-        )
+        due = max(before, self._now() - period) + period * float(self._random.uniform(low, high))
+        return due if due < interval_ends - period / 2 else interval_ends
 
     def stop(self) -> None:
         """Have ``run`` end soon."""

@@ -104,15 +104,22 @@ class Tally:
         fits = places >= 0
         self.dropped += int(np.count_nonzero(~fits))
         places, shares = places[fits], shares[fits]
-        sums = self._sums
-        np.add.at(sums["counters"], places, shares["delta"])
+        if not places.size:
+            return
+        order = np.argsort(places, kind="stable")  # of one row side by side: many times faster than ufunc.at
+        places, shares = places[order], shares[order]
+        first = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+        rows, sums = places[first], self._sums
+        sums["counters"][rows] += np.add.reduceat(shares["delta"], first, axis=0)
         for name in SUMMED:
-            np.add.at(sums[name], places, shares[name].astype(SUMS[name]))
-        np.bitwise_or.at(sums["why"], places, shares["why"])
-        np.minimum.at(sums["min_rtt"], places, shares["min_rtt"])
-        np.fmax.at(sums["stall"], places, shares["stall"])
-        np.add.at(sums["rtt"], places, shares["rtt"])
-        np.add.at(sums["rtts"], places, (shares["rtt"] > 0).astype("u8"))
+            sums[name][rows] += np.add.reduceat(shares[name].astype(SUMS[name]), first)
+        sums["rtt"][rows] += np.add.reduceat(shares["rtt"].astype("f8"), first)
+        sums["rtts"][rows] += np.add.reduceat((shares["rtt"] > 0).astype("u8"), first)
+        sums["why"][rows] |= np.bitwise_or.reduceat(shares["why"], first)
+        sums["min_rtt"][rows] = np.minimum(
+            sums["min_rtt"][rows], np.minimum.reduceat(shares["min_rtt"], first)
+        )
+        sums["stall"][rows] = np.fmax(sums["stall"][rows], np.fmax.reduceat(shares["stall"], first))
 
     def rows(self) -> list[tuple[Key, list[int], Sums]]:
         """Return (key, client ports, sums) of each row; no ports where too many connections share it."""
