@@ -45,6 +45,7 @@ class Params:
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
     drain_s: float = 0.5  # 8000 close events at 16,000 a second; the buffer holds about 25,000
     dump_every_s: float = 60.0  # even where nothing seems to be new
+    counts_at_once: int = 50  # namespaces, in turn, that are asked at a reading how many sockets are theirs
     dumps_at_once: int = 10  # at a reading, of namespaces with new connections
     dump_above: int = 600  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     overlay_keep_s: float = 60.0
@@ -108,6 +109,7 @@ class Collector:
         self._random = np.random.default_rng()
         self._sharing = Sharing(Owners())
         self._is_last = False
+        self._counted = 0
         self._finished = 0
         self._conntrack: Conntrack | None = None
         self.nat = Nat(lambda raw: False)
@@ -132,13 +134,14 @@ class Collector:
             while not self._stop.is_set():
                 due = min(next_reading, next_interval) - self._now()
                 self.roster.wait(min(max(due, 0.0), self._params.drain_s), self._now())
-                self.drain()
-                if self._now() >= next_interval:
+                if self._now() < min(next_reading, next_interval):
+                    self.drain()
+                elif self._now() >= next_interval:
                     self.read(last=True)
                     self.finish()
                     next_interval = max(next_interval + self._params.interval_s, self._now())
                     next_reading = self._next(self._now(), next_interval)
-                elif self._now() >= next_reading:
+                else:
                     self.read()
                     next_reading = self._next(next_reading, next_interval)
             self.read(last=True)
@@ -230,17 +233,18 @@ class Collector:
         self._share()
         if sum(map(len, self._closed)) > TALLY_AT:
             self._tally_closed()
-        self._take_events()
-        self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
+        if self._take_events() > TALLY_AT:
+            self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
         self._take_readings()
         for gone in self.roster.bury(self._now()):
             self._closed.append(self._ledger.forget(gone.slot))
         self._figures.count("readings")
 
-    def _take_events(self) -> None:
+    def _take_events(self) -> int:
+        """Take in the close events that were fetched; return how many those were."""
         told = [n for n in self.roster if n.raw]
         if not told:
-            return
+            return 0
         events, part = sockets.decode_parts([b"".join(n.raw) for n in told])
         for namespace in told:
             namespace.raw.clear()
@@ -254,6 +258,7 @@ class Collector:
         whole = ~aborted
         if whole.any():
             self._closed.append(self._ledger.close(slots[whole], events[whole], born[whole], self._now()))
+        return len(part)
 
     def _without_listeners(
         self, namespaces: Sequence[Namespace], samples: Array, part: Array
@@ -319,22 +324,35 @@ class Collector:
 
         The kernel counts the sockets of each namespace; a count that differs from what is known tells
         of new connections. At an interval's end all of those are walked, so that what moved is told of
-        in the interval in which it moved; at other readings some of them.
+        in the interval in which it moved; at other readings some are asked, and some of those walked.
         """
         counts = self._ledger.counts(roster.MAX_SLOT + 1)
         must: set[int] = set()
         might: list[Namespace] = []
+        asked = self._in_turn()
         for namespace in self.roster:
             connections = int(counts[namespace.slot])
-            namespace.in_use = namespace.diag.in_use()
             stale = self._now() - namespace.dumped_at > self._params.dump_every_s
             shared = namespace.slot in self._sharing.slots
             if namespace.lost or stale or shared or connections > self._params.dump_above:
                 must.add(namespace.slot)
-            elif namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
+            elif namespace.slot not in asked:
+                continue
+            namespace.in_use = namespace.diag.in_use()
+            if namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
                 might.append(namespace)
         might.sort(key=lambda namespace: namespace.dumped_at)
         return must | {n.slot for n in might[: None if self._is_last else self._params.dumps_at_once]}
+
+    def _in_turn(self) -> set[int]:
+        """Return the slots of the namespaces whose sockets are to be counted: all at an interval's end."""
+        slots = [namespace.slot for namespace in self.roster]
+        most = self._params.counts_at_once
+        if self._is_last or len(slots) <= most:
+            return set(slots)
+        first = self._counted % len(slots)
+        self._counted = first + most
+        return set((slots + slots)[first : first + most])
 
     def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
         """Return the messages of a namespace's connections; None where there are none, or no answer."""

@@ -93,7 +93,7 @@ class Tally:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._sums = np.zeros(256, SUMS)
+        self._sums = _empty(256)
         self._rows: list[tuple[Key, list[int]]] = []
         self._of: dict[Key, tuple[dict[int, int], list[int]]] = {}  # row by port, all rows
         self.dropped = 0
@@ -152,8 +152,13 @@ class Tally:
     def _new(self, key: Key) -> int:
         place = len(self._rows)
         if place == len(self._sums):
-            self._sums = np.concatenate([self._sums, np.zeros(len(self._sums), SUMS)])
-        self._sums[place]["min_rtt"] = ledger.NO_RTT
-        self._sums[place]["stall"] = np.nan
+            self._sums = ledger.joined([self._sums, _empty(place)], SUMS)
         self._rows.append((key, []))
         return place
+
+
+def _empty(rows: int) -> Array:
+    """Return the sums of rows to which nothing was added yet."""
+    sums = np.zeros(rows, SUMS)
+    sums["min_rtt"], sums["stall"] = ledger.NO_RTT, np.nan
+    return sums
