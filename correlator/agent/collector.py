@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -106,7 +107,7 @@ class Collector:
         self._ledger = Ledger(params.connections)
         self._tally = Tally(params.limits)
         self._closed: list[Array] = []
-        self._random = np.random.default_rng()
+        self._random = random.Random()  # noqa: S311  no secret
         self._sharing = Sharing(Owners())
         self._is_last = False
         self._counted = 0
@@ -156,7 +157,7 @@ class Collector:
         """
         period = self._params.reading_s
         low, high = 1 - self._params.jitter, 1 + self._params.jitter
-        due = max(before, self._now() - period) + period * float(self._random.uniform(low, high))
+        due = max(before, self._now() - period) + period * self._random.uniform(low, high)
         return due if due < interval_ends - period / 2 else interval_ends
 
     def stop(self) -> None:
