@@ -170,4 +170,6 @@ def test_a_reading_shortly_before_an_interval_s_last_one_is_left_to_that(collect
     due = [collector._next(100.0, interval_ends=ends) for ends in (110.0, 101.2, 100.9)]
     assert 100.8 <= due[0] <= 101.2
     assert due[1:] == [101.2, 100.9]
-    assert collector._next(80.0, interval_ends=110.0) >= 99.8  # the machine slept: no readings are made up for
+    assert (
+        collector._next(80.0, interval_ends=110.0) >= 99.8
+    )  # the machine slept: no readings are made up for

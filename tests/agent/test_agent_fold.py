@@ -186,7 +186,9 @@ def test_connections_of_one_row_are_summed_whatever_their_order():
     def rows(order):
         tally, all_at_once = Tally(Limits()), shares(*(readings[i] for i in order))
         tally.add([key] * 4, [ports[int(one["cookie"])] for one in all_at_once], all_at_once)
-        return {tuple(p): (s.counters[0], s.min_rtt, s.rtt, s.rtts, s.stall, s.open) for _, p, s in tally.rows()}
+        return {
+            tuple(p): (s.counters[0], s.min_rtt, s.rtt, s.rtts, s.stall, s.open) for _, p, s in tally.rows()
+        }
 
     told = rows([0, 1, 2, 3])
     assert told[40001,] == (22, 300, 60.0, 2, 70.0, 3)
