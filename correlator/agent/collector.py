@@ -45,9 +45,9 @@ class Params:
     reading_s: float = 1.0
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
     drain_s: float = 0.5  # 8000 close events at 16,000 a second; the buffer holds about 25,000
-    dump_every_s: float = 60.0  # even where nothing seems to be new
+    dump_every_s: float = 300.0  # even where nothing seems to be new
     counts_at_once: int = 50  # namespaces, in turn, that are asked at a reading how many sockets are theirs
-    dumps_at_once: int = 10  # at a reading, of namespaces with new connections
+    dumps_at_once: int = 10  # at a reading, of namespaces with new connections or an old dump
     dump_above: int = 600  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     overlay_keep_s: float = 60.0
     connections: int = 50_000
@@ -333,14 +333,15 @@ class Collector:
         asked = self._in_turn()
         for namespace in self.roster:
             connections = int(counts[namespace.slot])
-            stale = self._now() - namespace.dumped_at > self._params.dump_every_s
+            is_new = namespace.dumped_at == float("-inf")
             shared = namespace.slot in self._sharing.slots
-            if namespace.lost or stale or shared or connections > self._params.dump_above:
+            if namespace.lost or is_new or shared or connections > self._params.dump_above:
                 must.add(namespace.slot)
             elif namespace.slot not in asked:
                 continue
             namespace.in_use = namespace.diag.in_use()
-            if namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
+            stale = self._now() - namespace.dumped_at > self._params.dump_every_s and not self._is_last
+            if stale or namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
                 might.append(namespace)
         might.sort(key=lambda namespace: namespace.dumped_at)
         return must | {n.slot for n in might[: None if self._is_last else self._params.dumps_at_once]}

@@ -166,6 +166,30 @@ def test_the_sockets_of_many_namespaces_are_counted_in_turn_and_all_at_an_interv
     assert [one.counted for one in kernels] == [times + 1 for times in before]
 
 
+def test_old_dumps_are_made_anew_a_few_at_a_reading(tmp_path):
+    clock = {"now": 100.0}
+    made = Collector(
+        Params(counts_at_once=100, dumps_at_once=10),
+        tmp_path,
+        Registry(),
+        Figures(),
+        now=lambda: clock["now"],
+    )
+    for slot in range(1, 26):
+        name = f"{slot:012x}"
+        made.roster.by_name[name] = Namespace(name, None, (0, slot), slot, Kernel(), True)
+    made.roster.with_events = list
+
+    def dumps(**how):
+        before = made._figures.counts()["dumps"]
+        made.read(**how)
+        return made._figures.counts()["dumps"] - before
+
+    assert [dumps(), dumps(), dumps(last=True)] == [25, 0, 0]
+    clock["now"] += Params().dump_every_s + 1
+    assert [dumps(last=True), *(dumps() for _ in range(4))] == [0, 10, 10, 5, 0]
+
+
 def test_a_reading_shortly_before_an_interval_s_last_one_is_left_to_that(collector):
     due = [collector._next(100.0, interval_ends=ends) for ends in (110.0, 101.2, 100.9)]
     assert 100.8 <= due[0] <= 101.2
