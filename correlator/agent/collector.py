@@ -274,8 +274,9 @@ class Collector:
         slots = np.array([n.slot for n in namespaces], "u2")
         # What a first dump does not show, or what begins in a namespace that was seen made, is new.
         born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
-        part = part[~listening]
-        return samples[~listening], slots[part], born[part]
+        if listening.any():
+            samples, part = samples[~listening], part[~listening]
+        return samples, slots[part], born[part]
 
     def _owner(self, slot: int, sample: Any) -> str | None:
         if slot not in self._sharing.slots:
