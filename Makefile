@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs lock lab real bench clean
+.PHONY: help setup demo test check format docs lock lab real agent-long bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,10 @@ lab: $(STAMP) ## the real lab: namespaces, snmpd, lldpd, Docker engines, rsyslog
 
 real: $(STAMP) ## the real-parts tests: snmpd, rsyslogd, Docker, Chromium (root; skips by name what is missing)
 	@$(BIN)/python -m pytest -q -m real
+
+agent-long: $(STAMP) ## the host agent against Docker for half an hour: 300 one-request containers, 50 kills (root)
+	@CORRELATOR_ONE_SHOTS=300 CORRELATOR_MIXED=60 CORRELATOR_LONGEST=20 CORRELATOR_SECONDS=60 CORRELATOR_REQUESTS=48000 CORRELATOR_KILLS=50 \
+	  $(BIN)/python -m pytest -q -s tests/agent/test_agent_real.py
 
 bench: $(STAMP) ## reproducible benchmarks
 	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done

@@ -113,7 +113,8 @@ def measured(directory: Path, number: int, given: argparse.Namespace) -> dict[st
     threading.Thread(target=api.serve_forever, daemon=True).start()
     with contextlib.closing(load), agent(directory, spaces) as running:
         load.start()
-        time.sleep(25)  # connections are known, imports are done
+        time.sleep(25)
+        fetch(directory), metrics(directory)  # connections are known, imports are done
         before, began, closed = cpu(running.pid), time.monotonic(), load.closed
         end = began + given.seconds
         while time.monotonic() < end:

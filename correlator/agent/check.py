@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from correlator.agent import addresses, containers, sockets
+from correlator.agent import addresses, containers, netlink, sockets
 from correlator.agent.conntrack import Conntrack
 from correlator.agent.namespaces import inside, is_sandbox
 from correlator.agent.settings import Settings, SettingsError
@@ -94,7 +94,7 @@ def _sockets() -> Finding:
 
 @contextlib.contextmanager
 def _diag() -> Iterator[sockets.Diag]:
-    diag = sockets.Diag.open(bytearray(1 << 16))
+    diag = sockets.Diag.open(netlink.Inbox())
     try:
         yield diag
     finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -44,9 +45,10 @@ class Params:
     reading_s: float = 1.0
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
     drain_s: float = 0.5  # 8000 close events at 16,000 a second; the buffer holds about 25,000
-    dump_every_s: float = 60.0  # even where nothing seems to be new
-    dumps_at_once: int = 10  # at a reading, of namespaces with new connections
-    dump_above: int = 250  # sockets of a namespace: beyond, one walk is cheaper than looking each up
+    dump_every_s: float = 300.0  # even where nothing seems to be new
+    counts_at_once: int = 50  # namespaces, in turn, that are asked at a reading how many sockets are theirs
+    dumps_at_once: int = 10  # at a reading, of namespaces with new connections or an old dump
+    dump_above: int = 600  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     overlay_keep_s: float = 60.0
     connections: int = 50_000
     limits: Limits = field(default_factory=Limits)
@@ -105,9 +107,10 @@ class Collector:
         self._ledger = Ledger(params.connections)
         self._tally = Tally(params.limits)
         self._closed: list[Array] = []
-        self._random = np.random.default_rng()
+        self._random = random.Random()  # noqa: S311  no secret
         self._sharing = Sharing(Owners())
         self._is_last = False
+        self._counted = 0
         self._finished = 0
         self._conntrack: Conntrack | None = None
         self.nat = Nat(lambda raw: False)
@@ -132,25 +135,30 @@ class Collector:
             while not self._stop.is_set():
                 due = min(next_reading, next_interval) - self._now()
                 self.roster.wait(min(max(due, 0.0), self._params.drain_s), self._now())
-                self.drain()
-                if self._now() >= next_reading:
-                    self.read()
-                    next_reading = self._next(next_reading)
-                if self._now() >= next_interval:
+                if self._now() < min(next_reading, next_interval):
+                    self.drain()
+                elif self._now() >= next_interval:
                     self.read(last=True)
                     self.finish()
                     next_interval = max(next_interval + self._params.interval_s, self._now())
+                    next_reading = self._next(self._now(), next_interval)
+                else:
+                    self.read()
+                    next_reading = self._next(next_reading, next_interval)
             self.read(last=True)
             self.finish()
         finally:
             self.close()
 
-    def _next(self, before: float) -> float:
-        """Return when to read next: about a period on, from now where that has passed."""
+    def _next(self, before: float, interval_ends: float) -> float:
+        """Return when to read next: about a period on, from now where that has passed.
+
+        A reading that is due shortly before the interval's last one is left to that.
+        """
+        period = self._params.reading_s
         low, high = 1 - self._params.jitter, 1 + self._params.jitter
-        return max(before, self._now() - self._params.reading_s) + self._params.reading_s * float(
-            self._random.uniform(low, high)
-        )
+        due = max(before, self._now() - period) + period * self._random.uniform(low, high)
+        return due if due < interval_ends - period / 2 else interval_ends
 
     def stop(self) -> None:
         """Have ``run`` end soon."""
@@ -226,17 +234,18 @@ class Collector:
         self._share()
         if sum(map(len, self._closed)) > TALLY_AT:
             self._tally_closed()
-        self._take_events()
-        self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
+        if self._take_events() > TALLY_AT:
+            self.drain()  # in a flood of closes the steps take so long that the kernel's buffers fill
         self._take_readings()
         for gone in self.roster.bury(self._now()):
             self._closed.append(self._ledger.forget(gone.slot))
         self._figures.count("readings")
 
-    def _take_events(self) -> None:
+    def _take_events(self) -> int:
+        """Take in the close events that were fetched; return how many those were."""
         told = [n for n in self.roster if n.raw]
         if not told:
-            return
+            return 0
         events, part = sockets.decode_parts([b"".join(n.raw) for n in told])
         for namespace in told:
             namespace.raw.clear()
@@ -250,6 +259,7 @@ class Collector:
         whole = ~aborted
         if whole.any():
             self._closed.append(self._ledger.close(slots[whole], events[whole], born[whole], self._now()))
+        return len(part)
 
     def _without_listeners(
         self, namespaces: Sequence[Namespace], samples: Array, part: Array
@@ -264,8 +274,9 @@ class Collector:
         slots = np.array([n.slot for n in namespaces], "u2")
         # What a first dump does not show, or what begins in a namespace that was seen made, is new.
         born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
-        part = part[~listening]
-        return samples[~listening], slots[part], born[part]
+        if listening.any():
+            samples, part = samples[~listening], part[~listening]
+        return samples, slots[part], born[part]
 
     def _owner(self, slot: int, sample: Any) -> str | None:
         if slot not in self._sharing.slots:
@@ -315,22 +326,36 @@ class Collector:
 
         The kernel counts the sockets of each namespace; a count that differs from what is known tells
         of new connections. At an interval's end all of those are walked, so that what moved is told of
-        in the interval in which it moved; at other readings some of them.
+        in the interval in which it moved; at other readings some are asked, and some of those walked.
         """
         counts = self._ledger.counts(roster.MAX_SLOT + 1)
         must: set[int] = set()
         might: list[Namespace] = []
+        asked = self._in_turn()
         for namespace in self.roster:
             connections = int(counts[namespace.slot])
-            namespace.in_use = namespace.diag.in_use()
-            stale = self._now() - namespace.dumped_at > self._params.dump_every_s
+            is_new = namespace.dumped_at == float("-inf")
             shared = namespace.slot in self._sharing.slots
-            if namespace.lost or stale or shared or connections > self._params.dump_above:
+            if namespace.lost or is_new or shared or connections > self._params.dump_above:
                 must.add(namespace.slot)
-            elif namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
+            elif namespace.slot not in asked:
+                continue
+            namespace.in_use = namespace.diag.in_use()
+            stale = self._now() - namespace.dumped_at > self._params.dump_every_s and not self._is_last
+            if stale or namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
                 might.append(namespace)
         might.sort(key=lambda namespace: namespace.dumped_at)
         return must | {n.slot for n in might[: None if self._is_last else self._params.dumps_at_once]}
+
+    def _in_turn(self) -> set[int]:
+        """Return the slots of the namespaces whose sockets are to be counted: all at an interval's end."""
+        slots = [namespace.slot for namespace in self.roster]
+        most = self._params.counts_at_once
+        if self._is_last or len(slots) <= most:
+            return set(slots)
+        first = self._counted % len(slots)
+        self._counted = first + most
+        return set((slots + slots)[first : first + most])
 
     def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
         """Return the messages of a namespace's connections; None where there are none, or no answer."""

@@ -159,18 +159,17 @@ class Ledger:
 
     def close(self, slots: Array, events: Array, from_birth: Array, now: float) -> Array:
         """Take in destroy events; return the shares of the connections that ended."""
-        keys, first = np.unique(_keys(slots, events), return_index=True)
-        slots, events, from_birth = slots[first], events[first], from_birth[first]
+        keys = _keys(slots, events)
+        first = np.unique(keys, return_index=True)[1]
+        keys, slots, events, from_birth = keys[first], slots[first], events[first], from_birth[first]
         place, known = self._find(keys)
-        new = ~known
-        begun = _begun(keys[new], slots[new], events[new], from_birth[new], now)
-        rows = joined([self._table[place[known]], begun], CONNECTION)
-        events = joined([events[known], events[new]], sockets.SAMPLE)
-        self._remember(rows, events)
-        shares = _shares(self._advanced(rows, events, now))
+        rows = _begun(keys, slots, events, from_birth, now)
         if known.any():
+            rows[known] = self._table[place[known]]
             self.changed = True
             self._table = np.delete(self._table, place[known])
+        self._remember(rows, events)
+        shares = _shares(self._advanced(rows, events, now))
         shares["closed"], shares["open"] = True, False
         return shares
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import os
 import socket
 import struct
 from collections.abc import Iterator
+
+import numpy as np
 
 ROUTE, SOCK_DIAG, NETFILTER = 0, 4, 12  # protocols, linux/netlink.h
 REQUEST, DUMP = 0x1, 0x300  # NLM_F_REQUEST, NLM_F_DUMP
@@ -18,7 +22,20 @@ SO_RCVBUFFORCE = 33
 ANSWER_S = 2.0  # the kernel answers within microseconds; this bounds a hang
 LARGEST = 1 << 16  # a datagram of a dump is at most 32 KiB
 
+SLOTS, SLOT = 256, 1024  # datagrams of one call, and bytes for each; a socket's message takes about 400
+PART = np.dtype([("base", "u8"), ("length", "u8")])  # struct iovec
+HEADER_OF_MANY = np.dtype(  # struct mmsghdr: struct msghdr, and how long what came is
+    {
+        "names": ["parts", "count", "length"],
+        "formats": ["u8", "u8", "u4"],
+        "offsets": [16, 24, 56],
+        "itemsize": 64,
+    }
+)
+
 Attributes = dict[int, memoryview]
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class NetlinkError(OSError):
@@ -102,6 +119,41 @@ def receive(opened: socket.socket) -> bytes:
         return opened.recv(LARGEST)
     except BlockingIOError:
         raise TimeoutError("the kernel did not answer") from None
+
+
+class Inbox:
+    """Room for many small datagrams, which one call of recvmmsg(2) fills: a fraction of a call for each."""
+
+    def __init__(self) -> None:
+        self._slots = np.zeros((SLOTS, SLOT), "u1")
+        self._parts = np.zeros(SLOTS, PART)
+        self._parts["base"] = self._slots.ctypes.data + SLOT * np.arange(SLOTS, dtype="u8")
+        self._parts["length"] = SLOT
+        self._heads = np.zeros(SLOTS, HEADER_OF_MANY)
+        self._heads["parts"] = self._parts.ctypes.data + PART.itemsize * np.arange(SLOTS, dtype="u8")
+        self._heads["count"] = 1
+        self._lengths = self._heads["length"]
+        self._at = ctypes.c_void_p(self._heads.ctypes.data)
+
+    def receive(self, descriptor: int) -> tuple[bytes, int]:
+        """Return (the datagrams that wait at a socket, each padded to 4 bytes; their number).
+
+        At most SLOTS of them; none where none waits. Raises OSError: ENOBUFS where the kernel dropped
+        some before, EMSGSIZE where one did not fit.
+        """
+        flags = socket.MSG_DONTWAIT | socket.MSG_TRUNC  # the latter: say how long it was, not how much fit
+        came = int(_libc.recvmmsg(descriptor, self._at, SLOTS, flags, None))
+        if came < 0:
+            number = ctypes.get_errno()
+            if number in (errno.EAGAIN, errno.EINTR):
+                return b"", 0
+            raise OSError(number, os.strerror(number))
+        sizes = self._lengths[:came].tolist()
+        if max(sizes) > SLOT:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        if sizes.count(sizes[0]) == came:
+            return self._slots[:came, : sizes[0] + 3 & ~3].tobytes(), came
+        return b"".join([self._slots[i, : size + 3 & ~3].tobytes() for i, size in enumerate(sizes)]), came
 
 
 def raise_error(content: memoryview) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+YOUNG = 20_000  # new containers between two looks for cycles
 M_ARENA_MAX = -8  # mallopt(3)
 WAIT_FOR_DOCKER_S = 30.0
 STALE_INTERVALS = 3  # intervals without a written one, after which the agent calls itself unwell
@@ -93,6 +94,7 @@ class Program:
         self._resolver.start()
         gc.collect()
         gc.freeze()  # what was imported lives as long as the process
+        gc.set_threshold(YOUNG)  # an interval's rows are thousands of small tuples, and hold no cycles
         try:
             self._server.run()
         finally:

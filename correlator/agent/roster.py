@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from correlator.agent import addresses, sockets
+from correlator.agent import addresses, netlink, sockets
 from correlator.agent.figures import Figures
 from correlator.agent.namespaces import HOST, Namespace, Watch, inside, is_sandbox
 from correlator.agent.registry import Registry
@@ -59,7 +59,7 @@ class Roster:
         self._pending: dict[str, _Pending] = {}
         self._tried: set[str] = set()
         self._next_slot = 1
-        self._buffer = bytearray(1 << 18)
+        self._inbox = netlink.Inbox()
         self._news = select.poll()
         self._events = select.epoll()
         self._by_descriptor: dict[int, Namespace] = {}
@@ -75,7 +75,7 @@ class Roster:
         """Open the calling thread's namespace, the host's, and watch the directory. Raises OSError."""
         self._home = os.open(PROC / "thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         status = os.fstat(self._home)
-        diag = sockets.Diag.open(self._buffer)
+        diag = sockets.Diag.open(self._inbox)
         self._add(Namespace(HOST, None, (status.st_dev, status.st_ino), HOST_SLOT, diag, from_birth=False))
         self._news.register(self._watch.fileno(), select.POLLIN)
         self.attach(now)
@@ -141,7 +141,7 @@ class Roster:
             with inside(path, self._home) as identity:
                 if identity == self.by_name[HOST].identity:
                     return False
-                diag = sockets.Diag.open(self._buffer)
+                diag = sockets.Diag.open(self._inbox)
         except OSError:
             return False
         self._add(Namespace(name, path, identity, self._free_slot(), diag, from_birth))

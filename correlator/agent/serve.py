@@ -145,8 +145,7 @@ def _asked(request: Request) -> tuple[str | None, int, int]:
 
 def _body(agent: Agent, epoch: str | None, after: int, limit: int) -> bytes:
     answer = agent.spool.read(epoch, after, limit)
-    packer = zstandard.ZstdCompressor(level=3).compressobj()
-    return b"".join([*(packer.compress(line + b"\n") for line in _lines(agent, answer)), packer.flush()])
+    return zstandard.ZstdCompressor(level=3).compress(b"\n".join([*_lines(agent, answer), b""]))
 
 
 def _lines(agent: Agent, answer: Answer) -> Iterator[bytes]:

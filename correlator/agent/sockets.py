@@ -33,7 +33,6 @@ INFO, CGROUP_ID = 2, 21  # INET_DIAG_INFO, INET_DIAG_CGROUP_ID
 DESTROY_GROUPS = 0b101  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
 EVENT_BUFFER = 16 << 20  # bytes, which the kernel doubles; an event takes about 1.3 kB, so 25,000 can wait
 REQUEST_BUFFER = 1 << 20
-AT_ONCE = 256  # lookups in one datagram; their answers wait in REQUEST_BUFFER
 IN_USE = re.compile(rb"^TCP6?: inuse (\d+)", re.MULTILINE)
 TCP = 6
 LISTEN = 10
@@ -99,7 +98,7 @@ IPv4 ones mapped (::ffff:a.b.c.d); ``known`` is the length of the tcp_info that 
 fields beyond it are 0; ``cgroup`` 0 means not said; ``place`` is the offset of its message in what was
 decoded."""
 
-SAMPLED = frozenset(SAMPLE.names or ())
+TAKEN_OVER = frozenset(SAMPLE.names or ()) - {"src", "dst"}  # as they are in the message
 PLACE = {name: place for place, name in enumerate(COUNTED)}
 WRAP = np.array([2 ** (8 * int(kind[-1])) - 1 for _, kind in COUNTED.values()], "u8")
 """What each counter's place among COUNTED wraps at, less one."""
@@ -125,6 +124,7 @@ REQUEST = np.dtype(
     ]
 )
 MAPPED = bytes(10) + b"\xff\xff"
+MAPPED_WORDS = np.frombuffer(MAPPED, "<u4")
 
 
 def decode(data: bytes | bytearray | memoryview) -> Array:
@@ -254,15 +254,14 @@ def _sample(raw: Array, known: int) -> Array:
     for name in raw.dtype.names or ():
         if name in COUNTED:
             counted[:, PLACE[name]] = raw[name]
-        elif name in SAMPLED:
+        elif name in TAKEN_OVER:
             sample[name] = raw[name]
     sample["known"] = known
-    four = sample["family"] == socket.AF_INET
-    if four.any():
-        for name in ("src", "dst"):
-            addresses = sample[name]
-            addresses[four, 12:] = addresses[four, :4]
-            addresses[four, :12] = np.frombuffer(MAPPED, "u1")
+    four = (sample["family"] == socket.AF_INET)[:, None]
+    for name in ("src", "dst"):
+        words, given = sample[name].view("<u4"), raw[name].view("<u4")
+        words[:, :3] = np.where(four, MAPPED_WORDS, given[:, :3])
+        words[:, 3:] = np.where(four, given[:, :1], given[:, 3:])
     return sample
 
 
@@ -320,11 +319,11 @@ class Diag:
     requests: socket.socket
     events: socket.socket
     counts: tuple[int, ...]
-    buffer: bytearray = field(repr=False)
+    inbox: netlink.Inbox = field(repr=False)
 
     @classmethod
-    def open(cls, buffer: bytearray) -> Diag:
-        """Return the sockets of the calling thread's namespace; ``buffer`` may be shared.
+    def open(cls, inbox: netlink.Inbox) -> Diag:
+        """Return the sockets of the calling thread's namespace; ``inbox`` may be shared.
 
         Raises OSError.
         """
@@ -335,7 +334,7 @@ class Diag:
         except OSError:
             events.close()
             raise
-        return cls(requests, events, _counts(), buffer)
+        return cls(requests, events, _counts(), inbox)
 
     def dump(self) -> bytes:
         """Return the messages of all TCP sockets but half-open and dead ones. Raises OSError."""
@@ -355,41 +354,31 @@ class Diag:
 
         Raises OSError.
         """
-        view, filled, parts = memoryview(self.buffer), 0, []
-        for begin in range(0, len(asked), AT_ONCE * REQUEST.itemsize):
-            batch = asked[begin : begin + AT_ONCE * REQUEST.itemsize]
+        parts = []
+        for begin in range(0, len(asked), netlink.SLOTS * REQUEST.itemsize):
+            batch = asked[begin : begin + netlink.SLOTS * REQUEST.itemsize]
             self.requests.send(batch)
-            for _ in range(len(batch) // REQUEST.itemsize):
-                try:
-                    size = self.requests.recv_into(view[filled:])
-                except BlockingIOError:
-                    raise TimeoutError("the kernel did not answer") from None
-                filled += (size + 3) & ~3
-                if filled > len(view) - 1024:
-                    parts.append(bytes(view[:filled]))
-                    filled = 0
-        return b"".join([*parts, view[:filled]])
+            answers, came = self.inbox.receive(self.requests.fileno())
+            if came < len(batch) // REQUEST.itemsize:  # they are made before the sending ends
+                raise TimeoutError("the kernel did not answer")
+            parts.append(answers)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def drain(self, into: list[bytes]) -> bool:
         """Move waiting destroy events into ``into``; return whether the kernel dropped some before."""
-        view, filled, lost = memoryview(self.buffer), 0, False
+        lost = False
         while True:
             try:
-                size = self.events.recv_into(view[filled:])
-            except BlockingIOError:
-                break
+                events, came = self.inbox.receive(self.events.fileno())
             except OSError as error:
                 if error.errno != errno.ENOBUFS:
                     raise
                 lost = True
                 continue
-            filled += (size + 3) & ~3
-            if filled > len(view) - 1024:
-                into.append(bytes(view[:filled]))
-                filled = 0
-        if filled:
-            into.append(bytes(view[:filled]))
-        return lost
+            if came:
+                into.append(events)
+            if came < netlink.SLOTS:
+                return lost
 
     def close(self) -> None:
         """Let go of the namespace, which an open socket keeps alive."""

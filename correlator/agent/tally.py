@@ -93,7 +93,7 @@ class Tally:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._sums = np.zeros(256, SUMS)
+        self._sums = _empty(256)
         self._rows: list[tuple[Key, list[int]]] = []
         self._of: dict[Key, tuple[dict[int, int], list[int]]] = {}  # row by port, all rows
         self.dropped = 0
@@ -104,15 +104,22 @@ class Tally:
         fits = places >= 0
         self.dropped += int(np.count_nonzero(~fits))
         places, shares = places[fits], shares[fits]
-        sums = self._sums
-        np.add.at(sums["counters"], places, shares["delta"])
+        if not places.size:
+            return
+        order = np.argsort(places, kind="stable")  # of one row side by side: many times faster than ufunc.at
+        places, shares = places[order], shares[order]
+        first = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
+        rows, sums = places[first], self._sums
+        sums["counters"][rows] += np.add.reduceat(shares["delta"], first, axis=0)
         for name in SUMMED:
-            np.add.at(sums[name], places, shares[name].astype(SUMS[name]))
-        np.bitwise_or.at(sums["why"], places, shares["why"])
-        np.minimum.at(sums["min_rtt"], places, shares["min_rtt"])
-        np.fmax.at(sums["stall"], places, shares["stall"])
-        np.add.at(sums["rtt"], places, shares["rtt"])
-        np.add.at(sums["rtts"], places, (shares["rtt"] > 0).astype("u8"))
+            sums[name][rows] += np.add.reduceat(shares[name].astype(SUMS[name]), first)
+        sums["rtt"][rows] += np.add.reduceat(shares["rtt"].astype("f8"), first)
+        sums["rtts"][rows] += np.add.reduceat((shares["rtt"] > 0).astype("u8"), first)
+        sums["why"][rows] |= np.bitwise_or.reduceat(shares["why"], first)
+        sums["min_rtt"][rows] = np.minimum(
+            sums["min_rtt"][rows], np.minimum.reduceat(shares["min_rtt"], first)
+        )
+        sums["stall"][rows] = np.fmax(sums["stall"][rows], np.fmax.reduceat(shares["stall"], first))
 
     def rows(self) -> list[tuple[Key, list[int], Sums]]:
         """Return (key, client ports, sums) of each row; no ports where too many connections share it."""
@@ -145,8 +152,13 @@ class Tally:
     def _new(self, key: Key) -> int:
         place = len(self._rows)
         if place == len(self._sums):
-            self._sums = np.concatenate([self._sums, np.zeros(len(self._sums), SUMS)])
-        self._sums[place]["min_rtt"] = ledger.NO_RTT
-        self._sums[place]["stall"] = np.nan
+            self._sums = ledger.joined([self._sums, _empty(place)], SUMS)
         self._rows.append((key, []))
         return place
+
+
+def _empty(rows: int) -> Array:
+    """Return the sums of rows to which nothing was added yet."""
+    sums = np.zeros(rows, SUMS)
+    sums["min_rtt"], sums["stall"] = ledger.NO_RTT, np.nan
+    return sums

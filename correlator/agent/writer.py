@@ -79,7 +79,7 @@ class Writer:
                 self._stop.wait(0.5)
                 continue
             try:
-                interval = self._collector.finished.get(timeout=0.5)
+                interval = self._collector.finished.get(timeout=1.0)
             except queue.Empty:
                 continue
             self._wait_for_names(interval)

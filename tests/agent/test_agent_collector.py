@@ -23,6 +23,8 @@ def tup(source, sport, destination, dport):
 class Kernel:
     """The sockets and conntrack of one namespace; ``during_dump`` is called while it is walked."""
 
+    counted = 0
+
     def __init__(self):
         self.sockets, self.events, self.entries = b"", b"", []
         self.drops_events = False
@@ -30,6 +32,7 @@ class Kernel:
         self.during_dump = lambda: None
 
     def in_use(self):
+        self.counted += 1
         return 1
 
     def dump(self):
@@ -126,3 +129,71 @@ def test_close_events_lost_during_the_last_reading_mark_both_intervals(collector
     kernel.drops_events, kernel.events = True, message(state=7)
     told = [finished(collector).notes for _ in range(3)]
     assert told == [{1: "the kernel dropped close events"}] * 2 + [{}]
+
+
+def test_a_namespace_that_goes_between_opening_and_reading_marks_its_rows_and_costs_no_others(
+    collector, kernel
+):
+    other = Kernel()
+    other.sockets = message(cookie=2, bytes_sent=7)
+    collector.roster.by_name["ba9876543210"] = Namespace("ba9876543210", None, (0, 1), 2, other, True)
+    collector.roster.names[2] = "ba9876543210"
+    kernel.sockets = message(cookie=1, bytes_sent=100)
+    finished(collector)
+
+    def gone(*_):
+        raise OSError(19, "No such device")
+
+    kernel.dump = kernel.lookup = kernel.drain = gone
+    kernel.events, other.sockets = b"there are some", message(cookie=2, bytes_sent=9)
+    told = finished(collector)
+    assert told.notes == {1: "the kernel did not answer: No such device"}
+    assert {key.slot: sums.counters[0] for key, _, sums in told.rows} == {1: 0, 2: 2}
+
+
+def test_the_sockets_of_many_namespaces_are_counted_in_turn_and_all_at_an_interval_s_end(tmp_path):
+    made = Collector(Params(counts_at_once=50), tmp_path, Registry(), Figures(), now=lambda: 100.0)
+    kernels = [Kernel() for _ in range(120)]
+    for slot, one in enumerate(kernels, 1):
+        name = f"{slot:012x}"
+        made.roster.by_name[name] = Namespace(name, None, (0, slot), slot, one, True, dumped_at=99.0)
+    made.roster.with_events = list
+    for _ in range(3):
+        made.read()
+    assert {one.counted for one in kernels} == {1, 2}
+    before = [one.counted for one in kernels]
+    made.read(last=True)
+    assert [one.counted for one in kernels] == [times + 1 for times in before]
+
+
+def test_old_dumps_are_made_anew_a_few_at_a_reading(tmp_path):
+    clock = {"now": 100.0}
+    made = Collector(
+        Params(counts_at_once=100, dumps_at_once=10),
+        tmp_path,
+        Registry(),
+        Figures(),
+        now=lambda: clock["now"],
+    )
+    for slot in range(1, 26):
+        name = f"{slot:012x}"
+        made.roster.by_name[name] = Namespace(name, None, (0, slot), slot, Kernel(), True)
+    made.roster.with_events = list
+
+    def dumps(**how):
+        before = made._figures.counts()["dumps"]
+        made.read(**how)
+        return made._figures.counts()["dumps"] - before
+
+    assert [dumps(), dumps(), dumps(last=True)] == [25, 0, 0]
+    clock["now"] += Params().dump_every_s + 1
+    assert [dumps(last=True), *(dumps() for _ in range(4))] == [0, 10, 10, 5, 0]
+
+
+def test_a_reading_shortly_before_an_interval_s_last_one_is_left_to_that(collector):
+    due = [collector._next(100.0, interval_ends=ends) for ends in (110.0, 101.2, 100.9)]
+    assert 100.8 <= due[0] <= 101.2
+    assert due[1:] == [101.2, 100.9]
+    assert (
+        collector._next(80.0, interval_ends=110.0) >= 99.8
+    )  # the machine slept: no readings are made up for

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import socket
 
 import numpy as np
@@ -170,6 +171,31 @@ def test_ports_beyond_share_a_row_that_names_none(role, fit):
     assert rows[-1][1] == []
     assert sum(sums.counters[0] for _, _, sums in rows) == 10 * (fit + 20)
     assert rows[-1][2].counters[0] == 200
+
+
+def test_connections_of_one_row_are_summed_whatever_their_order():
+    readings = [
+        message(cookie=1, bytes_sent=10, min_rtt=900, rtt=40),
+        message(cookie=2, bytes_sent=5, min_rtt=0, rtt=0),
+        message(cookie=3, bytes_sent=7, min_rtt=300, rtt=20, unacked=1, data_segs_out=1, last_data_sent=70),
+        message(cookie=4, bytes_sent=100, min_rtt=100, rtt=80),
+    ]
+    key = Key(1, None, "server", packed("192.0.2.1"), packed("192.0.2.2"), 9000, "")
+    ports = {1: 40001, 2: 40001, 3: 40001, 4: 40002}
+
+    def rows(order):
+        tally, all_at_once = Tally(Limits()), shares(*(readings[i] for i in order))
+        tally.add([key] * 4, [ports[int(one["cookie"])] for one in all_at_once], all_at_once)
+        return {
+            tuple(p): (s.counters[0], s.min_rtt, s.rtt, s.rtts, s.stall, s.open) for _, p, s in tally.rows()
+        }
+
+    told = rows([0, 1, 2, 3])
+    assert told[40001,] == (22, 300, 60.0, 2, 70.0, 3)
+    assert told[40002,][:4] == (100, 100, 80.0, 1)
+    assert math.isnan(told[40002,][4])
+    assert rows([2, 3, 1, 0]).keys() == told.keys()
+    assert rows([2, 3, 1, 0])[40001,] == told[40001,]
 
 
 def test_rows_beyond_the_limit_are_counted():

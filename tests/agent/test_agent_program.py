@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import os
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 
@@ -144,6 +147,57 @@ def test_the_host_s_id_is_remembered(tmp_path):
     assert second.identity() == "ENGINE"
     assert "docker does not answer: containers are not named" in second.unwell()
     second._spool.close()
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_an_api_that_hangs_stops_no_interval_and_is_said(tmp_path):
+    (tmp_path / "token").write_text(TOKEN)
+    with (
+        socket.socket(socket.AF_UNIX) as hanging,
+        socket.create_server(("127.0.0.1", 0)) as reserved,
+    ):
+        hanging.bind(str(tmp_path / "docker.sock"))
+        hanging.listen()  # whoever connects waits for ever
+        port = reserved.getsockname()[1]
+        reserved.close()
+        values = {
+            "id": "node1", "address": "127.0.0.1", "port": port, "token_file": tmp_path / "token",
+            "spool_directory": tmp_path / "spool", "netns_directory": tmp_path, "interval_s": 0.5,
+            "docker_url": f"unix://{tmp_path}/docker.sock",
+        }  # fmt: skip
+        flags = [flag for key, value in values.items() for flag in ("--set", f"{key}={value}")]
+        running = subprocess.Popen([sys.executable, "-m", "correlator.agent", *flags])
+        try:
+            assert until(lambda: written(port) >= 3)
+            health = httpx.get(f"http://127.0.0.1:{port}/healthz")
+            assert (health.status_code, health.text) == (
+                503,
+                "docker does not answer: containers are not named\n",
+            )
+        finally:
+            running.terminate()
+            assert running.wait(30) == 0
+
+
+def written(port):
+    """Return how many intervals an agent has written; 0 where it does not answer yet."""
+    try:
+        lines = httpx.get(f"http://127.0.0.1:{port}/metrics").text.splitlines()
+    except httpx.HTTPError:
+        return 0
+    return next(
+        (float(line.split()[1]) for line in lines if line.startswith("correlator_agent_intervals_total")), 0
+    )
+
+
+def until(true):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        if true():
+            return True
+        time.sleep(0.2)
+    return False
 
 
 class _Transport:

@@ -114,6 +114,16 @@ def test_lookups_ask_for_what_was_read():
     assert asked["sport"][:1].tobytes() == struct.pack(">H", 40000)
 
 
+def test_addresses_of_both_families_are_mapped_side_by_side():
+    data = message(src="192.0.2.7", dst="192.0.2.8", cookie=1)
+    data += message(family=socket.AF_INET6, src="2001:db8::1", dst="::ffff:192.0.2.9", cookie=2)
+    data += message(src="192.0.2.9", cookie=3)
+    read = [(sample["src"].tobytes(), sample["dst"].tobytes()) for sample in sockets.decode(data)]
+    mapped = [socket.inet_pton(socket.AF_INET6, f"::ffff:192.0.2.{n}") for n in (7, 8, 9, 2)]
+    six = socket.inet_pton(socket.AF_INET6, "2001:db8::1")
+    assert read == [(mapped[0], mapped[1]), (six, mapped[2]), (mapped[2], mapped[3])]
+
+
 def test_half_open_and_dead_states_are_not_asked_for():
     for state in (3, 6, 7, 12):  # SYN_RECV, TIME_WAIT, CLOSE, NEW_SYN_RECV
         assert not sockets.STATES & 1 << state
@@ -126,7 +136,7 @@ def test_the_kernels_own_sockets_are_read_and_found_again():
     ):
         other = server.accept()[0]
         try:
-            diag = sockets.Diag.open(bytearray(1 << 16))
+            diag = sockets.Diag.open(netlink.Inbox())
         except OSError as error:
             other.close()
             pytest.skip(f"needs sock_diag: {error}")
@@ -141,6 +151,45 @@ def test_the_kernels_own_sockets_are_read_and_found_again():
         finally:
             diag.close()
             other.close()
+
+
+@pytest.fixture
+def queue():
+    """Two ends of a queue of datagrams: (to write, to read)."""
+    ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    yield ends
+    for end in ends:
+        end.close()
+
+
+def test_many_datagrams_are_read_at_one_call(queue):
+    sent = [message(cookie=1), b"12345", message(cookie=2), message(cookie=3)]
+    for one in sent:
+        queue[0].send(one)
+    came, number = netlink.Inbox().receive(queue[1].fileno())
+    assert number == 4
+    assert came == b"".join([sent[0], b"12345\0\0\0", *sent[2:]])
+
+
+def test_a_long_queue_is_read_in_turns_and_then_is_empty(queue):
+    inbox, sizes = netlink.Inbox(), (message(cookie=1), message(cookie=2, info_bytes=104))
+    for size in sizes:
+        for _ in range(5):
+            queue[0].send(size)
+    taken = [inbox.receive(queue[1].fileno()) for _ in range(2)]
+    assert taken == [(sizes[0] * 5 + sizes[1] * 5, 10), (b"", 0)]
+
+
+def test_a_datagram_that_does_not_fit_is_an_error_and_not_half_a_socket(queue):
+    queue[0].send(bytes(netlink.SLOT + 1))
+    with pytest.raises(OSError, match="Message too long"):
+        netlink.Inbox().receive(queue[1].fileno())
+
+
+def test_an_answer_that_does_not_come_is_a_kernel_that_did_not_answer(queue):
+    diag = sockets.Diag(queue[1], queue[1], (), netlink.Inbox())
+    with pytest.raises(TimeoutError, match="did not answer"):
+        diag.lookup(sockets.lookups(sockets.decode(message())))
 
 
 def test_a_netlink_error_is_raised_with_its_number():
