@@ -15,6 +15,8 @@ CLEARED = 480
 """Likewise of one that tells of a clear, which has its proof."""
 DETAIL = 100
 """Characters of a piece that the engine wrote (evidence, what is missing)."""
+NEWS = 300
+"""Characters of a line that is nothing but what the engine wrote: it ends in what to do."""
 REASON = 160
 """Characters of why an update is sent."""
 PROOF = 360
@@ -43,11 +45,13 @@ def line(event: IncidentEvent) -> str:
     if event.event == "updated":
         told = f"update ({printable(event.reason, REASON)}): " if event.reason else "update: "
     since = _since(verdict.onset or event.opened_at, event.at)
+    if news := _news(verdict):
+        return cut(f"{told}{news} (since {since})", LIMIT)
     evidence = ", ".join(filter(None, (_fault(verdict), _strongest(verdict))))
     parts = (
         f"{evidence} since {since}",
         _sufferers(verdict),
-        f"p={verdict.probability:.2f}",
+        _sure(verdict),
         _missing(verdict),
     )
     return cut(f"{told}{_orders(verdict)}: " + "; ".join(filter(None, parts)), LIMIT)
@@ -60,8 +64,15 @@ def headline(verdict: Verdict) -> str:
 
 
 def _cleared(event: IncidentEvent) -> str:
-    told = "; ".join(filter(None, (printable(event.reason, PROOF), f"was {headline(event.verdict)}")))
+    told = "; ".join(filter(None, (headline(event.verdict), printable(event.reason, PROOF))))
     return f"cleared after {_duration(event.at - event.opened_at)}: {told}"
+
+
+def _news(verdict: Verdict) -> str:
+    """Return what a verdict says that blames nobody: a silent device, a map that contradicts itself."""
+    if verdict.kind != "unknown" or verdict.pairs or not verdict.actions:
+        return ""
+    return printable(verdict.actions[0].text, NEWS) if verdict.actions[0].do == "none" else ""
 
 
 def place(end: End | None) -> str:
@@ -84,8 +95,6 @@ def _orders(verdict: Verdict) -> str:
     steps = [action for action in verdict.actions if action.do != "none"][:STEPS]
     if steps:
         return "; then ".join(_order(list(same)) for _, same in groupby(steps, lambda action: action.do))
-    if verdict.kind == "unknown" and not verdict.pairs and verdict.actions and verdict.actions[0].text:
-        return _detail(verdict.actions[0].text)  # a silent device, a map that contradicts itself
     if verdict.kind == "class":
         return f"look at {len(verdict.candidates)} links that the network cannot tell apart"
     if verdict.kind == "unknown":
@@ -150,7 +159,7 @@ def _strongest(verdict: Verdict) -> str:
 
 def _sufferers(verdict: Verdict) -> str:
     if not verdict.pairs:
-        return "no container pair is slow"
+        return "no slow container pair known"
     worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0)
     ratio = f" {worst.slower_by:.1f}x" if worst.slower_by else ""
     if verdict.hurt == 1:
@@ -161,6 +170,13 @@ def _sufferers(verdict: Verdict) -> str:
 
 def _pair(pair: PairImpact) -> str:
     return f"{printable(pair.src_name or pair.src)} -> {printable(pair.dst_name or pair.dst)}"
+
+
+def _sure(verdict: Verdict) -> str:
+    """Return how sure the cause is; nothing is certain, and there is no being sure of no cause."""
+    if verdict.kind == "unknown":
+        return ""
+    return "p>0.99" if verdict.probability >= 0.995 else f"p={verdict.probability:.2f}"
 
 
 def _missing(verdict: Verdict) -> str:
