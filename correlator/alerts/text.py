@@ -58,8 +58,10 @@ def line(event: IncidentEvent) -> str:
 
 
 def headline(verdict: Verdict) -> str:
-    """Return the cause and where it is, or whom it is about, printable: "dirty_connector on a -> b"."""
+    """Return the cause and where it is, or who is slow, printable: "dirty_connector on a -> b"."""
     subject = "" if verdict.link else _subject(verdict.subject)
+    if verdict.kind in ("host", "service"):
+        return f"slow {subject or verdict.kind}"
     return _fault(verdict) + (f" at {subject}" if subject else "")
 
 
@@ -125,14 +127,15 @@ def _step_place(action: Action) -> str:
 
 
 def _fault(verdict: Verdict) -> str:
-    """Return the cause and where it is."""
+    """Return the cause and where it is; nothing of a host or service, which the order names."""
     lane = f" lane {verdict.lane}" if verdict.lane else ""
     if verdict.kind == "class":
         links = [way(candidate) for candidate in verdict.candidates]
         more = f" and {len(links) - 2} more" if len(links) > 2 else ""
         return f"{verdict.root_cause} on one of " + " | ".join(links[:2]) + more
-    where = way(verdict)
-    return f"{verdict.root_cause} on {where}{lane}" if where else f"{verdict.root_cause} cause"
+    if where := way(verdict):
+        return f"{verdict.root_cause} on {where}{lane}"
+    return "" if verdict.kind in ("host", "service") else f"{verdict.root_cause} cause"
 
 
 def _subject(subject: Subject) -> str:

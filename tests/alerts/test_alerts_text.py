@@ -86,7 +86,11 @@ def test_congestion_is_relieved_not_cleaned():
 )
 def test_a_slow_service_or_host_is_not_the_networks_fault(kind, subject, said):
     verdict = dataclasses.replace(DIRTY, kind=kind, root_cause=kind, subject=subject, **NO_LINK)
-    assert line(event(verdict)).startswith(f"{said}, not at the network: ")
+    assert line(event(verdict)).startswith(
+        f"{said}, not at the network: 0.6 % of packets lost since 03:12Z; "
+    )
+    cleared = line(event(verdict, event="cleared", reason="as ever"))
+    assert cleared == f"cleared after 5 min: {said.replace('look at', 'slow')}; as ever"
 
 
 def test_links_that_cannot_be_told_apart_are_counted_and_named():
