@@ -238,11 +238,22 @@ def test_a_pair_that_was_not_timed_is_drawn_as_its_verdict_says(chaos):
 
 
 def test_a_day_of_calm_is_not_called_a_steady_month(chaos):
-    clock = Clock(PERIOD.timezone)
-    said = {
-        trend.receiver: trend_chart.said(trend, clock).replace("\N{NO-BREAK SPACE}", " ")
-        for trend in chaos.trends
-    }
-    assert said[End("spine2", "Ethernet4")] == "no step in 23 h of readings, too few for a trend"
-    assert said[End("spine2", "Ethernet3")] == "steady over 8 d 2 h: neither a step nor a lasting fall"
-    assert said[End("spine1", "Ethernet2")].startswith("falls by 1.8 dB a month and reaches the low warning")
+    def said(end, days_read=None):
+        trend = next(one for one in chaos.trends if one.receiver == end)
+        if days_read:
+            calm = series([-3.0] * (24 * days_read + 1), step_s=3600)
+            trend = dataclasses.replace(trend, light=calm, change_at=None, forecast=None)
+        return trend_chart.said(trend, Clock(PERIOD.timezone)).replace("\N{NO-BREAK SPACE}", " ")
+
+    dirty, falling = End("leaf3", "Ethernet49"), End("spine1", "Ethernet2")
+    assert said(dirty, days_read=1) == "no step in 1 d of readings, too few for a trend"
+    assert said(dirty, days_read=8) == "steady over 8 d: neither a step nor a lasting fall"
+    assert said(dirty).startswith("fell by 6.2 dB on 17 Nov 03:1")
+    assert said(falling).startswith("falls by 1.8 dB a month and reaches the low warning in ")
+
+
+def test_of_calm_receivers_only_a_few_are_drawn(chaos):
+    assert [trend.receiver for trend in chaos.trends] == [
+        End("leaf4", "Ethernet50"), End("spine1", "Ethernet4"),  # the dead link's
+        End("leaf3", "Ethernet49"), End("spine1", "Ethernet2"), End("leaf2", "Ethernet49"),
+    ]  # fmt: skip
