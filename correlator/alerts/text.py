@@ -15,6 +15,8 @@ CLEARED = 480
 """Likewise of one that tells of a clear, which has its proof."""
 DETAIL = 100
 """Characters of a piece that the engine wrote (evidence, what is missing)."""
+NEWS = 300
+"""Characters of a line that is nothing but what the engine wrote: it ends in what to do."""
 REASON = 160
 """Characters of why an update is sent."""
 PROOF = 360
@@ -43,25 +45,36 @@ def line(event: IncidentEvent) -> str:
     if event.event == "updated":
         told = f"update ({printable(event.reason, REASON)}): " if event.reason else "update: "
     since = _since(verdict.onset or event.opened_at, event.at)
+    if news := _news(verdict):
+        return cut(f"{told}{news} (since {since})", LIMIT)
     evidence = ", ".join(filter(None, (_fault(verdict), _strongest(verdict))))
     parts = (
         f"{evidence} since {since}",
         _sufferers(verdict),
-        f"p={verdict.probability:.2f}",
+        _sure(verdict),
         _missing(verdict),
     )
     return cut(f"{told}{_orders(verdict)}: " + "; ".join(filter(None, parts)), LIMIT)
 
 
 def headline(verdict: Verdict) -> str:
-    """Return the cause and where it is, or whom it is about, printable: "dirty_connector on a -> b"."""
+    """Return the cause and where it is, or who is slow, printable: "dirty_connector on a -> b"."""
     subject = "" if verdict.link else _subject(verdict.subject)
+    if verdict.kind in ("host", "service"):
+        return f"slow {subject or verdict.kind}"
     return _fault(verdict) + (f" at {subject}" if subject else "")
 
 
 def _cleared(event: IncidentEvent) -> str:
-    told = "; ".join(filter(None, (printable(event.reason, PROOF), f"was {headline(event.verdict)}")))
+    told = "; ".join(filter(None, (headline(event.verdict), printable(event.reason, PROOF))))
     return f"cleared after {_duration(event.at - event.opened_at)}: {told}"
+
+
+def _news(verdict: Verdict) -> str:
+    """Return what a verdict says that blames nobody: a silent device, a map that contradicts itself."""
+    if verdict.kind != "unknown" or verdict.pairs or not verdict.actions:
+        return ""
+    return printable(verdict.actions[0].text, NEWS) if verdict.actions[0].do == "none" else ""
 
 
 def place(end: End | None) -> str:
@@ -84,8 +97,6 @@ def _orders(verdict: Verdict) -> str:
     steps = [action for action in verdict.actions if action.do != "none"][:STEPS]
     if steps:
         return "; then ".join(_order(list(same)) for _, same in groupby(steps, lambda action: action.do))
-    if verdict.kind == "unknown" and not verdict.pairs and verdict.actions and verdict.actions[0].text:
-        return _detail(verdict.actions[0].text)  # a silent device, a map that contradicts itself
     if verdict.kind == "class":
         return f"look at {len(verdict.candidates)} links that the network cannot tell apart"
     if verdict.kind == "unknown":
@@ -116,14 +127,15 @@ def _step_place(action: Action) -> str:
 
 
 def _fault(verdict: Verdict) -> str:
-    """Return the cause and where it is."""
+    """Return the cause and where it is; nothing of a host or service, which the order names."""
     lane = f" lane {verdict.lane}" if verdict.lane else ""
     if verdict.kind == "class":
         links = [way(candidate) for candidate in verdict.candidates]
         more = f" and {len(links) - 2} more" if len(links) > 2 else ""
         return f"{verdict.root_cause} on one of " + " | ".join(links[:2]) + more
-    where = way(verdict)
-    return f"{verdict.root_cause} on {where}{lane}" if where else f"{verdict.root_cause} cause"
+    if where := way(verdict):
+        return f"{verdict.root_cause} on {where}{lane}"
+    return "" if verdict.kind in ("host", "service") else f"{verdict.root_cause} cause"
 
 
 def _subject(subject: Subject) -> str:
@@ -150,7 +162,7 @@ def _strongest(verdict: Verdict) -> str:
 
 def _sufferers(verdict: Verdict) -> str:
     if not verdict.pairs:
-        return "no container pair is slow"
+        return "no slow container pair known"
     worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0)
     ratio = f" {worst.slower_by:.1f}x" if worst.slower_by else ""
     if verdict.hurt == 1:
@@ -161,6 +173,13 @@ def _sufferers(verdict: Verdict) -> str:
 
 def _pair(pair: PairImpact) -> str:
     return f"{printable(pair.src_name or pair.src)} -> {printable(pair.dst_name or pair.dst)}"
+
+
+def _sure(verdict: Verdict) -> str:
+    """Return how sure the cause is; nothing is certain, and there is no being sure of no cause."""
+    if verdict.kind == "unknown":
+        return ""
+    return "p>0.99" if verdict.probability >= 0.995 else f"p={verdict.probability:.2f}"
 
 
 def _missing(verdict: Verdict) -> str:

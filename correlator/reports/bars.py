@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from markupsafe import Markup
 
 from correlator.reports import svg
-from correlator.reports.content import SlowPair, Talk
+from correlator.reports.content import SlowPair
 from correlator.reports.overview import Margin
 from correlator.reports.svg import Scale
 from correlator.reports.words import significant
@@ -16,22 +16,25 @@ WIDTH, HEIGHT = 132.0, 24.0
 ROWS = ((0.0, 7.0), (11.0, 12.0))
 """Top and thickness of the bar of before and of the bar of now."""
 
+Parts = tuple[float | None, float | None]
+"""Time to a response and the network's part of it, ms; None where not measured."""
+
 
 def longest_response(pairs: Iterable[SlowPair]) -> float:
     """Return the longest time to a response among the pairs, ms: the scale that their bars share."""
-    talks = (talk for pair in pairs for talk in (pair.before, pair.now))
-    return max((talk.response_ms for talk in talks if talk and talk.response_ms is not None), default=0.0)
+    known = (ms for pair in pairs for ms, _ in _before_and_now(pair))
+    return max((ms for ms in known if ms is not None), default=0.0)
 
 
 def response_bars(pair: SlowPair, longest_ms: float) -> Markup:
     """Return the bars of one pair: the upper one before the onset, the lower one since."""
     scale = Scale(0, longest_ms or 1, 0, WIDTH)
-    talks = (pair.before, pair.now)
-    marks = [mark for row, talk in zip(ROWS, talks, strict=True) for mark in _bar(talk, row, scale)]
+    both = _before_and_now(pair)
+    marks = [mark for row, parts in zip(ROWS, both, strict=True) for mark in _bar(*parts, row, scale)]
     said = ", ".join(
-        f"{when} {significant(talk.response_ms)} ms"
-        for when, talk in zip(("before", "now"), talks, strict=True)
-        if talk and talk.response_ms is not None
+        f"{when} {significant(response_ms)} ms"
+        for when, (response_ms, _) in zip(("before", "now"), both, strict=True)
+        if response_ms is not None
     )
     title = svg.element("title", f"Time to a response: {said or 'not measured'}")
     return svg.element(
@@ -45,13 +48,20 @@ def response_bars(pair: SlowPair, longest_ms: float) -> Markup:
     )
 
 
-def _bar(talk: Talk | None, row: tuple[float, float], scale: Scale) -> list[Markup]:
-    if talk is None or talk.response_ms is None:
+def _before_and_now(pair: SlowPair) -> tuple[Parts, Parts]:
+    before = (pair.before.response_ms, pair.before.network_ms) if pair.before else (None, None)
+    return before, (pair.response_now_ms, pair.network_now_ms)
+
+
+def _bar(
+    response_ms: float | None, network_ms: float | None, row: tuple[float, float], scale: Scale
+) -> list[Markup]:
+    if response_ms is None:
         middle = row[0] + row[1] / 2
         return [svg.line(0.0, middle, WIDTH, middle, "bar-unknown")]
-    if talk.network_ms is None:
-        return [_box(0.0, row, scale(talk.response_ms), "bar-whole")]
-    network, service = scale(talk.network_ms), scale(talk.response_ms - talk.network_ms)
+    if network_ms is None:
+        return [_box(0.0, row, scale(response_ms), "bar-whole")]
+    network, service = scale(network_ms), scale(response_ms - network_ms)
     return [_box(0.0, row, network, "bar-network"), _box(network, row, service, "bar-service")]
 
 

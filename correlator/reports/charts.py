@@ -22,6 +22,7 @@ from correlator.reports.timeline import (
     TOP,
     Timeline,
     axes,
+    is_over,
     labels,
     onset_mark,
     picture,
@@ -50,14 +51,18 @@ def light_chart(
     ticks = [(scale(value), decimals(value, 0)) for value in svg.round_steps(scale.low, scale.high, 5)]
     named = (("Tx", "tx", light.tx), ("Rx", "rx", light.rx))
     ends = [
-        (scale(last), f"{said} {decimals(last, 1)}", f"label-{class_}")
+        (
+            scale(last),
+            f"{said} {'was ' if is_over(over, trace) else ''}{decimals(last, 1)}",
+            f"label-{class_}",
+        )
         for said, class_, trace in named
         if (last := last_reading(trace)) is not None
     ]
     levels = _levels(light, scale)
     marks = [
         *axes(over, ticks),
-        *silences(over, light.rx),
+        *silences(over, light.rx, "no light" if light.no_light else "no data"),
         *(svg.line(LEFT, y, RIGHT, y, "threshold") for y, _, _ in levels),
         *onset_mark(over),
         *_lines(over, light.tx, scale, "tx"),
@@ -77,6 +82,8 @@ def _light_description(light: Light, over: Timeline) -> str:
         for side, trace in (("Tx", light.tx), ("Rx", light.rx))
         if (last := last_reading(trace)) is not None
     ]
+    if light.no_light:
+        said.append("no light arrives any more")
     if light.lost_before_db is not None and light.lost_now_db is not None:
         said.append(f"lost on the way {light.lost_before_db:.1f} dB before, {light.lost_now_db:.1f} dB now")
     return _described(said, over)
@@ -140,7 +147,7 @@ def rate_chart(rate: Rate, both: Sequence[Rate], onset: datetime | None, period:
         *silences(over, rate.trace),
         *onset_mark(over),
         *_rate_lines(over, rate.trace, scale),
-        *labels(_rate_label(rate, scale)),
+        *labels(_rate_label(rate, scale, "at last" if is_over(over, rate.trace) else "now")),
     ]
     return picture(uid, _rate_title(rate), _rate_description(rate, over), marks)
 
@@ -190,14 +197,14 @@ def _runs(stroke: Sequence[tuple[datetime, float]]) -> list[tuple[int, list[tupl
     return runs
 
 
-def _rate_label(rate: Rate, scale: Scale) -> list[tuple[float, str, str]]:
+def _rate_label(rate: Rate, scale: Scale, when: str) -> list[tuple[float, str, str]]:
     last = last_reading(rate.trace)
     if last is None:
         return [((TOP + BOTTOM) / 2, "no readings", "tick")]
     if last == 0:
-        return [(BOTTOM, "none now", "label-level")]
+        return [(BOTTOM, f"none {when}", "label-level")]
     y = scale(math.log10(last))
-    return [(y, rare(last), "label-rx"), (y + 1, "now", "label-rx")]
+    return [(y, rare(last), "label-rx"), (y + 1, when, "label-rx")]
 
 
 def load_chart(load: Load, both: Sequence[Load], onset: datetime | None, period: Period, uid: str) -> Markup:
@@ -206,7 +213,13 @@ def load_chart(load: Load, both: Sequence[Load], onset: datetime | None, period:
     scale = Scale(0.0, 1.0, BOTTOM, TOP)
     ticks = [(scale(share), f"{share * 100:.0f} %") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     last = last_reading(load.trace)
-    ends = [] if last is None else [(scale(last), f"{percent(last)} now", "label-rx")]
+    ends = (
+        []
+        if last is None
+        else [
+            (scale(last), f"{percent(last)} {'at last' if is_over(over, load.trace) else 'now'}", "label-rx")
+        ]
+    )
     known = ((load.before, "before the onset"), (load.now, "since"))
     said = [f"{percent(share)} {when}" for share, when in known if share is not None]
     marks = [

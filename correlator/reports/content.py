@@ -18,7 +18,7 @@ from correlator.reports.readings import Share, Thresholds, Trace
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA = "correlator-report/2"
+SCHEMA = "correlator-report/3"
 
 Blame = Literal["network", "host", "service", "unknown"]
 Counted = Literal["errors", "discards"]
@@ -70,7 +70,8 @@ class Period:
 class Light:
     """The light of one direction of a link: sent at one end, received at the other (dBm).
 
-    ``lost_before_db`` and ``lost_now_db`` are median(Tx) - median(Rx) before and since the onset.
+    ``lost_before_db`` and ``lost_now_db`` are median(Tx) - median(Rx) before and since the onset;
+    ``no_light``: the receiver's last word of the day is that no light arrives.
     """
 
     direction: Direction
@@ -82,6 +83,7 @@ class Light:
     thresholds: Thresholds
     lost_before_db: float | None
     lost_now_db: float | None
+    no_light: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,24 @@ class SlowPair:
     before: Talk | None
     now: Talk | None
 
+    @property
+    def network_now_ms(self) -> float | None:
+        """The network's part since the onset, ms: as timed, else as the verdict says."""
+        return self.now.network_ms if self.now else self.impact.network_ms
+
+    @property
+    def service_now_ms(self) -> float | None:
+        """The service's part since the onset, ms: as timed, else as the verdict says."""
+        return self.now.service_ms if self.now else self.impact.service_ms
+
+    @property
+    def response_now_ms(self) -> float | None:
+        """Time to a response since the onset, ms: as timed, else the sum of what the verdict says."""
+        if self.now:
+            return self.now.response_ms
+        parts = (self.impact.network_ms, self.impact.service_ms)
+        return None if parts[0] is None or parts[1] is None else round(parts[0] + parts[1], 3)
+
 
 @dataclass(frozen=True, slots=True)
 class Hurt:
@@ -233,7 +253,10 @@ class Harm:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What was looked at on that day; ``interfaces`` are those that are up and were counted."""
+    """What was looked at on that day; ``interfaces`` are those that are up and were counted.
+
+    ``links_counted`` are the links of which every switch has counted the packets that it receives.
+    """
 
     switches: int
     interfaces: int
@@ -242,6 +265,7 @@ class Watched:
     containers: int
     pairs: int
     links_without_light: int
+    links_counted: int
 
 
 @dataclass(frozen=True, slots=True)

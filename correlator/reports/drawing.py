@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-from correlator.model import Link
+from correlator.model import End, Link
 from correlator.ports import Tables
 from correlator.reports.content import Period
 from correlator.reports.network import Network
 from correlator.reports.overview import Drawing, Edge, Node, Standing
-from correlator.reports.tables import during, table
+from correlator.reports.watched import counted_ends
 
 MOST_NODES = 40
 """Nodes drawn; of a larger fabric those near the trouble."""
@@ -29,7 +29,7 @@ def drawing(tables: Tables, network: Network, period: Period) -> Drawing:
         between[one, other].append(link)
     tiers = _tiers(between, network.hosts)
     chosen = _chosen(tiers, between, network)
-    counted = _counted(tables, period)
+    counted = counted_ends(tables, period)
     return Drawing(
         nodes=tuple(Node(name, tiers[name]) for name in sorted(chosen, key=lambda n: (tiers[n], n))),
         edges=tuple(
@@ -42,15 +42,7 @@ def drawing(tables: Tables, network: Network, period: Period) -> Drawing:
     )
 
 
-def _counted(tables: Tables, period: Period) -> frozenset[str]:
-    """Return the devices whose counters were read on the day."""
-    hours = table(tables, "link_hours")
-    hours = hours[(hours["hour"] >= period.since) & (hours["hour"] < period.until)]
-    rows = during(table(tables, "counters")[["at", "device"]], period)
-    return frozenset(hours["device"].dropna().unique()) | frozenset(rows["device"].dropna().unique())
-
-
-def _edge(ends: tuple[str, str], links: list[Link], network: Network, counted: frozenset[str]) -> Edge:
+def _edge(ends: tuple[str, str], links: list[Link], network: Network, counted: frozenset[End]) -> Edge:
     standings = {link: _standing(link, network, counted) for link in links}
     worst = min(links, key=lambda link: WORST.index(standings[link]))
     order = network.orders.get(worst)
@@ -69,7 +61,7 @@ def _edge(ends: tuple[str, str], links: list[Link], network: Network, counted: f
     )
 
 
-def _standing(link: Link, network: Network, counted: frozenset[str]) -> Standing:
+def _standing(link: Link, network: Network, counted: frozenset[End]) -> Standing:
     order = network.orders.get(link)
     if order is not None and order.fault.ongoing:
         return "blamed"
@@ -77,7 +69,7 @@ def _standing(link: Link, network: Network, counted: frozenset[str]) -> Standing
         return "sick"
     if link in network.idle:
         return "shut"
-    return "well" if {link.a.device, link.b.device} & counted else "unseen"
+    return "well" if network.receivers(link) <= counted else "unseen"
 
 
 def _tiers(between: Iterable[tuple[str, str]], hosts: frozenset[str]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -15,6 +15,12 @@ from correlator.reports.words import many, name
 WIDTH, TIER, TOP, BOX = 1000.0, 132.0, 20.0, 30.0
 LETTER = 7.2
 """Width of a letter of a name, px."""
+
+BADGE, BADGE_ROOM = 11.0, 16.0
+"""Radius of a badge, and how far it stays from other badges and lines, px."""
+
+ALONG = (0.62, 0.74, 0.5, 0.82, 0.38, 0.26)
+"""Where on its line a badge may stand, best first: off the middle, where the lines of a full mesh cross."""
 
 WORDS: dict[Standing, str] = {
     "blamed": "blamed",
@@ -47,8 +53,8 @@ def fabric_chart(drawing: Drawing) -> Markup:
     for edge in calm_first:
         marks += _line(edge, places)
     marks += [mark for node in drawing.nodes for mark in _box(node.name, places[node.name])]
-    for edge in calm_first:
-        marks += _badge(edge, places)
+    for edge, point in _badge_places(calm_first, places):
+        marks += _badge(edge, point)
     return svg.element(
         "svg",
         *marks,
@@ -128,13 +134,44 @@ def _arrow(tail: Point, tip: Point) -> Markup:
     return svg.element("polygon", points=" ".join(f"{x:.1f},{y:.1f}" for x, y in corners), class_="arrowhead")
 
 
-def _badge(edge: Edge, places: dict[str, _Place]) -> Iterator[Markup]:
+def _badge_places(edges: Sequence[Edge], places: dict[str, _Place]) -> Iterator[tuple[Edge, Point]]:
+    """Yield where on its line each edge's badge stands: off the other badges and the other heavy lines."""
+    lines = {edge: _ends(edge, places) for edge in edges}
+    heavy = [edge for edge in edges if edge.standing in ("blamed", "sick")]
+    taken: list[Point] = []
+    for edge in reversed(edges):
+        others = [lines[other] for other in heavy if other is not edge]
+        points = [_along(lines[edge], part) for part in ALONG]
+        free = (one for one in points if _room(one, taken, others) >= BADGE_ROOM)
+        taken.append(next(free, points[0]))
+        yield edge, taken[-1]
+
+
+def _along(line: tuple[Point, Point], part: float) -> Point:
+    (x1, y1), (x2, y2) = line
+    return x1 + part * (x2 - x1), y1 + part * (y2 - y1)
+
+
+def _room(point: Point, taken: Sequence[Point], lines: Sequence[tuple[Point, Point]]) -> float:
+    """Return how far a point is from the nearest badge (its radius less) and heavy line, px."""
+    near = [math.dist(point, other) - BADGE for other in taken]
+    near += [_distance(point, line) for line in lines]
+    return min(near, default=math.inf)
+
+
+def _distance(point: Point, line: tuple[Point, Point]) -> float:
+    """Return the distance of a point from a line between two others."""
+    (x1, y1), (x2, y2) = line
+    length = math.dist(*line) ** 2 or 1.0
+    part = ((point[0] - x1) * (x2 - x1) + (point[1] - y1) * (y2 - y1)) / length
+    return math.dist(point, _along(line, min(1.0, max(0.0, part))))
+
+
+def _badge(edge: Edge, point: Point) -> Iterator[Markup]:
     """Yield what stands on a line: its order's number, a cross where it is shut, how many cables it is."""
-    (x1, y1), (x2, y2) = _ends(edge, places)
-    # Off the middle, where the lines of a full mesh cross.
-    x, y = x1 + 0.62 * (x2 - x1), y1 + 0.62 * (y2 - y1)
+    x, y = point
     if edge.order is not None:
-        yield svg.element("circle", cx=x, cy=y, r=11, class_="badge")
+        yield svg.element("circle", cx=x, cy=y, r=BADGE, class_="badge")
         yield svg.text(x, y + 4.5, str(edge.order), "badge-figure", "middle")
     elif edge.standing == "shut":
         yield svg.text(x, y + 5, "×", "edge-cross", "middle")

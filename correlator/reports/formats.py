@@ -185,7 +185,8 @@ def _orders_in_words(orders: Sequence[WorkOrder], clock: Clock) -> Iterator[str]
         for number, step in enumerate(order.steps, start=1):
             place = f" (rack {_marked(step.place.rack)})" if step.place and step.place.rack else ""
             panel = f" (panel {_marked(step.panel)})" if step.panel else ""
-            yield f"{number}. {_marked(sentences.capital(sentences.deed(step.action)))}{place}{panel}"
+            note = f": {_marked(step.action.text)}" if step.action.text else ""
+            yield f"{number}. {_marked(sentences.capital(sentences.deed(step.action)))}{place}{panel}{note}"
         yield ""
         for evidence in verdict.evidence:
             yield f"- {_marked(evidence.text)}"

@@ -13,7 +13,7 @@ from correlator.reports.words import Clock, end_name, many
 
 LEFT, TOP = 236.0, 26.0
 WIDTH = 1000.0
-ROW = 30.0
+ROW = 36.0
 MOST_NAME = 17
 
 
@@ -61,8 +61,8 @@ def _clock(heat: HeatMap, clock: Clock, cell: float) -> list[Markup]:
 
 def _row(row: LinkHours, y: float, cell: float) -> Iterator[Markup]:
     said = end_name(row.receiver, MOST_NAME) + (f" · order {row.order}" if row.order else "")
-    yield svg.text(LEFT - 10, y + 12, said, "heat-name", "end")
-    yield svg.text(LEFT - 10, y + 25, f"from {end_name(row.sender, MOST_NAME)}", "tick", "end")
+    yield svg.text(LEFT - 10, y + 16, said, "heat-name", "end")
+    yield svg.text(LEFT - 10, y + 30, f"from {end_name(row.sender, MOST_NAME)}", "tick", "end")
     cells = zip(row.states, row.errors, row.packets, strict=True)
     for number, (state, errors, packets) in enumerate(cells):
         x = LEFT + cell * number

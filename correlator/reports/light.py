@@ -109,6 +109,7 @@ def _direction(link: Link, way: Direction, lane: int, ports: dict[End, _Port], b
         thresholds=_thresholds(ports[receiver].minutes),
         lost_before_db=_minus(tx[0], rx[0]),
         lost_now_db=_minus(tx[1], rx[1]),
+        no_light=_is_dark(ports[receiver].minutes),
     )
 
 
@@ -143,6 +144,13 @@ def _by_minute(minutes: pd.DataFrame, column: str) -> Series | None:
         return None
     mean = minutes.groupby(bins(minutes["at"]), sort=True)[column].mean()
     return series(mean.index.to_series(), [number(value, 3) for value in mean])
+
+
+def _is_dark(minutes: pd.DataFrame) -> bool:
+    """Return whether the last that a receiver said of its light is that there is none."""
+    dark = minutes["no_light"].fillna(False).astype(bool)
+    told = dark[dark | minutes["rx_power_dbm"].notna()]
+    return bool(len(told) and told.iloc[-1])
 
 
 def _thresholds(minutes: pd.DataFrame) -> Thresholds:

@@ -48,9 +48,10 @@ def matrix(tables: Tables, orders: Sequence[WorkOrder], period: Period) -> Matri
         for key in sorted(keys, key=lambda key: (clients.index(key[0]), servers.index(key[1])))
         if key[0] in clients[:MOST_SERVICES] and key[1] in servers[:MOST_SERVICES]
     ]
+    drawn = {(cell.client, cell.server) for cell in cells}
     return Matrix(
-        clients=tuple(clients[:MOST_SERVICES]),
-        servers=tuple(servers[:MOST_SERVICES]),
+        clients=tuple(name for name in clients if name in {client for client, _ in drawn}),
+        servers=tuple(name for name in servers if name in {server for _, server in drawn}),
         cells=tuple(cells),
         services=len({name for key in keys for name in key}),
     )

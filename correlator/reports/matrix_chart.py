@@ -8,32 +8,38 @@ from correlator.reports import svg
 from correlator.reports.overview import Matrix, ServiceCell, Waits
 from correlator.reports.words import many, name
 
-LEFT, TOP = 170.0, 96.0
+LEFT = 170.0
 CELL, ROW = 76.0, 34.0
+MOST_NAME = 16
+RISE = 4.6
+"""Height that a letter of a server's name, written upward at 38 degrees, takes, px."""
+
 LETTERS: dict[Waits, str] = {"network": "N", "service": "S", "host": "H", "unknown": "?"}
 
 
 def matrix_chart(matrix: Matrix) -> Markup:
     """Return the picture: clients are rows, servers are columns."""
     width = LEFT + CELL * len(matrix.servers) + 70
-    height = TOP + ROW * len(matrix.clients) + 4
+    servers = [name(server, MOST_NAME) for server in matrix.servers]
+    top = 30.0 + RISE * max(map(len, servers), default=0)
+    height = top + ROW * len(matrix.clients) + 4
     marks = [
         svg.element("title", "Slow container pairs by service", id="matrix-title"),
         svg.element("desc", _description(matrix), id="matrix-desc"),
-        svg.text(LEFT - 10, TOP - 10, "client ↓   server →", "tick", "end"),
+        svg.text(LEFT - 10, top - 10, "client ↓   server →", "tick", "end"),
     ]
-    for number, server in enumerate(matrix.servers):
+    for number, server in enumerate(servers):
         x = LEFT + CELL * (number + 0.5)
         marks.append(
             svg.element(
                 "text",
-                name(server, 16),
-                transform=f"translate({x:g} {TOP - 8:g}) rotate(-38)",
+                server,
+                transform=f"translate({x:g} {top - 8:g}) rotate(-38)",
                 class_="heat-name",
             )
         )
     for number, client in enumerate(matrix.clients):
-        y = TOP + ROW * number
+        y = top + ROW * number
         marks.append(svg.text(LEFT - 10, y + ROW / 2 + 4, name(client, 22), "heat-name", "end"))
         marks += [
             svg.element(
@@ -50,7 +56,7 @@ def matrix_chart(matrix: Matrix) -> Markup:
         marks += _cell(
             cell,
             LEFT + CELL * matrix.servers.index(cell.server),
-            TOP + ROW * matrix.clients.index(cell.client),
+            top + ROW * matrix.clients.index(cell.client),
         )
     return svg.element(
         "svg",

@@ -44,8 +44,12 @@ class Network:
         """Yield (link, sender, receiver) of every direction that a switch receives, in order."""
         for link in (*self.links, *self.idle):
             for receiver, sender in ((link.a, link.b), (link.b, link.a)):
-                if receiver.device not in self.hosts:
+                if receiver in self.receivers(link):
                     yield link, sender, receiver
+
+    def receivers(self, link: Link) -> frozenset[End]:
+        """Return the ends of a link at which a switch receives."""
+        return frozenset(end for end in (link.a, link.b) if end.device not in self.hosts)
 
     def blamed(self, sender: End, receiver: End) -> int | None:
         """Return the number of the order that blames this direction; both directions where it names none."""

@@ -28,8 +28,8 @@ CAUSES: dict[RootCause, str] = {
     "congestion": "congestion",
     "silent_drop": "silent drops",
     "link_down": "link down",
-    "host": "the host",
-    "service": "the service itself",
+    "host": "slow host",
+    "service": "slow service",
     "unknown": "cause not found",
 }
 
@@ -93,8 +93,8 @@ REMEDIES: dict[RootCause, str] = {
 }
 
 METHOD = (
-    "The switches' counters and the hosts' own TCP statistics are read every minute, the light at each port "
-    "every few minutes; nothing else is sent into the network.",
+    "The switches' counters and the hosts' own TCP statistics are read at a short, steady period (usually a "
+    "minute), the light at each port every few minutes; nothing else is sent into the network.",
     "Each container pair is compared with its own past at the same hour of the week, and only pairs that "
     "stand out clearly among all of them are called slow.",
     "For each direction of each link, the share of damaged packets and the light lost on the way are judged "
@@ -111,11 +111,16 @@ def mood(content: Content) -> Literal["bad", "calm", "unknown"]:
     if any(order.fault.ongoing for order in content.orders):
         return "bad"
     not_begun = content.period.now <= content.period.since
-    return "unknown" if not_begun or _saw_nothing(content) else "calm"
+    return "unknown" if not_begun or _saw_nothing(content) or _saw_little(content) else "calm"
 
 
 def _saw_nothing(content: Content) -> bool:
     return any(blind.kind == "nothing_polled" for blind in content.blind)
+
+
+def _saw_little(content: Content) -> bool:
+    """Return whether most links said nothing: then nobody knows whether they are well."""
+    return 2 * content.watched.links_counted < content.watched.links
 
 
 def headline(content: Content) -> str:
@@ -129,6 +134,8 @@ def headline(content: Content) -> str:
         return "Nothing could be seen on this day: no switch and no host answered."
     if content.orders:
         return f"Nothing hurts now: {_past(content)}."
+    if _saw_little(content):
+        return f"No fault was found, but too little was seen to call the network well: {_seen(content)}."
     return f"Nothing is wrong with the network as far as we could see: {_seen(content)}."
 
 
@@ -219,7 +226,9 @@ def _past(content: Content) -> str:
 def _seen(content: Content) -> str:
     watched = content.watched
     seen = many(watched.links, "link") if watched.links else many(watched.interfaces, "interface")
-    parts = [f"{seen} watched, {count(watched.links_without_light)} without light readings"]
+    of = "" if watched.links_counted == watched.links else f"{count(watched.links_counted)} of "
+    parts = [f"{of}{seen} watched, {count(watched.links_without_light)} without light readings"]
+    parts.append(f"{many(watched.pairs, PAIR) if watched.pairs else f'no {PAIR}'} measured")
     if content.harm.findings:
         slows = "slows" if content.harm.findings == 1 else "slow"
         parts.append(f"{many(content.harm.findings, 'sick thing')} that {slows} nobody yet")

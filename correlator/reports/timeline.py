@@ -25,6 +25,9 @@ LEFT, RIGHT, TOP, BOTTOM = 42.0, 352.0, 24.0, 182.0
 DAYS_WIDTH, BETWEEN = 88.0, 10.0
 """Width of the panel of the days before, and the break between it and the day."""
 
+LEAST_SPAN = timedelta(hours=1)
+"""Time that a panel covers at least: a lone reading does not fill a picture."""
+
 SILENCE = 2.5
 """Usual steps without a reading after which a line is broken and the gap is hatched."""
 
@@ -52,20 +55,19 @@ class Timeline:
 
 
 def timeline(traces: Sequence[Trace], onset: datetime | None, period: Period) -> Timeline:
-    """Return the timeline that holds all the given traces."""
+    """Return the timeline that holds all the given traces, and the day until its end, or until now."""
     hours = [trace.hours for trace in traces if trace.hours]
     minutes = [trace.minutes for trace in traces if trace.minutes]
     split = LEFT + DAYS_WIDTH if minutes else RIGHT
     days = _span(hours, LEFT, split) if hours else None
-    day = _span(minutes, split + BETWEEN if hours else LEFT, RIGHT) if minutes else None
+    day = _span(minutes, split + BETWEEN if hours else LEFT, RIGHT, period.end) if minutes else None
     return Timeline(days, day, Clock(period.timezone), onset)
 
 
-def _span(series: Sequence[Series], left: float, right: float) -> Span:
+def _span(series: Sequence[Series], left: float, right: float, end: datetime | None = None) -> Span:
     since, until = min(one.start for one in series), max(one.end for one in series)
-    if since == until:
-        since, until = since - timedelta(minutes=1), until + timedelta(minutes=1)
-    return Span(since, until, left, right)
+    until = max(until, end or until)
+    return Span(min(since, until - LEAST_SPAN), until, left, right)
 
 
 def strokes(series: Series) -> list[list[tuple[datetime, float]]]:
@@ -127,14 +129,28 @@ def onset_mark(over: Timeline) -> list[Markup]:
     ]
 
 
-def silences(over: Timeline, trace: Trace) -> list[Markup]:
-    """Return hatched boxes where nothing is known, which is not the same as zero."""
+def is_over(over: Timeline, trace: Trace) -> bool:
+    """Return whether a trace ended before the picture does: its last reading is not that of now."""
+    if over.day is None:
+        return False
+    known = [at for at, value in (trace.minutes.readings() if trace.minutes else ()) if value is not None]
+    return not known or over.day.until - known[-1] > _patience(trace.minutes)
+
+
+def _patience(series: Series | None) -> timedelta:
+    """Return how long a silence of a series is usual."""
+    return timedelta(seconds=series.step_s * SILENCE) if series else timedelta()
+
+
+def silences(over: Timeline, trace: Trace, at_last: str = "no data") -> list[Markup]:
+    """Return hatched boxes where nothing is known, which is not zero; ``at_last`` is said in the last."""
     marks = []
     for panel, series in ((over.days, trace.hours), (over.day, trace.minutes)):
         for left, right in _holes(panel, series) if panel else ():
             marks.append(svg.hatch(left, TOP, right - left, BOTTOM - TOP))
             if right - left > 50:
-                marks.append(svg.text((left + right) / 2, (TOP + BOTTOM) / 2, "no data", "tick", "middle"))
+                said = at_last if right == RIGHT else "no data"
+                marks.append(svg.text((left + right) / 2, (TOP + BOTTOM) / 2, said, "tick", "middle"))
     return marks
 
 
@@ -144,7 +160,10 @@ def _holes(panel: Span, series: Series | None) -> list[tuple[float, float]]:
     for stroke in strokes(series) if series else ():
         edges += [panel(stroke[0][0]), panel(stroke[-1][0])]
     edges.append(panel.right)
-    return [(left, right) for left, right in zip(edges[::2], edges[1::2], strict=True) if right - left >= 1]
+    holes = list(zip(edges[::2], edges[1::2], strict=True))
+    usual = panel(panel.since + _patience(series)) - panel.left  # until the first reading, after the last
+    least = [max(1.0, usual if number in (0, len(holes) - 1) else 0.0) for number in range(len(holes))]
+    return [hole for hole, px in zip(holes, least, strict=True) if hole[1] - hole[0] >= px]
 
 
 def labels(wanted: Iterable[tuple[float, str, str]]) -> list[Markup]:

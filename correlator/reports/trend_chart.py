@@ -22,12 +22,14 @@ from correlator.reports.timeline import (
     silences,
     strokes,
 )
-from correlator.reports.words import Clock, count, decimals, end_name
+from correlator.reports.words import Clock, count, decimals, duration, end_name
 
 AHEAD = timedelta(days=14)
 """How far a forecast is drawn."""
 
 WEEK = timedelta(days=7)
+LEAST_READ = timedelta(days=5)
+"""Readings over less time than this tell no trend."""
 FAR_BELOW_DB = 8.0
 
 
@@ -71,7 +73,15 @@ def said(trend: LightTrend, clock: Clock) -> str:
             f"falls by {decimals(-found.slope_db_per_day * 30)} dB a month and reaches the {level} in "
             f"{count(found.days)} days ({count(found.days_low)} to {latest})"
         )
-    return "; ".join(parts) or "steady: neither a step nor a lasting fall"
+    return "; ".join(parts) or _steady(trend)
+
+
+def _steady(trend: LightTrend) -> str:
+    """Return how much is behind a picture in which nothing happens: a day of calm is no month of it."""
+    read = trend.light.end - trend.light.start
+    if read < LEAST_READ:
+        return f"no step in {duration(read)} of readings, too few for a trend"
+    return f"steady over {duration(read)}: neither a step nor a lasting fall"
 
 
 def _scale(trend: LightTrend) -> Scale:

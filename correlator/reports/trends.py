@@ -28,6 +28,8 @@ from correlator.reports.tables import during, moment, number, of_interface, seri
 
 MONTH = timedelta(days=30)
 MOST_TRENDS = 8
+LEAST_TRENDS = 4
+"""Receivers drawn at least, so that calm can be seen as well."""
 MAD_TO_SIGMA = 1.4826
 
 
@@ -47,9 +49,15 @@ class Params:
 def trends(
     tables: Tables, network: Network, ends: Sequence[tuple[End, int]], period: Period
 ) -> tuple[LightTrend, ...]:
-    """Return the month's light of the given ends and lanes; those without readings are left out."""
-    found = (_trend(tables, network, end, lane, period) for end, lane in ends)
-    return tuple(trend for trend in found if trend)[:MOST_TRENDS]
+    """Return the month's light of the given ends and lanes in their order, calm ones only where few are not.
+
+    Those without readings are left out.
+    """
+    read = (_trend(tables, network, end, lane, period) for end, lane in ends)
+    found = [trend for trend in read if trend]
+    told = [trend for trend in found if trend.order or trend.change_at or trend.forecast]
+    calm = [trend for trend in found if trend not in told][: max(0, LEAST_TRENDS - len(told))]
+    return tuple(trend for trend in found if trend in told or trend in calm)[:MOST_TRENDS]
 
 
 def wanted_ends(

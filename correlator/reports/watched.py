@@ -9,29 +9,33 @@ from correlator.reports.network import PLACE, Network, places
 from correlator.reports.tables import during, newest, table
 
 ENDS = ["container_id", "peer_container_id"]
+COUNTS = ["in_packets", "in_errors"]
 
 
 def watched(tables: Tables, network: Network, period: Period) -> Watched:
     """Return what the day's tables show of the network and its hosts."""
     samples = table(tables, "pair_samples")[["at", "role", *ENDS]]
     clients = during(samples[samples["role"] == "client"], period)
-    lit = lit_ends(tables, period)
+    lit, counted = lit_ends(tables, period), counted_ends(tables, period)
     return Watched(
         switches=int(newest(tables, "devices", period)["device"].nunique()),
-        interfaces=len(_counted(tables, period) & network.up),
+        interfaces=len(counted & network.up),
         links=len(network.links),
         hosts=int(newest(tables, "hosts", period)["host"].nunique()),
         containers=int(newest(tables, "containers", period)["container_id"].nunique()),
         pairs=len(clients[ENDS].dropna().drop_duplicates()),
         links_without_light=sum(link.a not in lit and link.b not in lit for link in network.links),
+        links_counted=sum(network.receivers(link) <= counted for link in network.links),
     )
 
 
-def _counted(tables: Tables, period: Period) -> frozenset[End]:
-    """Return the interfaces whose counters were read on the day."""
+def counted_ends(tables: Tables, period: Period) -> frozenset[End]:
+    """Return the interfaces whose packets, and the damaged ones among them, were counted on the day."""
     hours = table(tables, "link_hours")
     hours = hours[(hours["hour"] >= period.since) & (hours["hour"] < period.until)]
-    return places(during(table(tables, "counters")[["at", *PLACE]], period)) | places(hours)
+    hours = hours[(hours["metric"] == "errors") & (hours["exposure"] > 0)]
+    rows = during(table(tables, "counters")[["at", *PLACE, *COUNTS]], period)
+    return places(rows.dropna(subset=COUNTS)) | places(hours)
 
 
 def ends_without_light(tables: Tables, network: Network, period: Period) -> list[End]:

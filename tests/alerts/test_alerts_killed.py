@@ -34,6 +34,7 @@ WAIT_S, ENDS_WITHIN_S = 180.0, 20.0
 PERIODS = {"counters_s": 2, "cycle_s": 2, "hosts_s": 5, "optics_s": 60, "topology_s": 60}
 ENGINE = {"window": 20, "incidents.well_for": 4, "incidents.most_doublings": 1}
 MOMENTS = ("event=start", "event=cycle", "event=incident")  # so that kills hit every part of the chain
+MOMENT_S = 30.0  # a moment that does not come (a slow machine has fewer cycles) is not waited for longer
 LINK = " - ".join(" ".join(end) for end in flapping_network.LINK)
 FACILITIES = {"tcp": 16, "tls": 17}  # local0, local1: a receiver each, for one rsyslog hears both
 
@@ -142,13 +143,19 @@ def network(folder: Path) -> Iterator[dict[str, dict[str, int]]]:
 
 @contextlib.contextmanager
 def service(folder: Path, out, log: Path, event: str) -> Iterator[subprocess.Popen]:
-    """Start the service; yield it once it logged such an event; it ends with the body at the latest."""
+    """Start the service; yield it once it logged such an event, or ``MOMENT_S`` after its start.
+
+    It ends with the body at the latest.
+    """
     before = len(log.read_bytes())
     command = [sys.executable, "-m", "correlator.cli", "run", "-c", str(folder / "correlator.yaml")]
     process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
-        told = event.encode()
-        wait(lambda: told in log.read_bytes()[before:] or process.poll() is not None, event, log)
+        wait(
+            lambda: b"event=start" in log.read_bytes()[before:] or process.poll() is not None, "a start", log
+        )
+        told, late = event.encode(), time.monotonic() + MOMENT_S
+        wait(lambda: told in log.read_bytes()[before:] or time.monotonic() > late, event, log)
         assert process.poll() is None, log.read_text()[-2000:]
         yield process
     finally:

@@ -143,3 +143,37 @@ def test_a_slow_receiver_gets_every_line_in_order_and_no_call_takes_longer_than_
     sink.close()
     collector.close()
     assert collector.seqs == list(range(1, 401))
+
+
+class Kept:
+    """A sink that keeps which incidents it was told of, and what was said about the lines themselves."""
+
+    name = "syslog"
+
+    def __init__(self) -> None:
+        self.incidents: list[str] = []
+        self.remarks: list[tuple[str, int]] = []
+
+    def send(self, events) -> int:
+        self.incidents += [event.incident for event in events]
+        return len(events)
+
+    def remark(self, at, what, count, text) -> None:
+        self.remarks.append((what, count))
+
+    def close(self) -> None:
+        """There is nothing to let go of."""
+
+
+def test_ten_thousand_incidents_at_once_come_in_order_as_fast_as_they_may_and_the_rest_is_announced(tmp_path):
+    names = [f"incident-{number}" for number in range(10_000)]
+    state, sink = SqliteState(tmp_path / "state.sqlite", ["syslog"]), Kept()
+    small = replace(DIRTY, pairs=())
+    state.commit([Incident(name, name, "open", small, ONSET, ONSET) for name in names],
+                 [event(small, incident=name) for name in names])  # fmt: skip
+    delivery = Delivery(state, sink)
+    assert [delivery.hand_over(ONSET) for _ in range(8)] == [1000] * 6 + [0, 0]
+    assert [delivery.hand_over(ONSET + 60 * SECOND) for _ in range(5)] == [1000] * 4 + [0]
+    assert sink.incidents == names
+    assert sink.remarks == [("held_back", 4000)]
+    assert len(state.incidents()) == len(names)

@@ -171,3 +171,30 @@ def test_a_slow_reader_gets_every_line_in_order(tcp, sink_to):
         sink.send([event(seq=seq) for seq in range(first, first + 100)])
     reader.join(WAIT_S)
     assert seqs(received) == [str(seq) for seq in range(1, 3001)]
+
+
+@pytest.mark.parametrize("framing", ["lf", "octet"])
+def test_a_receiver_that_resets_in_mid_message_gets_every_line_whole_when_it_is_back(tcp, sink_to, framing):
+    sink = sink_to(tcp, transport="tcp", framing=framing, timeout_s=2.0)
+    batch = [event(seq=seq) for seq in range(1, 501)]
+    received: list[bytes] = []
+    sent = threading.Event()
+
+    def receive() -> None:
+        with accepted(tcp) as peer:
+            peer.recv(100)  # a part of the first line
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with accepted(tcp) as peer, peer.makefile("rb") as stream:
+            for _ in batch:
+                length = b"".join(iter(lambda: stream.read(1).strip(), b"")) if framing == "octet" else b""
+                received.append(stream.read(int(length)) if length else stream.readline())
+            sent.wait(WAIT_S)
+
+    reader = threading.Thread(target=receive)
+    reader.start()
+    with pytest.raises(SinkError, match="they wait until it does"):
+        sink.send(batch)
+    assert sink.send(batch) == len(batch)
+    sent.set()
+    reader.join(WAIT_S)
+    assert seqs(received) == [str(seq) for seq in range(1, 501)]

@@ -86,7 +86,11 @@ def test_congestion_is_relieved_not_cleaned():
 )
 def test_a_slow_service_or_host_is_not_the_networks_fault(kind, subject, said):
     verdict = dataclasses.replace(DIRTY, kind=kind, root_cause=kind, subject=subject, **NO_LINK)
-    assert line(event(verdict)).startswith(f"{said}, not at the network: ")
+    assert line(event(verdict)).startswith(
+        f"{said}, not at the network: 0.6 % of packets lost since 03:12Z; "
+    )
+    cleared = line(event(verdict, event="cleared", reason="as ever"))
+    assert cleared == f"cleared after 5 min: {said.replace('look at', 'slow')}; as ever"
 
 
 def test_links_that_cannot_be_told_apart_are_counted_and_named():
@@ -109,7 +113,7 @@ def test_an_unknown_cause_blames_no_link():
 
 
 def test_a_finding_says_that_nobody_suffers():
-    assert "; no container pair is slow; " in line(event(dataclasses.replace(DIRTY, pairs=())))
+    assert "; no slow container pair known; " in line(event(dataclasses.replace(DIRTY, pairs=())))
 
 
 def test_one_pair_is_named_and_an_unknown_slowness_is_not_made_up():
@@ -136,8 +140,8 @@ def test_an_update_gives_its_reason():
 def test_a_clear_gives_duration_and_proof(span, said):
     cleared = event(event="cleared", at=ONSET + span, reason="errors 6e-3 -> 0 of 1.2M packets")
     assert line(cleared) == (
-        f"cleared after {said}: errors 6e-3 -> 0 of 1.2M packets; "
-        "was dirty_connector on spine1 Ethernet2 -> leaf2 Ethernet49"
+        f"cleared after {said}: dirty_connector on spine1 Ethernet2 -> leaf2 Ethernet49; "
+        "errors 6e-3 -> 0 of 1.2M packets"
     )
 
 
@@ -160,4 +164,26 @@ def test_a_device_that_is_silent_is_said_to_be():
     verdict = dataclasses.replace(
         DIRTY, **{**NO_LINK, "kind": "unknown", "pairs": (), "actions": (silent,), "root_cause": "unknown"}
     )
-    assert line(event(verdict)).startswith("leaf2 has not answered three polls in a row: ")
+    assert line(event(verdict)) == "leaf2 has not answered three polls in a row (since 03:12Z)"
+
+
+def test_of_many_that_are_silent_the_line_still_ends_in_where_to_look():
+    text = (
+        "14 targets have not answered three polls in a row: " + "x" * 130 + "; look at the way to them first"
+    )
+    verdict = dataclasses.replace(
+        DIRTY, **{**NO_LINK, "kind": "unknown", "pairs": (), "actions": (Action(1, "none", text=text),)}
+    )
+    assert line(event(verdict)).endswith("; look at the way to them first (since 03:12Z)")
+
+
+@pytest.mark.parametrize(
+    ("probability", "said"), [(0.98, "p=0.98"), (0.9949, "p=0.99"), (0.995, "p>0.99"), (1.0, "p>0.99")]
+)
+def test_nothing_uncertain_reads_as_certain(probability, said):
+    assert line(event(dataclasses.replace(DIRTY, probability=probability))).endswith(f"; {said}")
+
+
+def test_of_a_cause_that_was_not_found_nobody_is_sure():
+    verdict = dataclasses.replace(DIRTY, kind="unknown", root_cause="unknown", probability=0.6, **NO_LINK)
+    assert "p=" not in line(event(verdict))

@@ -33,7 +33,7 @@ def rich_page(rich: Content) -> str:
 
 @pytest.fixture(scope="session")
 def quiet_page() -> str:
-    return daily.render(days.quiet(), days.DAY, days.ZONE, days.NOW)
+    return daily.render(troubled.quiet_day(), days.DAY, days.ZONE, days.NOW)
 
 
 @pytest.fixture(scope="session")
@@ -52,5 +52,10 @@ def dirty_page() -> str:
 
 
 @pytest.fixture(scope="session")
-def chaos_page() -> str:
-    return daily.render(troubled.chaos(), days.DAY, days.ZONE, days.NOW)
+def chaos() -> Content:
+    return daily.content(troubled.chaos(), days.DAY, days.ZONE, days.NOW)
+
+
+@pytest.fixture(scope="session")
+def chaos_page(chaos: Content) -> str:
+    return page.render(chaos)

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import math
 import re
 import xml.etree.ElementTree as ET
 from datetime import timedelta
@@ -7,10 +8,12 @@ from datetime import timedelta
 import pytest
 import report_days as days
 
-from correlator.reports import bars, charts, svg, timeline
+from correlator.model import End
+from correlator.reports import bars, charts, fabric_chart, svg, timeline, trend_chart
 from correlator.reports.content import Period, SlowPair, Talk
 from correlator.reports.readings import Series, Trace
 from correlator.reports.split_chart import measured, split_chart
+from correlator.reports.words import Clock
 
 PERIOD = Period(days.DAY, days.ZONE, days.MIDNIGHT, days.END, days.NOW)
 
@@ -67,7 +70,7 @@ def test_missing_is_hatched_and_never_drawn_as_zero(rich):
     picture = draw_rate(silent)
     assert paths(picture, "zeros")[0].count("M") == 2
     hatched = paths(picture, "hatch")
-    assert len(hatched) == 1
+    assert len(hatched) == 2  # between the readings, and from the last one to the end of the day
     assert "no data" in "".join(picture.itertext())
 
 
@@ -198,3 +201,59 @@ def test_hatching_stays_in_its_box():
     for x, y, right, up in (tuple(map(int, stroke)) for stroke in strokes):
         assert 10 <= x <= x + right <= 40
         assert 20 <= y - up <= y <= 28
+
+
+def test_what_ended_before_the_day_is_not_called_now(rich):
+    over = rate(rich, [1e-4, 1e-4, 1e-4])  # three minutes of the morning
+    said = ["".join(label.itertext()) for label in draw_rate(over).iter("text")]
+    assert "at last" in said
+    assert "now" not in said
+
+
+def test_a_receiver_that_says_that_no_light_arrives_is_told_from_one_that_says_nothing(chaos):
+    dead = next(order for order in chaos.orders if order.fault.verdict.root_cause == "link_down")
+    for one in dead.light:
+        picture = ET.fromstring(charts.light_chart(one, dead.light, None, PERIOD, "u"))
+        said = ["".join(label.itertext()) for label in picture.iter("text")]
+        assert "no light" in said
+        assert "no data" not in said
+        assert [label for label in said if label.startswith("Rx was −")]
+    assert not [one for order in chaos.orders if order is not dead for one in order.light if one.no_light]
+
+
+def test_badges_stand_apart_where_heavy_lines_cross(chaos):
+    picture = ET.fromstring(fabric_chart.fabric_chart(chaos.drawing))
+    points = [(float(one.get("cx")), float(one.get("cy"))) for one in picture.iter("circle")]
+    assert len(points) == 5
+    assert min(math.dist(*two) for two in itertools.combinations(points, 2)) > 2 * fabric_chart.BADGE
+
+
+def test_a_pair_that_was_not_timed_is_drawn_as_its_verdict_says(chaos):
+    untimed = next(pair for pair in chaos.pairs if pair.now is None and pair.impact.network_ms)
+    assert untimed.response_now_ms == untimed.impact.network_ms + untimed.impact.service_ms
+    picture = ET.fromstring(bars.response_bars(untimed, 100.0))
+    assert [mark.get("class") for mark in picture if mark.get("class")] == [
+        "bar-unknown", "bar-network", "bar-service",
+    ]  # fmt: skip
+
+
+def test_a_day_of_calm_is_not_called_a_steady_month(chaos):
+    def said(end, days_read=None):
+        trend = next(one for one in chaos.trends if one.receiver == end)
+        if days_read:
+            calm = series([-3.0] * (24 * days_read + 1), step_s=3600)
+            trend = dataclasses.replace(trend, light=calm, change_at=None, forecast=None)
+        return trend_chart.said(trend, Clock(PERIOD.timezone)).replace("\N{NO-BREAK SPACE}", " ")
+
+    dirty, falling = End("leaf3", "Ethernet49"), End("spine1", "Ethernet2")
+    assert said(dirty, days_read=1) == "no step in 1 d of readings, too few for a trend"
+    assert said(dirty, days_read=8) == "steady over 8 d: neither a step nor a lasting fall"
+    assert said(dirty).startswith("fell by 6.2 dB on 17 Nov 03:1")
+    assert said(falling).startswith("falls by 1.8 dB a month and reaches the low warning in ")
+
+
+def test_of_calm_receivers_only_a_few_are_drawn(chaos):
+    assert [trend.receiver for trend in chaos.trends] == [
+        End("leaf4", "Ethernet50"), End("spine1", "Ethernet4"),  # the dead link's
+        End("leaf3", "Ethernet49"), End("spine1", "Ethernet2"), End("leaf2", "Ethernet49"),
+    ]  # fmt: skip

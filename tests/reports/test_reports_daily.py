@@ -31,12 +31,23 @@ def test_a_dirty_link_is_named_in_the_first_sentence(rich):
 
 
 def test_a_quiet_day_says_so_with_what_was_watched():
-    content = daily.content(days.quiet(), days.DAY, days.ZONE, days.NOW)
+    content = daily.content(troubled.quiet_day(), days.DAY, days.ZONE, days.NOW)
     assert sentences.headline(content) == (
         "Nothing is wrong with the network as far as we could see: "
-        "15 links watched, 1 without light readings."
+        "15 links watched, 1 without light readings, 19 container pairs measured."
     )
     assert sentences.mood(content) == "calm"
+
+
+def test_a_day_on_which_most_links_said_nothing_is_not_called_healthy():
+    content = daily.content(days.quiet(), days.DAY, days.ZONE, days.NOW)
+    assert sentences.headline(content) == (
+        "No fault was found, but too little was seen to call the network well: "
+        "2 of 15 links watched, 1 without light readings, no container pair measured."
+    )
+    assert sentences.mood(content) == "unknown"
+    assert {edge.standing for edge in content.drawing.edges} == {"well", "unseen"}
+    assert sum(edge.standing == "well" for edge in content.drawing.edges) == 2
 
 
 def test_a_day_without_any_table_is_not_called_healthy():
@@ -418,6 +429,6 @@ def test_the_first_sentence_of_chaos_names_what_is_wrong_and_where():
         "4 links hurt 26 container pairs; clean these 2 ends: leaf3 Ethernet49 and spine2 Ethernet3; "
         "also link down at leaf4 Ethernet50 – spine1 Ethernet4, silent drops at one of 2 links and 1 more; "
         "the host node-02 slows 6 container pairs, not the network; "
-        "2 services (search and recommend) slow 2 container pairs, not the network; "
+        "2 services (search and recommend) slow 4 container pairs, not the network; "
         "1 container pair slow for a reason not found."
     )

@@ -175,6 +175,8 @@ def test_markdown_says_the_first_sentence_and_every_order(rich):
     assert said.startswith("# 1 link hurts 14 container pairs; clean these 2 ends")
     assert said.count("## Order ") == len(rich.orders)
     assert "If it does not help: Swap the transceivers" in said
+    assert "1. Nothing to do in the network: Look at the service recommend itself" in said
+    assert "(panel PP-B12/17): Inspect before you mate again" in said
 
 
 def test_hostile_names_are_neither_marks_nor_formulas():
@@ -200,6 +202,12 @@ def test_the_shelf_lists_its_reports_and_drops_the_old(tmp_path, rich_page):
     assert index.index("2026-11-17.html") < index.index("2026-11-16.html")
     assert "1 link hurts 14 container pairs" in index
     assert "not a report that correlator wrote" in index
+
+
+def test_the_index_has_the_whole_first_sentence(tmp_path, chaos_page):
+    shelf.put(tmp_path, days.DAY, chaos_page, timedelta(days=1))
+    assert "1 container pair slow for a reason not found.</span>" in (tmp_path / "index.html").read_text()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in (tmp_path / "index.html").read_text()
 
 
 def test_a_hostile_first_sentence_is_text_in_the_index(tmp_path, hostile_page):
