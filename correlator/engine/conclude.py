@@ -74,7 +74,7 @@ def _reach(crossing: pd.Series[float], connections: pd.Series[float]) -> pd.Seri
 
     Which of few connections go that way is chance (binomial): up to three standard deviations, or all.
     """
-    spread = np.sqrt((1.0 - crossing) / (crossing * connections.clip(lower=1.0)))
+    spread = ((1.0 - crossing) / (crossing * connections.clip(lower=1.0))) ** 0.5
     return (1.0 + CHANCE * spread).clip(upper=1.0 / crossing)
 
 
