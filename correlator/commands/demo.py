@@ -14,7 +14,7 @@ from rich.table import Table
 
 from correlator.commands.fabric import running
 from correlator.commands.options import Json, out, print_json, progress
-from correlator.commands.verdicts import place
+from correlator.commands.verdicts import place, sentence
 
 if TYPE_CHECKING:
     from correlator.commands.play import Outcome
@@ -86,7 +86,7 @@ def _print(outcome: Outcome) -> None:
 
     out.print(_table([Verdict.from_json(_known(fault)) for fault in outcome.truth], outcome.verdicts))
     for finding in outcome.findings:
-        out.print(f"finding  {finding.root_cause.replace('_', ' ')}: {place(finding)}", markup=False)
+        out.print(f"finding  {sentence(finding)}", markup=False)
     for alert in outcome.alerts:
         out.print(f"alert    {alert}", markup=False)
     out.print(f"report   {outcome.report}", markup=False)

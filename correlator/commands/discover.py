@@ -105,6 +105,8 @@ def networks(allowed: tuple[str, ...] | list[str], seeds: list[str]) -> tuple[Ne
         try:
             address = ipaddress.ip_address(seed)
         except ValueError:
+            if ":" in seed:
+                raise OptionError(f"{seed} is no address; a port is given with --port, to all") from None
             raise OptionError(f"{seed} is a name; say with --allow which addresses may be entered") from None
         length = IPV4_PREFIX if address.version == 4 else IPV6_PREFIX
         found.append(ipaddress.ip_network(f"{seed}/{length}", strict=False))

@@ -11,6 +11,8 @@ import typer
 from correlator.commands.options import ConfigFile, Json, configuration, moment, out, print_json, progress
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from correlator.config import Config
     from correlator.pipeline import Params
     from correlator.store.delta import DeltaStore
@@ -50,13 +52,21 @@ def explained(config: Config, a: str, b: str, at: datetime | None) -> dict[str, 
 
 
 def last_known(store: DeltaStore, now: datetime, params: Params) -> datetime:
-    """Return ``now``, or where nothing was polled for longer than a window, when something last was."""
-    if len(store.read("polls", now - params.window, now, ["at"])):
+    """Return ``now``, or where nothing has answered for longer than a window, when something last did."""
+    if len(_answered(store, now - params.window, now)):
         return now
-    polled = store.read("polls", now - SINCE_EVER, now, ["at"])["at"]
-    last: datetime = polled.max().to_pydatetime() if len(polled) else now
-    progress.print(f"nothing was polled of late; this is how it was at {last:%Y-%m-%d %H:%M}Z", markup=False)
+    answered = _answered(store, now - SINCE_EVER, now)
+    last: datetime = answered.max().to_pydatetime() if len(answered) else now
+    progress.print(
+        f"nothing has answered of late; this is how it was at {last:%Y-%m-%d %H:%M}Z", markup=False
+    )
     return last
+
+
+def _answered(store: DeltaStore, since: datetime, until: datetime) -> pd.Series[Any]:
+    """Return when polls were answered."""
+    polls = store.read("polls", since, until, ["at", "ok"])
+    return polls.loc[polls["ok"].astype(bool), "at"]
 
 
 def lines(answer: dict[str, Any]) -> Iterator[str]:
@@ -146,7 +156,8 @@ def _hop(hop: dict[str, Any]) -> str:
     told = []
     if hop["errors"] is not None:
         passed = f", {hop['passed_on']:.0f} of them passed on" if hop["passed_on"] else ""
-        told.append(f"{hop['errors']:.0f} errors in {hop['packets']:.0f} packets{passed}")
+        rate = f" ({hop['error_rate']:.1e})" if hop["error_rate"] else ""
+        told.append(f"{hop['errors']:.0f} errors in {hop['packets']:.0f} packets{rate}{passed}")
     if hop["discards"]:
         told.append(f"{hop['discards']:.0f} discards")
     if hop["utilisation"] is not None:

@@ -54,10 +54,20 @@ def _print(conclusions: Conclusions) -> None:
 
 
 def sentence(verdict: Verdict) -> str:
-    """Return a verdict in one line: cause, where, which way, how sure, how many suffer."""
+    """Return a verdict in one line: cause, where, which way, how sure, how many suffer.
+
+    Where the map or the telemetry is what a finding is about, its own words say it.
+    """
+    if is_notice(verdict):
+        return verdict.evidence[0].text
     cause = verdict.root_cause.replace("_", " ")
     pairs = f", {verdict.hurt} pairs slow" if verdict.hurt else ""
     return f"{cause}: {place(verdict)} ({verdict.probability:.0%} sure{pairs})"
+
+
+def is_notice(verdict: Verdict) -> bool:
+    """Return whether a finding names nothing sick: a contradiction in the map, a target that is silent."""
+    return verdict.kind == "unknown" and not verdict.pairs and bool(verdict.evidence)
 
 
 def place(verdict: Verdict) -> str:

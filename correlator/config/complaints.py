@@ -47,6 +47,8 @@ def _sentence(source: Source, key: Key, kind: str, message: str) -> str:
     meaning = _meaning(key)
     if kind == "missing":
         return f"{where}: missing; it says the {meaning}" if meaning else f"{where}: missing"
+    if kind == "model_type":
+        return f"{where}: must be a mapping of keys to values"
     text = message[0].lower() + message[1:].replace("a valid tuple", "a list")
     text = text.removeprefix("value error, ")
     return f"{where}: {text}; expected: {meaning}" if meaning else f"{where}: {text}"

@@ -24,6 +24,7 @@ from correlator.model import Action, Evidence, Subject, Verdict
 
 OWN = ("errors", "light")
 """Kinds of a link's own evidence that a passing moment does not leave; a port that is shut discards."""
+CHANCE = 3.0  # standard deviations: what a group's few connections may do by chance
 SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credibility``
 
 
@@ -31,12 +32,14 @@ SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credi
 class Blame:
     """A suspect, and what it accounts for in each slow group (index: group).
 
-    ``shares``: of the group's excess, 0 to 1; ``lost``: retransmissions; ``most``: those that there would
-    be if all of the group's traffic went that way.
+    ``shares``: of the group's excess, as expected, 0 to 1; ``told``: as likely as not, given that there is
+    no other cause in sight; ``lost``: retransmissions; ``most``: those that there would be if all of the
+    group's traffic went that way.
     """
 
     suspect: localize.Suspect
     shares: pd.Series[float]
+    told: pd.Series[float]
     lost: pd.Series[float]
     most: pd.Series[float]
 
@@ -58,9 +61,29 @@ def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> 
         by_delay = mine["delay_explained_ms"] / longer.where(longer > 0)
         share = by_loss.where(slow["lossy"], by_delay).fillna(0.0).clip(0.0, 1.0)
         lost = lost.fillna(0.0)
-        most = lost / mine["crossing"].where(mine["crossing"] > 0).clip(upper=1.0).fillna(1.0)
-        answer.append(Blame(suspect, share.round(4), lost, most))
-    return answer
+        crossing = mine["crossing"].where(mine["crossing"] > 0).clip(upper=1.0).fillna(1.0)
+        told = (share * _reach(crossing, slow["connections"])).clip(upper=1.0)
+        answer.append(Blame(suspect, share.round(4), told, lost, lost / crossing))
+    return _divided(answer)
+
+
+def _reach(crossing: pd.Series[float], connections: pd.Series[float]) -> pd.Series[float]:
+    """Return how many times its expected part of a group's traffic a link may carry, 1 or more.
+
+        min(1/w, 1 + 3 √((1 − w)/(w c)))      w: share of the paths, c: connections of the group
+
+    Which of few connections go that way is chance (binomial): up to three standard deviations, or all.
+    """
+    spread = ((1.0 - crossing) / (crossing * connections.clip(lower=1.0))) ** 0.5
+    return (1.0 + CHANCE * spread).clip(upper=1.0 / crossing)
+
+
+def _divided(blamed: Sequence[Blame]) -> list[Blame]:
+    """Return the same, what several suspects tell of a group made to be no more than all of it."""
+    if not blamed:
+        return []
+    together = pd.concat([blame.told for blame in blamed], axis=1).sum(axis=1)
+    return [replace(blame, told=(blame.told / together.clip(lower=1.0)).round(4)) for blame in blamed]
 
 
 def link_verdicts(view: View, blamed: Sequence[Blame], params: Params) -> list[Verdict]:
@@ -69,7 +92,7 @@ def link_verdicts(view: View, blamed: Sequence[Blame], params: Params) -> list[V
     for blame in blamed:
         shares = _explained(view, blame, params)
         if len(shares):
-            answer += _link_verdict(view, blame.suspect, shares, params)
+            answer += _link_verdict(view, blame.suspect, blame.told[shares.index], params)
     return answer
 
 

@@ -5,7 +5,8 @@ Page: docs/algorithms/explain.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,6 +21,8 @@ from correlator.engine.view import routed
 from correlator.model import End, Link, Verdict, utc
 
 HOSTS = ["src_host", "dst_host"]
+NAMED = ("host", "service", "container_id", "name")
+BEARERS = {"containers": ("name", "service", "container_id"), "hosts": ("host",)}
 FOLLOWED = ("traces", "hosts", "pair_samples", "routes", "arp", "stations", "devices")
 REACH = float(norm.ppf(0.975))
 BLAMED = [
@@ -49,9 +52,9 @@ def explain(cycle: Cycle, tables: Mapping[str, pd.DataFrame], a: str, b: str) ->
     }
     answer |= _times(groups, pairs)
     answer["paths"] = _paths(cycle, tables, groups)
-    answer["blame"] = _blame(cycle, pairs)
+    answer["blame"] = _blame(cycle, groups)
     answer["not_the_network"] = bool(answer["slow"]) and answer["grew"] == "service"
-    answer["unknown"] = _unknown(answer, groups)
+    answer["unknown"] = [*_strangers(cycle, tables, (a, b)), *_unknown(answer, groups)]
     return answer
 
 
@@ -65,7 +68,7 @@ def _matched(cycle: Cycle, a: str, b: str) -> pd.DataFrame:
 
 def _means(pairs: pd.DataFrame, side: str, name: str) -> pd.Series[bool]:
     found = pd.Series(False, index=pairs.index)
-    for column in ("host", "service", "container_id", "name"):
+    for column in NAMED:
         found |= pairs[f"{side}_{column}"] == name
     if len(name) >= 12:  # Docker's short ids
         found |= pairs[f"{side}_container_id"].str.startswith(name)
@@ -222,26 +225,34 @@ def _state(row: pd.Series[Any]) -> str:
     return "healthy" if row["errors_known"] else "unknown"
 
 
-def _blame(cycle: Cycle, pairs: pd.DataFrame) -> dict[str, Any] | None:
+def _blame(cycle: Cycle, groups: pd.DataFrame) -> dict[str, Any] | None:
     """Return the verdict that explains most of these pairs' excess, or None."""
-    mine = set(zip(pairs["src_container_id"], pairs["dst_container_id"], strict=True))
-    groups = set(pairs["group"])
-    group_of = {
-        (src, dst): group
-        for src, dst, group in cycle.container_pairs[
-            ["src_container_id", "dst_container_id", "group"]
-        ].itertuples(index=False, name=None)
+    shares = ((_share(cycle, verdict, groups), verdict) for verdict in cycle.verdicts)
+    known = [(share, verdict) for share, verdict in shares if share is not None]
+    return _blamed(*max(known, key=lambda one: one[0])) if known else None
+
+
+def _share(cycle: Cycle, verdict: Verdict, groups: pd.DataFrame) -> float | None:
+    """Return the share of these groups' excess that a verdict accounts for; None where it names none of them.
+
+    A group that it does not name has share 0, unless it names only the busiest of those that it hurts.
+    """
+    of_pair = {
+        (pair.src, pair.dst): pair.share_explained
+        for pair in verdict.pairs
+        if pair.share_explained is not None
     }
-    best: tuple[float, Verdict] | None = None
-    for verdict in cycle.verdicts:
-        shares = [
-            pair.share_explained or 0.0
-            for pair in verdict.pairs
-            if (pair.src, pair.dst) in mine or group_of.get((pair.src, pair.dst)) in groups
-        ]
-        if shares and (best is None or max(shares) > best[0]):
-            best = max(shares), verdict
-    return None if best is None else _blamed(*best)
+    rows = cycle.container_pairs
+    keys = zip(rows["src_container_id"], rows["dst_container_id"], strict=True)
+    share = pd.Series([of_pair.get(key) for key in keys], rows["group"], dtype=float).groupby(level=0).max()
+    mine = share.reindex(groups.index)
+    if mine.isna().all():
+        return None
+    if verdict.hurt <= len(verdict.pairs):
+        mine = mine.fillna(0.0)
+    excess = (groups["response_ms"] - groups["usual_response_ms"]) * groups["responses"]
+    weight = excess.where(groups["slow"].astype(bool) & mine.notna(), 0.0).clip(lower=0.0).fillna(0.0)
+    return float(np.average(mine.fillna(0.0), weights=weight)) if weight.any() else float(mine.max())
 
 
 def _blamed(share: float, verdict: Verdict) -> dict[str, Any]:
@@ -250,6 +261,22 @@ def _blamed(share: float, verdict: Verdict) -> dict[str, Any]:
         "text": str(verdict.link) if verdict.link is not None else verdict.kind,
         "share_explained": round(share, 4),
     }
+
+
+def _strangers(cycle: Cycle, tables: Mapping[str, pd.DataFrame], names: Sequence[str]) -> list[str]:
+    """Return a sentence for each name that nothing bears, with the nearest that something does."""
+    pairs, told = cycle.container_pairs, []
+    columns = [pairs[f"{side}_{column}"] for side in ("src", "dst") for column in NAMED]
+    for table, own in BEARERS.items():
+        columns += [tables[table][column] for column in own] if table in tables else []
+    known = {str(name) for column in columns for name in column.dropna().unique()}
+    for name in dict.fromkeys(names):
+        if name in known or any(_means(pairs, side, name).any() for side in ("src", "dst")):
+            continue
+        close = difflib.get_close_matches(name, sorted(known), n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        told.append(f"no container, service or host is called {name}{hint}")
+    return told
 
 
 def _unknown(answer: Mapping[str, Any], groups: pd.DataFrame) -> list[str]:

@@ -7,8 +7,9 @@ import importlib.metadata
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -24,10 +25,16 @@ from correlator.reports.split_chart import measured, split_chart
 from correlator.reports.trend_chart import said as trend_said
 from correlator.reports.trend_chart import trend_chart
 
-if TYPE_CHECKING:
-    from correlator.reports.shelf import Entry
-
 _DATA = re.compile(r'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One report in the index: its day, the name of its file, its first sentence."""
+
+    day: date
+    file: str
+    headline: str
 
 
 def render(content: Content) -> str:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import html
 import re
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from correlator.reports import page
+from correlator.reports.page import Entry, render_index
 from correlator.reports.period import ReportError
 
 INDEX = "index.html"
@@ -18,15 +17,6 @@ _DESCRIPTION = re.compile(r'<meta name="description" content="([^"]*)">')
 
 HEAD_BYTES = 8192
 """Where a page's description stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One report of the shelf: its day, the name of its file, its first sentence."""
-
-    day: date
-    file: str
-    headline: str
 
 
 def path(folder: Path, day: date) -> Path:
@@ -45,7 +35,7 @@ def put(folder: Path, day: date, written: str, keep: timedelta) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _replace(place, written)
         _drop(folder, before=day - keep)
-        _replace(folder / INDEX, page.render_index(entries(folder)))
+        _replace(folder / INDEX, render_index(entries(folder)))
     except OSError as error:
         raise ReportError(
             f"{place}: {error.strerror}; make the report directory writable, or configure another"

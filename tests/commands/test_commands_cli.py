@@ -134,6 +134,15 @@ def test_a_verdict_is_told_in_a_line_with_its_steps(correlator, config, concludi
     ]
 
 
+def test_a_finding_about_what_cannot_be_seen_is_told_in_its_own_words(correlator, config, concluding):
+    silent = "leaf1 has not answered three polls in a row"
+    evidence = [{"kind": "telemetry", "value": None, "weight_db": 0.0, "text": silent}]
+    about = {"kind": "unknown", "link": None, "direction": None, "root_cause": "unknown"}
+    concluding([], [said(pairs=[], evidence=evidence, **about)])
+    _, out, _ = correlator("once", "-c", config)
+    assert out.splitlines()[-1] == f"finding: {silent}"
+
+
 def test_a_verdict_in_json_is_the_stable_form(correlator, config, concluding):
     concluding([VERDICT])
     _, out, _ = correlator("once", "-c", config, "--json")

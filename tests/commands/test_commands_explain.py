@@ -27,6 +27,7 @@ def hop(**changes):
         "state": "sick",
         "packets": 1000.0,
         "errors": 7.0,
+        "error_rate": 0.005,
         "passed_on": 2.0,
         "discards": 0.0,
         "utilisation": 0.25,
@@ -113,8 +114,8 @@ def test_figures_that_are_not_known_are_said_to_be():
 
 def test_each_hop_says_what_was_measured_there():
     assert (
-        "   50% spine1 Ethernet2 -> leaf2 Ethernet49: sick; 7 errors in 1000 packets, 2 of them passed on, "
-        "25% full, light -9.1 dBm (usual -5.0)"
+        "   50% spine1 Ethernet2 -> leaf2 Ethernet49: sick; 7 errors in 1000 packets (5.0e-03), "
+        "2 of them passed on, 25% full, light -9.1 dBm (usual -5.0)"
     ) in said()
 
 
@@ -150,12 +151,14 @@ def test_a_service_that_is_down_explains_the_last_that_was_known(correlator, tmp
     config = tmp_path / "correlator.yaml"
     config.write_text("store: {path: tables}\nstate: {path: state.sqlite}\n")
     last = datetime.now(UTC) - timedelta(days=3)
-    polls = frames.frame("polls", [{"at": last, "target": "leaf1", "kind": "switch", "ok": True}])
+    target = {"target": "leaf1", "kind": "switch"}
+    silent = {"at": datetime.now(UTC), **target, "ok": False}
+    polls = frames.frame("polls", [{"at": last, **target, "ok": True}, silent])
     open_store(load(config)).append("polls", polls, source="x", sequence=1)
     code, out, err = correlator("explain", "-c", config, "web", "db")
     assert code == 0
     assert out.startswith(f"web and db at {pd.Timestamp(last):%Y-%m-%d %H:%M}Z")
-    assert "nothing was polled of late" in err
+    assert "nothing has answered of late" in err
 
 
 @pytest.mark.parametrize("at", ["2026-11-01T04:30", "2026-11-01T05:30+01:00"])

@@ -98,6 +98,11 @@ def test_a_document_that_is_no_mapping_is_refused(write, text):
     assert "must be a mapping" in refusal(write(text))
 
 
+def test_an_entry_that_is_no_mapping_is_refused_in_the_same_words(write):
+    said = refusal(write("switches:\n  - leaf1\n"))
+    assert said == "c.yaml:2: switches[0]: must be a mapping of keys to values"
+
+
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     path = tmp_path / "c.yaml"
     path.write_bytes(b"a: \xff\xfe\n")

@@ -239,5 +239,14 @@ def test_explain_of_strangers_says_so() -> None:
     story = told(Story(seed=1), first=12)
     answer = explain(story.cycles[-1], story.fabric.tables()[0], "nobody", "nothing")
     assert answer["matched"] == []
-    assert answer["unknown"]
+    assert answer["unknown"][:2] == [
+        "no container, service or host is called nobody",
+        "no container, service or host is called nothing",
+    ]
     assert answer["blame"] is None
+
+
+def test_explain_of_a_mistyped_name_tells_the_nearest() -> None:
+    story = told(Story(seed=1), first=12)
+    answer = explain(story.cycles[-1], story.fabric.tables()[0], "web", "appi")
+    assert answer["unknown"][0] == "no container, service or host is called appi; did you mean api?"

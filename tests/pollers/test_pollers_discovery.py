@@ -137,5 +137,7 @@ def test_without_prefixes_the_surroundings_of_the_seeds_are_allowed() -> None:
     assert [str(n) for n in networks([], ["192.0.2.7", "2001:db8::1"])] == ["192.0.2.0/24", "2001:db8::/64"]
     with pytest.raises(OptionError, match="is a name"):
         networks([], ["leaf1.example.net"])
+    with pytest.raises(OptionError, match="a port is given with --port"):
+        networks([], ["192.0.2.7:1161"])
     with pytest.raises(OptionError, match="is no prefix"):
         networks(["10.0.0.0/99"], ["192.0.2.7"])

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 
+import pytest
+
+from correlator.commands.explain import explained
 from correlator.commands.judge import right
 from correlator.config import load
 from correlator.model import Verdict
@@ -35,6 +39,21 @@ def test_the_report_of_the_day_names_the_link(played):
     link = outcome.verdicts[0].link
     assert link.a.if_name in page
     assert link.b.device in page
+
+
+def test_explain_says_of_the_most_hurt_pair_what_was_injected(played):
+    outcome = played(SEED)
+    injected = outcome.truth[0]["injected"]
+    hurt = max(injected["pairs"], key=lambda pair: pair["crossing"] / pair["connections"])
+    now = outcome.verdicts[0].window.until
+    told = explained(load(outcome.config), hurt["src"], hurt["dst"], now)
+    assert (told["slow"], told["not_the_network"]) == (True, False)
+    assert told["service_ms"]["usual"] == pytest.approx(hurt["service_ms"], rel=0.05)
+    assert told["network_ms"]["usual"] == pytest.approx(hurt["network_ms"], rel=0.05)
+    since = datetime.fromisoformat(told["since"]) - datetime.fromisoformat(injected["onset"])
+    assert abs(since) <= timedelta(minutes=2)
+    assert told["blame"]["link"] == outcome.truth[0]["link"]
+    assert told["blame"]["share_explained"] > 0.8
 
 
 def test_no_poll_failed_and_nothing_was_stored_twice(played):
