@@ -13,23 +13,34 @@ from lab_watch import watching
 from real_lab import Lab, missing
 
 HERE = Path(__file__).parent
-LAB = "CORRELATOR_LAB"  # how much is told: short (as in every test run), all, or long
+LAB = "CORRELATOR_LAB"  # how much is told: short (as in every test run), all, long, or hour
+MARKS = {"all": f"a story that {LAB}=all and long tell", "long": "that long tells", "hour": "that hour tells"}
+TOLD = {"short": set(), "all": {"all"}, "long": {"all", "long"}}
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", f"all: a story that {LAB}=all and long tell")
-    config.addinivalue_line("markers", f"long: a story that only {LAB}=long tells")
+    for name, what in MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {what}")
 
 
+@pytest.hookimpl(trylast=True)  # fixtures with parameters have their own idea of the order
 def pytest_collection_modifyitems(config, items):
-    told = {"short": (), "all": ("all",), "long": ("all", "long")}[os.environ.get(LAB) or "short"]
-    left = [item for item in items if item.path.is_relative_to(HERE) and _marks(item) - {*told}]
+    level = os.environ.get(LAB) or "short"
+    left = [item for item in items if item.path.is_relative_to(HERE) and not _is_told(item, level)]
     config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    items[:] = sorted((item for item in items if item not in left), key=_place)
 
 
-def _marks(item):
-    return {mark.name for mark in item.iter_markers()} & {"all", "long"}
+def _place(item):
+    """Return where a test stands: the lab's last, those that need the machine for themselves before a lab."""
+    if not item.path.is_relative_to(HERE):
+        return 0, False
+    return (2, item.callspec.params["lab"] != "lab") if "lab" in item.fixturenames else (1, False)
+
+
+def _is_told(item, level):
+    marks = {mark.name for mark in item.iter_markers()} & MARKS.keys()
+    return "hour" in marks if level == "hour" else marks <= TOLD[level]
 
 
 def pytest_generate_tests(metafunc):

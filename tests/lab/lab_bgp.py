@@ -20,11 +20,13 @@ def missing() -> str:
 
 def start(machine: Machine, plan: Plan, switch: str) -> None:
     """Start zebra and bgpd of a switch."""
-    folder = machine.home / switch
+    folder = machine.home / switch / "frr"
+    folder.mkdir(mode=0o755)
+    shutil.chown(folder, "frr", "frr")  # the daemons will not be root
     for name, text in (("zebra", ""), ("bgpd", _configuration(plan, switch))):
         (folder / f"{name}.conf").write_text(f"hostname {switch}\n{text}")
         command = [DAEMONS / name, "-f", folder / f"{name}.conf", "-z", folder / "zserv", "-P", "0"]
-        command += ["-i", folder / f"{name}.pid", "--vty_socket", folder, "-u", "root", "-g", "root"]
+        command += ["-i", folder / f"{name}.pid", "--vty_socket", folder]
         machine.start(f"{switch}-{name}", ["ip", "netns", "exec", netns(switch), *command])
 
 
@@ -46,7 +48,12 @@ def _configuration(plan: Plan, switch: str) -> str:
         far = cable.other(switch).device
         if far in plan.switches:
             lines.append(f" neighbor {cable.address(far)} remote-as {_as(plan, far)}")
-    lines += [" address-family ipv4 unicast", "  redistribute kernel", "  redistribute connected"]
+    lines.append(" address-family ipv4 unicast")
+    for host in plan.leaves.get(switch, ()):
+        lines += [
+            f"  network {plan.containers(host)}",
+            f"  network {plan.cable(host, switch).address(host)}/31",
+        ]
     return "\n".join(lines) + "\n"
 
 

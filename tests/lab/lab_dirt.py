@@ -50,7 +50,7 @@ class Dirt:
 
 
 def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: int = 0) -> Incident:
-    """Make a direction dirty, wait for the line that says so, and clean it; return the incident.
+    """Make a direction dirty, wait for the line that says so, and clean it; the clear is owed.
 
     Where ``until_lost`` is given, the loss that the verdict tells is compared with the kernel's.
     """
@@ -69,4 +69,5 @@ def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: in
             assert verdict.pairs, "no pair is said to be slow"
     finally:
         dirt.clean()
+    watch.owed.append((incident, story))
     return incident

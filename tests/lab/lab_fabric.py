@@ -127,18 +127,17 @@ class Fabric:
         self._rule()
 
     def swap(self, one: Cable, other: Cable) -> None:
-        """Have two cables change places at their upper ends, as if pulled and put; again: back.
+        """Have two cables change places at their upper ends, as if pulled and put.
 
         Nothing leads there meanwhile, and the upper ends' addresses move with the cables.
         """
         self.unuse([one, other])
-        there = {} if self._swapped else {one.upper: other, other.upper: one}
-        for end, cable in (there or {one.upper: one, other.upper: other}).items():
+        for end, cable in ((one.upper, other), (other.upper, one)):
             _ip(end.device, [f"address flush dev {end.if_name}"])
             for device, port in ((end.device, end), (cable.lower.device, cable.lower)):
                 _ip(device, [f"neighbour flush dev {port.if_name}"])
             _ip(end.device, [f"address add {cable.address(end.device)}/31 dev {end.if_name}"])
-        self._swapped = (one, other) if there else ()
+        self._swapped = (one, other)
         self._rule()
         self.unuse([])
 

@@ -63,11 +63,16 @@ def slow(service: str) -> dict[str, Any]:
 
 
 class Watch:
-    """Looks at the service's incidents and at the receiver's lines. ``mine`` are those that were expected."""
+    """Looks at the service's incidents and at the receiver's lines.
+
+    ``mine`` are those that were expected; ``owed`` are those whose cause was mended, with what hurt: their
+    clears come while the next stories are told, on other links.
+    """
 
     def __init__(self, service: Service) -> None:
         self.service = service
         self.mine: set[str] = set()
+        self.owed: list[tuple[Incident, str]] = []
 
     def alive(self) -> None:
         assert self.service.process.poll() is None, self.service.log[-3000:]
@@ -103,6 +108,11 @@ class Watch:
         self.until(lambda: self._lines(incident.id, "cleared"), f"{story}: a clear", CLEARS_S)
         assert len(self._lines(incident.id, "cleared")) == 1
         print(f"\n{story}: cleared {time.monotonic() - began:.0f} s on")
+
+    def settle(self) -> None:
+        """Wait for the clears that are owed."""
+        while self.owed:
+            self.cleared(*self.owed.pop(0))
 
     def calm(self) -> None:
         """Check that nobody was alarmed but by what was expected."""

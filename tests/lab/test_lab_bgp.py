@@ -22,5 +22,6 @@ def test_the_paths_that_bgp_found_are_known(lab, watch):
 
 def test_a_dirty_connector_is_told_and_cleared(lab, watch):
     dirt = Dirt(lab, lab.plan.cable("leaf2", "spine1"), "leaf2")
-    watch.cleared(told_and_cleaned(watch, dirt, "BGP: dirty connector", 0.01), "BGP: dirty connector")
+    told_and_cleaned(watch, dirt, "BGP: dirty connector", 0.01)
+    watch.settle()
     watch.calm()

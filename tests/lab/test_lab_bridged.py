@@ -28,7 +28,8 @@ def test_of_parallel_links_the_one_that_forwards_is_the_path(lab, watch):
 def test_a_dirty_connector_on_the_link_that_forwards_is_told_and_cleared(lab, watch):
     (cable,) = forwarding(lab, "leaf2")
     dirt = Dirt(lab, cable, "leaf2")
-    watch.cleared(told_and_cleaned(watch, dirt, "bridged: dirty connector", 0.01), "bridged: dirty connector")
+    told_and_cleaned(watch, dirt, "bridged: dirty connector", 0.01)
+    watch.settle()
     watch.calm()
 
 
