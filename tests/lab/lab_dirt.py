@@ -56,7 +56,7 @@ def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: in
     """
     dirt.spread(share)
     try:
-        incident = watch.opened(lost(dirt.cable, dirt.receiver), story, dirt.shows)
+        incident = watch.opened(story, lost(dirt.cable, dirt.receiver), visible=dirt.shows)
         if until_lost:
             watch.calm_for(ENGINE["window"] + 2 * PERIOD_S)  # what was before is out of the window
             watch.until(lambda: dirt.share()[0] >= until_lost, f"{until_lost} losses", 300)

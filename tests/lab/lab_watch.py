@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,12 @@ def slow(service: str) -> dict[str, Any]:
     }
 
 
+def starved(host: str, service: str) -> tuple[dict[str, Any], ...]:
+    """Return what may be said of a host without processor time: the host is slow, or its one service is."""
+    late = {**slow(service), "kind": "host", "root_cause": "host", "subject": {"host": host}}
+    return slow(service), late
+
+
 class Watch:
     """Looks at the service's incidents and at the receiver's lines.
 
@@ -78,9 +84,9 @@ class Watch:
         assert self.service.process.poll() is None, self.service.log[-3000:]
 
     def opened(
-        self, truth: dict[str, Any], story: str, visible: Callable[[], bool] = lambda: True
+        self, story: str, *truths: dict[str, Any], visible: Callable[[], bool] = lambda: True
     ) -> Incident:
-        """Wait for the incident that says the truth, and for its line; return it.
+        """Wait for the incident that says the truth (one of them), and for its line; return it.
 
         Prints how long it took since ``visible``: since there was enough to be seen.
         """
@@ -89,12 +95,12 @@ class Watch:
         def told() -> bool:
             if not seen and visible():
                 seen.append(time.monotonic())
-            incident = self._true(truth)
+            incident = self._true(truths)
             return incident is not None and bool(self._lines(incident.id, "opened"))
 
-        self.until(told, f"{story}: {_plain(truth)}", OPENS_S)
+        self.until(told, f"{story}: {' or '.join(map(_plain, truths))}", OPENS_S)
         took = time.monotonic() - (seen or [time.monotonic()])[0]
-        incident = self._true(truth)
+        incident = self._true(truths)
         assert incident is not None
         self.mine.add(incident.id)
         (line,) = self._lines(incident.id, "opened")
@@ -143,10 +149,10 @@ class Watch:
         """Return what an open incident says by now."""
         return next(one.verdict for one in self.service.incidents() if one.id == incident.id)
 
-    def _true(self, truth: dict[str, Any]) -> Incident | None:
-        said = _json(truth)
-        open_ones = self.service.incidents()
-        return next((one for one in open_ones if matches(said, one.verdict.to_json())), None)
+    def _true(self, truths: Sequence[dict[str, Any]]) -> Incident | None:
+        said, wanted = self.service.incidents(), [_json(truth) for truth in truths]
+        true = (one for one in said for truth in wanted if matches(truth, one.verdict.to_json()))
+        return next(true, None)
 
     def _lines(self, incident: str, event: str) -> list[Told]:
         return [line for line in self.service.lines() if (line.incident, line.event) == (incident, event)]
@@ -159,6 +165,7 @@ def watching(lab: Any, folder: Path) -> Iterator[Watch]:
     A clean minute has been measured, and stands for the past.
     """
     with rsyslogd(folder, certificates(folder)) as receiver:
+        lab.machine.note(int((folder / "pid").read_text()), "rsyslogd")
         service = Service(lab, receiver)
         service.start()
         watch = Watch(service)

@@ -66,7 +66,7 @@ def told(seed: int, directory: Path, lab: Lab, watch: Watch) -> None:
     say(f"a dirty connector sets in on {dirt.cable.link}: {dirt.receiver} loses {LOSES:.0%} of what comes in")
     dirt.spread(LOSES)
     try:
-        incident = watch.opened(truth, "syslog", dirt.shows)
+        incident = watch.opened("syslog", truth, visible=dirt.shows)
         errors, share = dirt.share()
         say(f"the kernel counted {errors} lost packets there since, {share:.2%}")
         report = watch.service.command(

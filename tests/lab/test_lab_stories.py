@@ -68,7 +68,7 @@ def test_a_slow_service_is_not_the_network(lab, watch):
     for host in asked:
         host.slow("api", True)
     try:
-        incident = watch.opened(slow("api"), "slow service")
+        incident = watch.opened("slow service", slow("api"))
     finally:
         for host in asked:
             host.slow("api", False)

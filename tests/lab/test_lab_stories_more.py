@@ -10,7 +10,7 @@ from lab_counts import Errand
 from lab_dirt import Dirt, told_and_cleaned
 from lab_fabric import USUAL_MBPS
 from lab_switch import start_lldpd
-from lab_watch import full, lost, moment, slow
+from lab_watch import full, lost, moment, starved
 
 pytestmark = [pytest.mark.real, pytest.mark.root, pytest.mark.slow, pytest.mark.all]
 
@@ -46,7 +46,7 @@ def test_an_egress_that_is_full_is_congestion(lab, watch):
     lab.fabric.narrow(end, 20)
     try:
         lab.hosts["host1"].load("bulk", asked, connections=4, request=200_000)
-        incident = watch.opened(full(cable, "leaf2"), "congestion")
+        incident = watch.opened("congestion", full(cable, "leaf2"))
     finally:
         lab.hosts["host1"].docker("rm", "-f", "bulk", check=False)
         lab.fabric.narrow(end, USUAL_MBPS)
@@ -58,7 +58,7 @@ def test_an_egress_that_is_full_is_congestion(lab, watch):
 def test_a_host_without_processor_time_is_not_the_network(lab, watch):
     lab.hosts["host3"].starve(percent=1)
     try:
-        incident = watch.opened(slow("api"), "slow host")
+        incident = watch.opened("slow host", *starved("host3", "api"))
     finally:
         lab.hosts["host3"].starve(None)
     assert incident.verdict.subject.host == "host3"
@@ -70,7 +70,7 @@ def test_a_container_of_one_second_on_the_sick_path_is_counted_and_explained(lab
     dirt = Dirt(lab, lab.plan.cable("host4", "leaf2"), "leaf2")
     dirt.spread(0.03)
     try:
-        incident = watch.opened(lost(dirt.cable, "leaf2"), "a container of one second", dirt.shows)
+        incident = watch.opened("a container of one second", lost(dirt.cable, "leaf2"), visible=dirt.shows)
         errand = Errand(lab, "host2", "host4")
         errand.run("brief", connections=8, seconds=1, think=2)
         errand.is_counted(watch)
@@ -89,7 +89,7 @@ def test_of_equal_paths_only_the_flows_on_the_sick_one_are_hurt(lab, watch):
     before = host.flows("web-host1")
     dirt.spread(0.02)
     try:
-        incident = watch.opened(lost(dirt.cable, "spine1"), "half of the flows", dirt.shows)
+        incident = watch.opened("half of the flows", lost(dirt.cable, "spine1"), visible=dirt.shows)
         watch.calm_for(LOOKS_ON_S)
         again = {flow: now - before[flow] for flow, now in host.flows("web-host1").items() if flow in before}
     finally:
@@ -120,7 +120,8 @@ def test_two_faults_at_once_are_two_incidents(lab, watch):
         dirt.spread(0.01)
     try:
         incidents = [
-            watch.opened(lost(dirt.cable, dirt.receiver), f"two faults, {dirt.receiver}") for dirt in dirts
+            watch.opened(f"two faults, {dirt.receiver}", lost(dirt.cable, dirt.receiver), visible=dirt.shows)
+            for dirt in dirts
         ]
     finally:
         for dirt in dirts:
