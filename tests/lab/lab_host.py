@@ -90,7 +90,7 @@ class Host(agent_lab.Engine):
         numbers = map(str, (ASKED, 0, 3600, 0, request, ANSWER, connections))
         self.docker(
             "run", "-d", "--name", name, "--label", "com.docker.compose.service=bulk",
-            "--sysctl", "net.ipv4.tcp_congestion_control=cubic",
+            "--sysctl", "net.ipv4.tcp_congestion_control=reno",
             agent_lab.IMAGE, "/load", "ask", address, *numbers,
         )  # fmt: skip
 

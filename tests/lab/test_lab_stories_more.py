@@ -61,7 +61,7 @@ def test_a_host_without_processor_time_is_not_the_network(lab, watch):
         incident = watch.opened("slow host", *starved("host3", "api"))
     finally:
         lab.hosts["host3"].starve(None)
-    assert incident.verdict.subject.host == "host3"
+    assert incident.verdict.pairs[0].dst_name == "api-host3"
     watch.owed.append((incident, "slow host"))
     watch.calm()
 
