@@ -54,6 +54,7 @@ class Errand:
         }
         watch.until(lambda: self._rows(watch)["connections_closed"].sum() == 2 * self._connections,
                     f"both ends of {self._name}", WAITS_S)  # fmt: skip
+        self.seen = moment()
         rows = self._rows(watch)
         for role, counts in wanted.items():
             mine = rows[rows["role"] == role]

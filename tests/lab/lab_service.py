@@ -145,9 +145,10 @@ class Service:
         """Return how the report of a day (UTC) begins, as the command writes it."""
         return self.command("report", "--date", day.isoformat(), "--format", "md").splitlines()[0]
 
-    def explain(self, one: str, other: str) -> dict[str, Any]:
-        """Return what ``correlator explain`` says of two containers."""
-        answer: dict[str, Any] = json.loads(self.command("explain", one, other, "--json"))
+    def explain(self, one: str, other: str, at: datetime) -> dict[str, Any]:
+        """Return what ``correlator explain`` says of two containers at a time."""
+        said = self.command("explain", one, other, "--json", "--at", at.isoformat())
+        answer: dict[str, Any] = json.loads(said)
         return answer
 
     def command(self, name: str, *arguments: str) -> str:

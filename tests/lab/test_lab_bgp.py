@@ -15,7 +15,7 @@ def test_the_paths_that_bgp_found_are_known(lab, watch):
     errand = Errand(lab, "host1", "host4")
     errand.run("learned", connections=4, count=250, think=5)
     errand.is_counted(watch)
-    there, back = told(watch.service.explain("learned", "api-host4"), "host1", "host4")
+    there, back = told(watch.service.explain("learned", "api-host4", errand.seen), "host1", "host4")
     assert there == routed(lab.plan, "host1", "host4")
     assert back == routed(lab.plan, "host4", "host1")
 

@@ -15,7 +15,7 @@ def test_of_parallel_links_the_one_that_forwards_is_the_path(lab, watch):
     errand = Errand(lab, "host1", "host4")
     errand.run("bridged", connections=4, count=250, think=5)
     errand.is_counted(watch)
-    there, back = told(watch.service.explain("bridged", "api-host4"), "host1", "host4")
+    there, back = told(watch.service.explain("bridged", "api-host4", errand.seen), "host1", "host4")
     used = [lab.plan.cable("host1", "leaf1"), *forwarding(lab, "leaf1"), *forwarding(lab, "leaf2")]
     used.append(lab.plan.cable("host4", "leaf2"))
     assert len(used) == 4

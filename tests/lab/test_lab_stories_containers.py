@@ -55,7 +55,7 @@ def asked(lab, watch, source, destination, service, at, flags=()):
     errand = Errand(lab, source, destination)
     errand.run(f"asks-{service}", connections=4, count=250, think=5, at=at, flags=flags)
     errand.is_counted(watch)
-    said = watch.service.explain(f"asks-{service}", f"{service}-{destination}")
+    said = watch.service.explain(f"asks-{service}", f"{service}-{destination}", errand.seen)
     there, back = told(said, source, destination)
     assert there == routed(lab.plan, source, destination)
     assert back == routed(lab.plan, destination, source)

@@ -74,7 +74,7 @@ def test_a_container_of_one_second_on_the_sick_path_is_counted_and_explained(lab
         errand = Errand(lab, "host2", "host4")
         errand.run("brief", connections=8, seconds=1, think=2)
         errand.is_counted(watch)
-        said = watch.service.explain("brief", "api-host4")
+        said = watch.service.explain("brief", "api-host4", errand.seen)
     finally:
         dirt.clean()
     assert said["matched"]
