@@ -28,6 +28,7 @@ PROGRAMS = (
     "docker",
     "gcc",
     "openssl",
+    "rsyslogd",
     "tc",
     "ss",
 )

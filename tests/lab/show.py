@@ -7,9 +7,11 @@ measured and told stays in DIRECTORY. Exit 0: the verdict was the truth; 1: it w
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import sys
+import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +20,14 @@ HERE = Path(__file__).parent
 sys.path += [str(HERE), str(HERE.parent / "agent"), str(HERE.parent / "alerts"), str(HERE.parents[1])]
 
 import lab_machine  # noqa: E402
+import pytest  # noqa: E402
 from lab_dirt import Dirt  # noqa: E402
 from lab_plan import Plan  # noqa: E402
 from lab_watch import Watch, lost, watching  # noqa: E402
 from real_lab import Lab, missing  # noqa: E402
 
 LOSES = 0.01
-DRAWING, REPORT = "fabric.svg", "report.html"
+DRAWING = "fabric.svg"
 
 
 def main(seed: int, directory: Path) -> int:
@@ -39,12 +42,20 @@ def main(seed: int, directory: Path) -> int:
         with built() as lab:
             say("the service watches; a clean minute is measured and stands for the past")
             with watching(lab, directory / "rsyslog") as watch:
-                told(seed, directory, lab, watch)
+                report = told(seed, directory, lab, watch)
             shutil.copytree(lab.machine.home / "service", directory, dirs_exist_ok=True)
-    except (AssertionError, RuntimeError, TimeoutError) as error:
+    except (AssertionError, RuntimeError, TimeoutError, pytest.skip.Exception) as error:
         print(f"the real lab: {error}", file=sys.stderr)
         return 1
+    opened(directory / report)
     return 0
+
+
+def opened(report: Path) -> None:
+    """Say where the report is, and open it where there is a screen."""
+    say(f"the report of the day: {report}")
+    if os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        webbrowser.open(report.resolve().as_uri())
 
 
 @contextmanager
@@ -57,8 +68,8 @@ def built() -> Iterator[Lab]:
             lab.close()
 
 
-def told(seed: int, directory: Path, lab: Lab, watch: Watch) -> None:
-    """Hurt the lab, and show what the service makes of it."""
+def told(seed: int, directory: Path, lab: Lab, watch: Watch) -> str:
+    """Hurt the lab, and show what the service makes of it; return where the report is in its folder."""
     watch.service.command("topology", "--svg", str(directory / DRAWING))
     say(f"the fabric, as the service knows it: {directory / DRAWING}")
     dirt = drawn(seed, lab)
@@ -69,17 +80,14 @@ def told(seed: int, directory: Path, lab: Lab, watch: Watch) -> None:
         incident = watch.opened("syslog", truth, visible=dirt.shows)
         errors, share = dirt.share()
         say(f"the kernel counted {errors} lost packets there since, {share:.2%}")
-        report = watch.service.command(
-            "report", "--date", f"{incident.opened_at:%Y-%m-%d}", "--format", "html"
-        )
-        (directory / REPORT).write_text(report)
-        say(f"the report of the day: {directory / REPORT}")
+        written = watch.service.command("report", "--date", f"{incident.opened_at:%Y-%m-%d}").strip()
     finally:
         dirt.clean()
     say("the connector is cleaned; a clear comes with proof, in a minute or so")
     watch.cleared(incident, "syslog")
     watch.calm()
     say("the verdict is the truth; nothing of the lab stays on the machine")
+    return str(Path(written).relative_to(lab.machine.home / "service"))
 
 
 def drawn(seed: int, lab: Lab) -> Dirt:
