@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs lock lab real agent-long bench clean
+.PHONY: help setup demo test check format docs lock lab lab-long real agent-long bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -44,6 +44,10 @@ lock: $(STAMP) ## choose the newest versions and write requirements.lock
 
 lab: $(STAMP) ## the real lab: namespaces, snmpd, lldpd, Docker engines, rsyslogd (root; skips by name what is missing)
 	@CORRELATOR_LAB=$(or $(LAB),all) $(BIN)/python -m pytest -q -s tests/lab
+
+lab-long: $(STAMP) ## every story and variant of the real lab, three times, then an hour of nothing (root)
+	@for run in 1 2 3; do CORRELATOR_LAB=long $(BIN)/python -m pytest -q -s tests/lab || exit 1; done
+	@CORRELATOR_LAB=hour $(BIN)/python -m pytest -q -s tests/lab
 
 real: $(STAMP) ## the real-parts tests: snmpd, rsyslogd, Docker, Chromium (root; skips by name what is missing)
 	@$(BIN)/python -m pytest -q -m real

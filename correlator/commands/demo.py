@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,17 +17,25 @@ from rich.table import Table
 from correlator.commands.fabric import running
 from correlator.commands.options import Json, out, print_json, progress
 from correlator.commands.verdicts import place, sentence
+from correlator.ports import CorrelatorError
 
 if TYPE_CHECKING:
     from correlator.commands.play import Outcome
     from correlator.model import Verdict
 
 STATE = ("state.sqlite", "state.sqlite-wal", "state.sqlite-shm")
+SHOW = Path(__file__).parents[2] / "tests" / "lab" / "show.py"
 LEFT_BEHIND = ("fabric", "secrets", "tables", "reports", *STATE)
 
 Story = Literal["nothing", "decoys", "dirty_connector", "congestion", "slow_service"]
 Seed = Annotated[int, typer.Option(min=0, help="Draws the fabric, its traffic and its story.")]
 Told = Annotated[Story | None, typer.Option(help="The story, instead of the one that the seed draws.")]
+Lab = Annotated[
+    bool,
+    typer.Option(
+        "--lab", help="On a fabric of real parts: namespaces, snmpd, lldpd, Docker (root; a checkout)."
+    ),
+]
 Directory = Annotated[Path, typer.Option(help="Where tables, configuration and report are left.")]
 
 
@@ -33,9 +43,15 @@ def demo(
     seed: Seed = 2,
     story: Told = None,
     directory: Directory = Path("out/demo"),
+    lab: Lab = False,
     as_json: Json = False,
 ) -> None:
     """Simulate a fabric, say over real SNMP and HTTP what is slow in it and why, compare with the truth."""
+    if lab:
+        if story or as_json:
+            raise typer.BadParameter("--lab tells one story, as text: without --story and --json")
+        _show(seed, directory)
+        return
     logging.getLogger("correlator").setLevel(max(logging.ERROR, logging.root.level))
     with progress.status("starting a simulated fabric") as status:
         tell = status.update if progress.is_terminal else progress.print
@@ -45,6 +61,20 @@ def demo(
     else:
         _print(outcome)
     if not outcome.right:
+        raise typer.Exit(1)
+
+
+def _show(seed: int, directory: Path) -> None:
+    """Build the real lab and hurt it; its parts belong to the tests, which are not installed.
+
+    Raises CorrelatorError where they are not there, Exit where the verdict was not the truth.
+    """
+    if not SHOW.exists():
+        raise CorrelatorError(
+            f"the lab is part of the source: run .venv/bin/correlator in a checkout (no {SHOW})"
+        )
+    done = subprocess.run([sys.executable, str(SHOW), str(seed), str(directory / "lab")], check=False)  # noqa: S603
+    if done.returncode:
         raise typer.Exit(1)
 
 

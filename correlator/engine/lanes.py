@@ -17,6 +17,7 @@ from correlator.engine import tally
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
 PLACE = ["device", "if_name"]
 LANE = [*PLACE, "lane"]
@@ -32,6 +33,7 @@ class Params:
     least_hours: int = 6  # fewer hours are no past
     least_sigma_db: float = 0.05  # quantisation of 0.1 dB and less
     usual_noise_db: float = 0.2  # of one reading, where too few tell (0.05 to 0.5 seen)
+    back_sigmas: float = 5.0  # by which readings that are back differ from those before
     least_readings: int = 2  # that make a now, where there are as many: one alone is picked too easily
 
 
@@ -58,7 +60,9 @@ class Power:
         """Return since when each lane has been off, as a time of ``at``.
 
         The reading from which on the squared distance from usual, summed back from the newest, gains
-        most over staying at usual (CUSUM, Page 1954). NaN where nothing is known.
+        most over staying at usual (CUSUM, Page 1954). Where the newest of these readings are back, nearer
+        to usual by half at least, it is the reading from which on they are (binary segmentation, Scott and
+        Knott 1974): a repair need not outlast the fault to be seen. NaN where nothing is known.
         """
         if not self.off.size:
             return np.full(len(self.off), np.nan)
@@ -67,7 +71,22 @@ class Power:
         mean = np.where(told, self.off, 0.0).cumsum(axis=1) / np.maximum(count, 1)
         enough = told & (count >= np.minimum(params.least_readings, count[:, -1:]))
         start = np.argmax(np.where(enough, count * mean**2, -1.0), axis=1)
+        start = self._back(start, enough, count, mean, params)
         answer: Floats = np.where(told.any(axis=1), self.at[np.arange(len(start)), start], np.nan)
+        return answer
+
+    def _back(self, start: Ints, enough: Flags, count: Ints, mean: Floats, params: Params) -> Ints:
+        """Return ``start``, or where the readings since then came back, when they did."""
+        lane = np.arange(len(start))
+        whole, level = count[lane, start][:, None], mean[lane, start][:, None]
+        older = whole - count
+        with np.errstate(divide="ignore", invalid="ignore"):
+            before = (whole * level - count * mean) / older
+            gain = count * older / whole * (mean - before) ** 2 / self.noise[:, None] ** 2
+        nearer = enough & (older >= params.least_readings) & (np.abs(mean) < np.abs(before) / 2.0)
+        gain = np.where(nearer, gain, 0.0)
+        best = np.argmax(gain, axis=1)
+        answer: Ints = np.where(gain[lane, best] >= params.back_sigmas**2, best, start)
         return answer
 
     def since(self, lanes: Ints, start: Floats, picked: bool, params: Params) -> Change:

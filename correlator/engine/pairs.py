@@ -37,10 +37,15 @@ SUMS = {
 def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.DataFrame) -> pd.DataFrame:
     """Return ``pair_samples`` with peer_host and peer_container_id filled where they can be told.
 
-    Values that are there already stay. Where two containers could be the peer, the container stays
+    Values that are there already stay, but a host's address in peer_host (all that an overlay's forwarding
+    table tells) becomes that host. Where two containers could be the peer, the container stays
     null; the host is filled if they share it. Rows keep their order and index.
     """
     answer = pair_samples.copy(deep=False)
+    known = _addresses(hosts)
+    if (by_address := answer["peer_host"].isin(known)).any():
+        owners = answer["peer_host"].map(known).astype(answer["peer_host"].dtype)
+        answer["peer_host"] = answer["peer_host"].mask(by_address, owners)
     open_rows = answer[answer["peer_host"].isna() | answer["peer_container_id"].isna()]
     if open_rows.empty:
         return answer
@@ -57,7 +62,7 @@ def resolve(pair_samples: pd.DataFrame, containers: pd.DataFrame, hosts: pd.Data
         found = candidates(left)
         for column, source in (("peer_host", "host"), ("peer_container_id", "container_id")):
             answer[column] = answer[column].fillna(_only(found, source).reindex(answer.index))
-    owner = answer["peer_wire_address"].map(_addresses(hosts)).astype(answer["peer_host"].dtype)
+    owner = answer["peer_wire_address"].map(known).astype(answer["peer_host"].dtype)
     answer["peer_host"] = answer["peer_host"].fillna(owner)
     return answer
 

@@ -82,6 +82,26 @@ def test_a_story_that_there_is_not_is_wrong_usage(correlator):
     assert correlator("demo", "--story", "earthquake")[0] == 2
 
 
+def test_the_real_lab_tells_one_story_as_text(correlator):
+    assert correlator("demo", "--lab", "--json")[0] == 2
+    assert correlator("demo", "--lab", "--story", "congestion")[0] == 2
+
+
+def test_without_its_source_there_is_no_real_lab(monkeypatch, tmp_path):
+    monkeypatch.setattr(demo, "SHOW", tmp_path / "show.py")
+    with pytest.raises(CorrelatorError, match="the lab is part of the source"):
+        demo.demo(lab=True)
+
+
+@pytest.mark.parametrize(("ends_with", "code"), [("pass", 0), ("raise SystemExit(3)", 1)])
+def test_the_real_lab_is_shown_by_its_own_program(correlator, monkeypatch, tmp_path, ends_with, code):
+    show = tmp_path / "show.py"
+    show.write_text(f"import pathlib, sys\npathlib.Path(sys.argv[2] + '.told').touch()\n{ends_with}\n")
+    monkeypatch.setattr(demo, "SHOW", show)
+    assert correlator("demo", "--lab", "--directory", str(tmp_path))[0] == code
+    assert (tmp_path / "lab.told").exists()
+
+
 def test_a_fabric_that_does_not_start_is_said_with_its_last_words(tmp_path):
     with pytest.raises(CorrelatorError, match=r"did not start; it last said .*--leaves.* see .*fabric\.log"):
         demo.played(1, None, tmp_path, more=["--leaves", "nine"])

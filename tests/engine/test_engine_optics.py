@@ -60,6 +60,21 @@ def test_the_onset_is_the_first_reading_after_the_step() -> None:
     assert seen["onset"] == pd.Timestamp(NOW - timedelta(minutes=4))
 
 
+def test_light_that_came_back_is_well_however_long_it_was_off() -> None:
+    rng = np.random.default_rng(4)
+    off, back = [-5.0] * 5 + [-8.0] * 20 + [-5.0], [-5.0] * 5 + [-8.0] * 20 + [-5.0] * 4
+    before, after = (look(readings(np.array(rx) + rng.normal(0, 0.1, len(rx))), past()) for rx in (off, back))
+    assert before["stepped"]
+    assert not after["stepped"]
+    assert after["loss_change_db"] == pytest.approx(0.0, abs=0.3)
+    assert after["nats"] < 0
+
+
+def test_light_that_grows_worse_is_off_since_it_first_was() -> None:
+    seen = look(readings([-5.0] * 10 + [-7.0] * 8 + [-9.0] * 4), past())
+    assert seen["onset"] == pd.Timestamp(NOW - timedelta(minutes=11))
+
+
 @pytest.mark.parametrize("offset", [-3.0, 3.0])
 def test_a_monitor_that_is_off_by_three_db_says_nothing(offset: float) -> None:
     seen = look(readings([-5.0 + offset] * 15), past(rx=-5.0 + offset))

@@ -115,6 +115,12 @@ def test_a_hosts_own_address_names_the_host_and_a_shared_one_names_nobody() -> N
     assert resolved(samples(CLIENT | {"peer_wire_address": "172.17.0.1"}), None, machines) == [(None, None)]
 
 
+def test_the_address_that_an_overlay_tells_becomes_the_host_that_has_it() -> None:
+    told = samples(CLIENT | {"peer_host": "192.0.2.2"}, SERVER | {"peer_host": "192.0.2.9"})
+    machines = hosts({"host": "h2", "addresses": ["192.0.2.2"]})
+    assert resolved(told, machines=machines) == [("h2", "api-1"), ("192.0.2.9", "web-1")]
+
+
 def test_what_is_filled_already_stays() -> None:
     rows = samples(CLIENT | {"peer_host": "h9", "peer_container_id": "x"}, SERVER)
     assert resolved(rows)[0] == ("h9", "x")

@@ -5,48 +5,59 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import lab_bgp
 import lab_machine
 import pytest
-from certificates import certificates
 from lab_plan import Plan
-from lab_service import Service
-from lab_watch import Watch, moment
+from lab_watch import watching
 from real_lab import Lab, missing
-from rsyslog import rsyslogd
 
 HERE = Path(__file__).parent
-SETTLES_S = 15  # LLDP is heard, the first polls are in
-STARTS_S = 8
-MEASURED_S = 47  # three slices of the past
-LAB = "CORRELATOR_LAB"  # "short" or "all": without it no story is told, for each takes minutes
+LAB = "CORRELATOR_LAB"  # how much is told: short (as in every test run), all, long, or hour
+MARKS = {"all": f"a story that {LAB}=all and long tell", "long": "that long tells", "hour": "that hour tells"}
+TOLD = {"short": set(), "all": {"all"}, "long": {"all", "long"}}
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", f"long: a story that only {LAB}=all tells")
+    for name, what in MARKS.items():
+        config.addinivalue_line("markers", f"{name}: {what}")
 
 
+@pytest.hookimpl(trylast=True)  # fixtures with parameters have their own idea of the order
 def pytest_collection_modifyitems(config, items):
-    wanted = os.environ.get(LAB, "")
-    left = [item for item in items if _told(item) and (not wanted or (wanted != "all" and _long(item)))]
+    level = os.environ.get(LAB) or "short"
+    left = [item for item in items if item.path.is_relative_to(HERE) and not _is_told(item, level)]
     config.hook.pytest_deselected(items=left)
-    items[:] = [item for item in items if item not in left]
+    items[:] = sorted((item for item in items if item not in left), key=_place)
 
 
-def _told(item):
-    return "lab" in item.fixturenames and item.path.is_relative_to(HERE)
+def _place(item):
+    """Return where a test stands: the lab's last, those that need the machine for themselves before a lab."""
+    if not item.path.is_relative_to(HERE):
+        return 0, False
+    return (2, item.callspec.params["lab"] != "lab") if "lab" in item.fixturenames else (1, False)
 
 
-def _long(item):
-    return item.get_closest_marker("long") is not None
+def _is_told(item, level):
+    marks = {mark.name for mark in item.iter_markers()} & MARKS.keys()
+    return "hour" in marks if level == "hour" else marks <= TOLD[level]
+
+
+def pytest_generate_tests(metafunc):
+    """A module says which description its stories are told on, as VARIANT; a lab is built once for each."""
+    if "lab" in metafunc.fixturenames:
+        variant = getattr(metafunc.module, "VARIANT", "lab")
+        metafunc.parametrize("lab", [variant], indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def lab():
-    lacking = missing()
+def lab(request):
+    plan = Plan.read(request.param)
+    lacking = missing() or (lab_bgp.missing() if plan.switching == "bgp" else "")
     if lacking:
         pytest.skip(f"the real lab: {lacking}")
     with lab_machine.alone() as home:
-        made = Lab(lab_machine.Machine(home), Plan.read())
+        made = Lab(lab_machine.Machine(home), plan)
         try:
             yield made.open()
         finally:
@@ -56,22 +67,6 @@ def lab():
 
 @pytest.fixture(scope="session")
 def watch(lab, tmp_path_factory):
-    """The service before the lab and rsyslogd behind it, and what there is to be expected of them.
-
-    A clean minute has been measured, and stands for the past.
-    """
-    folder = tmp_path_factory.mktemp("rsyslog")
-    with rsyslogd(folder, certificates(folder)) as receiver:
-        service = Service(lab, receiver)
-        service.start()
-        made = Watch(service)
-        made.calm_for(SETTLES_S)
-        since = moment()
-        made.calm_for(MEASURED_S)
-        assert service.remember(since) >= 3
-        assert service.end() == 0
-        service.start()  # it looks at the past once an hour
-        made.calm_for(STARTS_S)
+    """The service before the lab and rsyslogd behind it, and what there is to be expected of them."""
+    with watching(lab, tmp_path_factory.mktemp("rsyslog")) as made:
         yield made
-        assert service.end() == 0
-        assert "Traceback" not in service.log

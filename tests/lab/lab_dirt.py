@@ -12,6 +12,7 @@ from lab_watch import lost, share_lost
 
 from correlator.model import Incident
 
+SHOWS = 3  # lost packets
 DIRTY_DBM = -6.0  # 3 dB below what a clean receiver sees
 
 
@@ -38,6 +39,10 @@ class Dirt:
         errors = counter(self.cable, self.receiver)
         return errors, errors + counter(self.cable, self.receiver, "rx_packets")
 
+    def shows(self) -> bool:
+        """Return whether enough was lost that anybody could see it."""
+        return self.counted()[0] - self.began[0] >= SHOWS
+
     def share(self) -> tuple[int, float]:
         """Return how many were lost since it began, and their share, by the kernel's own counters."""
         errors, packets = (now - then for now, then in zip(self.counted(), self.began, strict=True))
@@ -45,13 +50,13 @@ class Dirt:
 
 
 def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: int = 0) -> Incident:
-    """Make a direction dirty, wait for the line that says so, and clean it; return the incident.
+    """Make a direction dirty, wait for the line that says so, and clean it; the clear is owed.
 
     Where ``until_lost`` is given, the loss that the verdict tells is compared with the kernel's.
     """
     dirt.spread(share)
     try:
-        incident = watch.opened(lost(dirt.cable, dirt.receiver), story)
+        incident = watch.opened(story, lost(dirt.cable, dirt.receiver), visible=dirt.shows)
         if until_lost:
             watch.calm_for(ENGINE["window"] + 2 * PERIOD_S)  # what was before is out of the window
             watch.until(lambda: dirt.share()[0] >= until_lost, f"{until_lost} losses", 300)
@@ -64,4 +69,5 @@ def told_and_cleaned(watch, dirt: Dirt, story: str, share: float, until_lost: in
             assert verdict.pairs, "no pair is said to be slow"
     finally:
         dirt.clean()
+    watch.owed.append((incident, story))
     return incident

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import ssl
@@ -11,14 +12,15 @@ import urllib.request
 from pathlib import Path
 
 import agent_lab
-from lab_machine import Machine, netns, run, until
-from lab_plan import Plan
+from lab_machine import CGROUPS, Machine, netns, run, until
+from lab_plan import ASKED, Plan
 from lab_switch import start_lldpd
 
 PORT = 9443
-ASKED = 9000  # where containers answer
 REQUEST, ANSWER = 1000, 1200
 INTERVAL_S = 5
+SWARM_PORT = 2377
+RETRANSMITTED = re.compile(r"\bretrans:\d+/(\d+)")
 
 
 class Host(agent_lab.Engine):
@@ -65,10 +67,10 @@ class Host(agent_lab.Engine):
     def url(self) -> str:
         return f"https://{self.management}:{PORT}"
 
-    def answer(self, service: str, service_ms: float) -> None:
+    def answer(self, service: str, service_ms: float, port: int = ASKED, flags: tuple[str, ...] = ()) -> None:
         """Start a container of a service that answers."""
-        flags = ("--label", f"com.docker.compose.service={service}")
-        self.serve(f"{service}-{self.name}", service=service_ms, port=ASKED, flags=flags)
+        label = ("--label", f"com.docker.compose.service={service}")
+        self.serve(f"{service}-{self.name}", service=service_ms, port=port, flags=(*label, *flags))
 
     def address_of(self, service: str) -> str:
         place = "{{.NetworkSettings.IPAddress}}"
@@ -82,6 +84,49 @@ class Host(agent_lab.Engine):
             "--label", f"com.docker.compose.service={service}",
             agent_lab.IMAGE, "/load", "keep", *numbers, *addresses,
         )  # fmt: skip
+
+    def load(self, name: str, address: str, connections: int, request: int) -> None:
+        """Start a container that sends large requests, as many as get through."""
+        numbers = map(str, (ASKED, 0, 3600, 0, request, ANSWER, connections))
+        self.docker(
+            "run", "-d", "--name", name, "--label", "com.docker.compose.service=bulk",
+            "--sysctl", "net.ipv4.tcp_congestion_control=reno",
+            agent_lab.IMAGE, "/load", "ask", address, *numbers,
+        )  # fmt: skip
+
+    def starve(self, percent: float | None) -> None:
+        """Let the containers here have so much of a processor, all together; None: as much as they want."""
+        period = 100_000
+        quota = -1 if percent is None else int(period * percent / 100)
+        old, new = CGROUPS / "cpu" / self.netns / "cpu.cfs_quota_us", CGROUPS / self.netns / "cpu.max"
+        if old.exists():
+            old.write_text(str(quota))
+        else:
+            new.write_text(f"{'max' if percent is None else quota} {period}")
+
+    def flows(self, container: str) -> dict[tuple[str, str, int], int]:
+        """Return what each connection of a container sent again: by own address, far address and own port."""
+        pid = self.docker("inspect", "-f", "{{.State.Pid}}", container).strip()
+        told = run("nsenter", "-t", pid, "-n", "ss", "-tniOH", "state", "established")
+        found = {}
+        for line in told.splitlines():
+            _, _, own, far, *rest = line.split()
+            address, port = own.rsplit(":", 1)
+            again = RETRANSMITTED.search(" ".join(rest))
+            found[address, far.rsplit(":", 1)[0], int(port)] = int(again[1]) if again else 0
+        return found
+
+    def join(self, manager: Host | None = None) -> None:
+        """Begin a swarm, or join the one that another host has begun."""
+        mine = self._plan.address(self.name)
+        at = ("--advertise-addr", mine, "--listen-addr", mine, "--data-path-addr", mine)
+        if manager is None:
+            self.docker("swarm", "init", *at)
+            return
+        token = manager.docker("swarm", "join-token", "-q", "worker").strip()
+        self.docker(
+            "swarm", "join", *at, "--token", token, f"{self._plan.address(manager.name)}:{SWARM_PORT}"
+        )
 
     def slow(self, service: str, is_slow: bool) -> None:
         """Have a service's container here take five times as long, or as long as usual again."""

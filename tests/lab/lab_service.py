@@ -32,6 +32,13 @@ ENGINE = {
     "incidents.good_to_clear": 4,
     "incidents.well_for": 15,
 }
+SIGNED = {
+    "user": lab_switch.USER,
+    "auth": "sha256",
+    "auth_password_file": "auth",
+    "priv": "aes128",
+    "priv_password_file": "priv",
+}
 SLICE = timedelta(seconds=15)  # of measured time that stands for one hour of the past
 HOURS = 24
 ERR = 3
@@ -61,6 +68,7 @@ class Service:
         self._lab, self._receiver = lab, receiver
         self._folder = lab.machine.home / "service"
         self._folder.mkdir(mode=0o755)
+        self.file = self._folder / "correlator.yaml"
         self.config = load(self._configure())
         self.store = wiring.open_store(self.config)
         self.process: subprocess.Popen[bytes] | None = None
@@ -69,8 +77,11 @@ class Service:
         plan, folder = self._lab.plan, self._folder
         (folder / "community").write_text(lab_switch.COMMUNITY)
         (folder / "token").write_text(agent_lab.TOKEN)
+        (folder / "auth").write_text(lab_switch.AUTH)
+        (folder / "priv").write_text(lab_switch.PRIV)
         switches = [
             {"name": name, "address": plan.management(name), "forwarding": "store_and_forward"}
+            | (SIGNED if name in plan.signed else {})
             for name in plan.switches
         ]
         document = {
@@ -94,12 +105,11 @@ class Service:
                 ]
             },
         }
-        path = folder / "correlator.yaml"
-        path.write_text(yaml.safe_dump(document, sort_keys=False))
-        return path
+        self.file.write_text(yaml.safe_dump(document, sort_keys=False))
+        return self.file
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "correlator.cli", "run", "-c", self._folder / "correlator.yaml"]
+        command = [sys.executable, "-m", "correlator.cli", "run", "-c", self.file]
         environment = os.environ | {"PYTHONPATH": str(agent_lab.ROOT)}
         self.process = self._lab.machine.start("service", command, env=environment)
 
@@ -133,16 +143,26 @@ class Service:
 
     def first_sentence(self, day: date) -> str:
         """Return how the report of a day (UTC) begins, as the command writes it."""
-        command = [sys.executable, "-m", "correlator.cli", "report", "-c", self._folder / "correlator.yaml"]
+        return self.command("report", "--date", day.isoformat(), "--format", "md").splitlines()[0]
+
+    def explain(self, one: str, other: str, at: datetime) -> dict[str, Any]:
+        """Return what ``correlator explain`` says of two containers at a time."""
+        said = self.command("explain", one, other, "--json", "--at", at.isoformat())
+        answer: dict[str, Any] = json.loads(said)
+        return answer
+
+    def command(self, name: str, *arguments: str) -> str:
+        """Return what one of the service's commands prints."""
         said = subprocess.run(
-            [*command, "--date", day.isoformat(), "--format", "md"],
+            [sys.executable, "-m", "correlator.cli", name, "-c", self.file, *arguments],
             env=os.environ | {"PYTHONPATH": str(agent_lab.ROOT)},
             capture_output=True,
             text=True,
             timeout=120,
-            check=True,
+            check=False,
         )
-        return said.stdout.splitlines()[0]
+        assert said.returncode == 0, said.stderr
+        return said.stdout
 
     # -- the past ---------------------------------------------------------------------------------------
 

@@ -11,10 +11,14 @@ from lab_machine import Machine, netns, run
 from lab_plan import MANAGEMENT, Plan
 
 COMMUNITY = "a-community-of-the-lab"
-PROGRAM = Path(__file__).parent / "programs" / "pass.py"
+USER, AUTH, PRIV = "lab", "authentication-of-the-lab", "privacy-of-the-lab"
+PROGRAMS = Path(__file__).parent / "programs"
 PASSED = {  # where the program's answers stand in the tree, over or beside net-snmp's own
     "alias": ".1.3.6.1.2.1.31.1.1.1.18",
     "ether": ".1.3.6.1.2.1.10.7.2.1.3",
+    "discards": ".1.3.6.1.2.1.2.2.1.19",
+    "speed": ".1.3.6.1.2.1.31.1.1.1.15",
+    "bridge": ".1.3.6.1.2.1.17",
     "entities": ".1.3.6.1.2.1.47.1",
     "sensors": ".1.3.6.1.2.1.99.1",
 }
@@ -38,7 +42,7 @@ class Switch:
 
     def start_snmpd(self) -> None:
         passed = [
-            f"pass_persist {oid} {sys.executable} -SE {PROGRAM} {what} {self._folder}/light.json"
+            f"pass_persist {oid} {sys.executable} -SE {PROGRAMS}/pass.py {what} {self._folder}/light.json"
             for what, oid in PASSED.items()
         ]
         lines = [
@@ -47,6 +51,8 @@ class Switch:
             f"agentXSocket unix:{self._folder}/agentx",
             "agentXPerms 0777 0777",
             f"rocommunity {COMMUNITY} {MANAGEMENT}.0/24",
+            f"createUser {USER} SHA-256 {AUTH} AES {PRIV}",
+            f"rouser {USER} authPriv",
             f"sysName {self.name}",
             "sysLocation the lab",
             *passed,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import lab_bgp
 import lab_host
 import lab_switch
 from lab_fabric import Fabric
-from lab_machine import PREFIX, Machine, run, until
-from lab_plan import Plan
+from lab_machine import PREFIX, Machine, netns, run, until
+from lab_plan import Cable, Plan
 
 PROGRAMS = (
     "ip",
@@ -24,6 +28,9 @@ PROGRAMS = (
     "docker",
     "gcc",
     "openssl",
+    "rsyslogd",
+    "tc",
+    "ss",
 )
 PROBE = f"{PREFIX}probe"
 
@@ -76,14 +83,18 @@ class Lab:
 
     def _open(self) -> None:
         self.fabric.build()
-        for switch in self.switches.values():
+        for name, switch in self.switches.items():
             switch.start()
+            if self.plan.switching == "bgp":
+                lab_bgp.start(self.machine, self.plan, name)
         lab_host.papers(self.papers, [self.plan.management(host) for host in self.plan.hosts])
         archive = lab_host.image(self.machine.home)
         self.hosts = {h: lab_host.Host(self.machine, self.plan, h, self.papers) for h in self.plan.hosts}
         with ThreadPoolExecutor(len(self.hosts)) as all_at_once:
             list(all_at_once.map(lambda host: host.start(archive), self.hosts.values()))
         self._load()
+        if self.plan.switching == "bgp":
+            until(self._is_routed, "BGP to find every way", 60)
         until(self.is_heard, "every port to hear its neighbour", 90)
 
     def _load(self) -> None:
@@ -99,6 +110,37 @@ class Lab:
             self.hosts[client["host"]].keep_asking(
                 client["service"], asked, client["connections"], client["think_ms"]
             )
+
+    @contextlib.contextmanager
+    def talking(self, cable: Cable, sender: str, per_second: int) -> Iterator[None]:
+        """Have a device send datagrams to the other end of a link: traffic of no container."""
+        address, talk = cable.address(cable.other(sender).device), lab_switch.PROGRAMS / "talk.py"
+        command = [
+            "ip",
+            "netns",
+            "exec",
+            netns(sender),
+            sys.executable,
+            "-SE",
+            talk,
+            address,
+            str(per_second),
+        ]
+        self.machine.start(f"{sender}-talk", command)
+        try:
+            yield
+        finally:
+            self.machine.end(f"{sender}-talk")
+
+    def _is_routed(self) -> bool:
+        """Return whether each leaf reaches the others' containers over every spine."""
+        return all(
+            lab_bgp.next_hops(leaf, self.plan.containers(host)) == len(self.plan.spines)
+            for leaf in self.plan.leaves
+            for other, hosts in self.plan.leaves.items()
+            for host in hosts
+            if other != leaf
+        )
 
     def is_heard(self) -> bool:
         """Return whether LLDP says of every port what the plan says."""

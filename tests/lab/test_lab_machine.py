@@ -6,9 +6,11 @@ import os
 import subprocess
 import sys
 
+import lab_host
 import lab_machine
 import pytest
-from real_lab import missing
+from lab_plan import Plan
+from real_lab import Lab, missing
 
 pytestmark = [pytest.mark.real, pytest.mark.root]
 
@@ -18,12 +20,12 @@ from lab_plan import Plan
 from real_lab import Lab
 with lab_machine.alone() as home:
     lab = Lab(lab_machine.Machine(home), Plan.read())
-    lab.fabric.build()
-    for switch in lab.switches.values():
-        switch.start()
+    {begins}
     print("built", flush=True)
     time.sleep(600)
 """
+SWITCHES = "lab.fabric.build(); [switch.start() for switch in lab.switches.values()]"
+WHOLE = "lab.open()"
 
 
 @pytest.fixture
@@ -33,8 +35,15 @@ def lacking():
 
 
 def test_what_a_killed_lab_left_is_found_and_removed(lacking):
+    kill_once(SWITCHES)
+
+
+def kill_once(begins):
+    """Kill a lab once it stands, and have the next one clear what is left."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    killed = subprocess.Popen([sys.executable, "-c", BUILT], stdout=subprocess.PIPE, env=environment)
+    killed = subprocess.Popen(
+        [sys.executable, "-c", BUILT.format(begins=begins)], stdout=subprocess.PIPE, env=environment
+    )
     with killed.stdout as told:
         assert told.readline() == b"built\n"
         killed.kill()
@@ -44,6 +53,24 @@ def test_what_a_killed_lab_left_is_found_and_removed(lacking):
         assert len(machine.left()) > 10
         machine.clear()
         assert machine.left() == []
+        assert [entry.name for entry in home.iterdir()] == ["lock"]
+
+
+@pytest.mark.all
+def test_what_a_lab_with_containers_left_when_it_was_killed_is_removed(lacking):
+    kill_once(WHOLE)
+
+
+def test_a_lab_that_does_not_start_leaves_nothing(lacking, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no image today")
+
+    monkeypatch.setattr(lab_host, "image", fails)
+    with lab_machine.alone() as home:
+        lab = Lab(lab_machine.Machine(home), Plan.read())
+        with pytest.raises(RuntimeError, match="no image today"):
+            lab.open()
+        assert lab.machine.left() == []
         assert [entry.name for entry in home.iterdir()] == ["lock"]
 
 

@@ -1,6 +1,9 @@
-"""What Debian's snmpd does not tell of a switch, by its pass_persist protocol: ifAlias, frame errors, light.
+"""What Debian's snmpd does not tell of a switch, by its pass_persist protocol.
 
-    python -SE pass.py alias|ether|entities|sensors LIGHT.json
+    python -SE pass.py alias|ether|discards|speed|bridge|entities|sensors LIGHT.json
+
+ifAlias, frame errors, what a port's queue dropped and how fast it sends (both from its qdisc), the kernel's
+forwarding and spanning-tree tables, and light.
 
 ``LIGHT.json`` gives, by interface, rx_dbm and tx_dbm; it is read anew whenever it changes. Frame errors are
 the kernel's receive errors: what a dirty link of the lab loses is counted there.
@@ -8,6 +11,7 @@ the kernel's receive errors: what a dirty link of the lab loses is counted there
 
 import json
 import random
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -16,6 +20,17 @@ NET = Path("/sys/class/net")
 IF_INDEX = (1, 3, 6, 1, 2, 1, 2, 2, 1, 1)
 ALIAS = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 18)
 FCS_ERRORS = (1, 3, 6, 1, 2, 1, 10, 7, 2, 1, 3)
+DISCARDS = (1, 3, 6, 1, 2, 1, 2, 2, 1, 19)
+SPEED = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 15)
+USUAL_MBPS = 10_000
+BRIDGE_PORT, STP_STATE, LEARNED_AT, STATUS = (
+    (1, 3, 6, 1, 2, 1, 17, 1, 4, 1, 2),
+    (1, 3, 6, 1, 2, 1, 17, 2, 15, 1, 3),
+    (1, 3, 6, 1, 2, 1, 17, 4, 3, 1, 2),
+    (1, 3, 6, 1, 2, 1, 17, 4, 3, 1, 3),
+)
+STATES = {0: 1, 1: 3, 2: 4, 3: 5, 4: 2}  # the kernel's disabled, listening, learning, forwarding, blocking
+LEARNED = 3
 PHYSICAL, ALIASES, CHANGED = (
     (1, 3, 6, 1, 2, 1, 47, 1, 1, 1, 1),
     (1, 3, 6, 1, 2, 1, 47, 1, 3, 2, 1, 2),
@@ -42,6 +57,44 @@ def alias():
 def ether():
     errors = {name: int((NET / name / "statistics/rx_errors").read_text()) for name in ports()}
     return {(*FCS_ERRORS, i): ("counter", errors[name] % 2**32) for name, i in ports().items()}
+
+
+def queues():
+    """Return what tc(8) says of each port's queue; a port that nobody narrowed has none."""
+    told = subprocess.run(["tc", "-j", "-s", "qdisc", "show"], capture_output=True, check=True).stdout
+    return {queue["dev"]: queue for queue in json.loads(told)}
+
+
+def discards():
+    told, found = queues(), ports()
+    dropped = {name: told.get(name, {}).get("drops", 0) for name in found}
+    return {(*DISCARDS, i): ("counter", dropped[name] % 2**32) for name, i in found.items()}
+
+
+def speed():
+    told, found = queues(), ports()
+    rates = {name: told.get(name, {}).get("options", {}).get("rate") for name in found}
+    return {
+        (*SPEED, i): ("gauge", rates[name] * 8 // 10**6 if rates[name] else USUAL_MBPS)
+        for name, i in found.items()
+    }
+
+
+def bridge():
+    table, numbers = {}, {}
+    for name, i in ports().items():
+        port = NET / name / "brport"
+        if port.exists():
+            numbers[name] = int((port / "port_no").read_text(), 16)
+            table[(*BRIDGE_PORT, numbers[name])] = ("integer", i)
+            table[(*STP_STATE, numbers[name])] = ("integer", STATES[int((port / "state").read_text())])
+    told = subprocess.run(["bridge", "-j", "fdb", "show", "dynamic"], capture_output=True, check=True).stdout
+    for entry in json.loads(told):
+        if entry["ifname"] in numbers:
+            mac = tuple(int(octet, 16) for octet in entry["mac"].split(":"))
+            table[(*LEARNED_AT, *mac)] = ("integer", numbers[entry["ifname"]])
+            table[(*STATUS, *mac)] = ("integer", LEARNED)
+    return table
 
 
 def senses(name, light):
@@ -97,6 +150,12 @@ def sensors(light):
     return table
 
 
+TABLES = {
+    "alias": alias, "ether": ether, "discards": discards, "speed": speed, "bridge": bridge,
+    "entities": entities,
+}  # fmt: skip
+
+
 class Answers:
     """A table that is made anew once a second at most: a walk asks for a hundred of its rows."""
 
@@ -105,12 +164,10 @@ class Answers:
 
     def fresh(self):
         if time.monotonic() - self.made > 1.0:
-            light = json.loads(self.file.read_text()) if self.what == "sensors" else None
-            self.table = (
-                sensors(light)
-                if light is not None
-                else {"alias": alias, "ether": ether, "entities": entities}[self.what]()
-            )
+            if self.what == "sensors":
+                self.table = sensors(json.loads(self.file.read_text()))
+            else:
+                self.table = TABLES[self.what]()
             self.order, self.made = sorted(self.table), time.monotonic()
 
     def get(self, oid):
