@@ -63,6 +63,13 @@ def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> 
     return answer
 
 
+def accused(view: View, blamed: Sequence[Blame], params: Params) -> View:
+    """Return the view, where the links that localisation names are known to lose packets."""
+    named = [one.suspect for one in blamed if one.suspect.by_link()[0][1] >= params.localize.named]
+    numbers = frozenset(one.number for one in named if one.mode == "corruption")
+    return replace(view, scene=replace(view.scene, accused=numbers))
+
+
 def link_verdicts(view: View, blamed: Sequence[Blame], params: Params) -> list[Verdict]:
     """Return a verdict for each suspect that explains a substantial part of some slow group."""
     answer = []
@@ -101,12 +108,13 @@ def _link_verdict(
     hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, shares, params.impacts)
     onset = _onset(view, suspect.number, suspect.mode, shares)
     candidates = suspect.candidates(params.localize)
-    charge = diagnose.Charge(
-        suspect.number, suspect.mode, suspect.rate, suspect.probability, suspect.terms, suspect.alternatives
-    )
+    modes: dict[str, float] = {
+        mode: p for number, mode, p in suspect.alternatives if number == suspect.number
+    }
+    charge = diagnose.Charge(suspect.number, modes, suspect.rate, suspect.terms, suspect.alternatives)
     count = impacts.hurt(view.container_pairs, shares)
-    if suspect.probability >= params.localize.named:
-        verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.diagnose)
+    if charge.probability >= params.localize.named:
+        verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.causes)
         return [replace(verdict, pairs_hurt=count)]
     sick = suspect.mass >= params.localize.named
     if sick and 1 < len(candidates) <= params.localize.most_class:
@@ -263,7 +271,7 @@ def _sick_links(view: View, params: Params) -> list[Verdict]:
         _sick_link(view, int(number), params) for number in health.index[health["sick"] | health["dropping"]]
     ]
     for number in health.index[light["stepped"] & ~health["sick"]]:
-        answer.append(diagnose.light_finding(view.scene, int(number), params.diagnose))
+        answer.append(diagnose.light_finding(view.scene, int(number), params.causes))
     return answer
 
 
@@ -272,8 +280,9 @@ def _sick_link(view: View, number: int, params: Params) -> Verdict:
     corrupt = bool(row["sick"])
     rate, onset = ("error_rate", "error_onset") if corrupt else ("discard_rate", "discard_onset")
     terms = _own_terms(row, view.scene.light.loc[number], corrupt)
-    charge = diagnose.Charge(number, "corruption" if corrupt else "congestion", float(row[rate]), SURE, terms)
-    return diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.diagnose)
+    modes = {"corruption" if corrupt else "congestion": SURE}
+    charge = diagnose.Charge(number, modes, float(row[rate]), terms)
+    return diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.causes)
 
 
 def _own_terms(row: Any, light: Any, corrupt: bool) -> dict[str, float]:

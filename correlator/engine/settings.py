@@ -8,7 +8,7 @@ from datetime import timedelta
 from correlator.engine import (
     baseline,
     bursts,
-    diagnose,
+    causes,
     health,
     impacts,
     incidents,
@@ -46,5 +46,5 @@ class Params:
     localize: localize.Params = field(default_factory=localize.Params)
     services: services.Params = field(default_factory=services.Params)
     impacts: impacts.Params = field(default_factory=impacts.Params)
-    diagnose: diagnose.Params = field(default_factory=diagnose.Params)
+    causes: causes.Params = field(default_factory=causes.Params)
     incidents: incidents.Params = field(default_factory=incidents.Params)
