@@ -113,6 +113,12 @@ def _link_verdict(
     }
     charge = diagnose.Charge(suspect.number, modes, suspect.rate, suspect.terms, suspect.alternatives)
     count = impacts.hurt(view.container_pairs, shares)
+    host = _late_host(view, suspect, [number for number, _ in candidates], params)
+    if host and suspect.mass >= params.localize.named:
+        text = f"pairs of {host} wait {suspect.delay_ms:.3g} ms longer, and no link of its loses or is full"
+        late = Evidence("delay", suspect.delay_ms, round(suspect.terms["delay"] * diagnose.DECIBANS, 1), text)
+        verdict = diagnose.host_verdict(view.window, host, hurt, onset, (late,), suspect.mass)
+        return [replace(verdict, pairs_hurt=count)]
     if charge.probability >= params.localize.named:
         verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.causes)
         return [replace(verdict, pairs_hurt=count)]
@@ -122,6 +128,23 @@ def _link_verdict(
         steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
         return [replace(verdict, pairs_hurt=count, actions=steps)]
     return []
+
+
+def _late_host(
+    view: View, suspect: localize.Suspect, candidates: Sequence[int], params: Params
+) -> str | None:
+    """Return the host whose links are suspected of a wait that they cannot make, else None.
+
+    A link makes packets wait in its queue alone, which then is full, or by time-outs of those that it loses.
+    """
+    ends = view.fabric.directed.loc[list(candidates), ["sender_device", "receiver_device"]]
+    at = set(view.tables["hosts"]["host"]).intersection(*map(set, ends.to_numpy().tolist()))
+    if len(at) != 1 or _shown(suspect.terms, params):
+        return None
+    busy = view.health.loc[list(candidates), "utilisation"] >= params.localize.utilisation_busy
+    full = suspect.terms.get("discards", 0.0) >= params.shown_nats or busy.any()
+    late = suspect.terms.get("delay", 0.0) >= params.shown_nats
+    return at.pop() if late and not full and suspect.delay_ms > params.timeout_ms * suspect.rate else None
 
 
 def _shown(terms: Mapping[str, float], params: Params) -> bool:
@@ -163,6 +186,32 @@ def _time(value: Any) -> datetime | None:
 def _middle(onsets: pd.Series[Any]) -> datetime | None:
     """Return the median onset: a pair that was slow for a reason of its own does not set it."""
     return _time(onsets.dropna().quantile(0.5))
+
+
+def host_verdicts(view: View, params: Params) -> list[Verdict]:
+    """Return a verdict for each host that is slow by itself: containers on it wait for one another."""
+    return [
+        _host_verdict(view, str(host), rows, params)
+        for host, rows in view.symptoms.groupby("at_host", observed=True)
+    ]
+
+
+def _host_verdict(view: View, host: str, slow: pd.DataFrame, params: Params) -> Verdict:
+    inside = slow[(slow["src_host"] == host) & (slow["dst_host"] == host)]
+    worst: Any = (inside if len(inside) else slow).sort_values("ratio", na_position="first").iloc[-1]
+    p = float(np.nan_to_num(worst["p_response"], nan=params.sure_p))
+    text = f"{len(inside)} groups of pairs within {host} wait longer, the worst {worst['ratio']:.3g} times"
+    weight = round(float(-10.0 * np.log10(max(p, 1e-30))), 1)
+    shares = pd.Series(1.0, index=slow.index)
+    verdict = diagnose.host_verdict(
+        view.window,
+        host,
+        impacts.pair_impacts(view.container_pairs, view.symptoms, shares, params.impacts),
+        _middle(slow["onset"]),
+        (Evidence("within_host", float(worst["ratio"]), weight, text),),
+        1.0 - p,
+    )
+    return replace(verdict, pairs_hurt=impacts.hurt(view.container_pairs, shares))
 
 
 def service_verdicts(view: View, params: Params) -> list[Verdict]:
@@ -207,6 +256,7 @@ def unknown_verdicts(
 ) -> list[Verdict]:
     """Return one verdict on the surely slow pairs that no verdict explains; none where there are none."""
     slow = view.symptoms[view.symptoms["slow"] & (view.symptoms["grew"] == "network")]
+    slow = slow[slow["at_host"].isna()]
     told = {(pair.src, pair.dst) for verdict in verdicts for pair in verdict.pairs}
     left = pd.Series(0.0, index=slow.index[_surely_unexplained(slow, blamed, params)])
     hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, left, params.impacts)

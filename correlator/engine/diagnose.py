@@ -205,6 +205,33 @@ def service_verdict(
     )
 
 
+def host_verdict(
+    window: Window,
+    host: str,
+    pairs: tuple[PairImpact, ...],
+    onset: datetime | None,
+    evidence: tuple[Evidence, ...],
+    probability: float,
+) -> Verdict:
+    """Return the verdict that a host is slow by itself: nothing to do on the network."""
+    text = f"the links of {host} are well: look into its processor, memory and interrupts"
+    return Verdict(
+        id="",
+        kind="host",
+        link=None,
+        direction=None,
+        root_cause="host",
+        probability=round(probability, 4),
+        severity="warning",
+        onset=onset,
+        window=window,
+        actions=(Action(step=1, do="none", text=text),),
+        evidence=evidence,
+        pairs=pairs,
+        subject=Subject(host=host),
+    )
+
+
 def unknown_verdict(
     window: Window, pairs: tuple[PairImpact, ...], onset: datetime | None, missing: tuple[str, ...]
 ) -> Verdict:

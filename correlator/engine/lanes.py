@@ -206,7 +206,7 @@ def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Flo
 def _wave(off: Floats, basis: Floats, params: Params) -> Floats:
     """Return sine, cosine and 0 of each lane's daily wave, by reweighted least squares."""
     squares = (basis[:, None] * basis).reshape(9, -1)
-    wave: Floats = np.zeros((len(off), 3))
+    wave = np.zeros((len(off), 3))
     known = np.isfinite(off)
     for _ in range(params.rounds):
         left = off - wave @ basis
@@ -214,7 +214,7 @@ def _wave(off: Floats, basis: Floats, params: Params) -> Floats:
         weight = np.clip(1.0 - (left / (BIWEIGHT * scale[:, None])) ** 2, 0.0, None) ** 2
         weight = np.where(known, weight, 0.0)
         matrix = (weight @ squares.T).reshape(-1, 3, 3) + 1e-6 * np.eye(3)
-        wave = np.linalg.solve(matrix, ((weight * np.nan_to_num(off)) @ basis.T)[..., None])[..., 0]
+        wave[:] = np.linalg.solve(matrix, ((weight * np.nan_to_num(off)) @ basis.T)[..., None])[..., 0]
     wave[:, 2] = 0.0
     return wave
 

@@ -31,6 +31,7 @@ class Params:
     sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
     sure_ratio: float = 1.5  # likewise of its times
     shown_nats: float = 3.0  # of a link's own telemetry (log Bayes factor), to speak for itself: 20 to 1
+    timeout_ms: float = 2000.0  # of waits a lost packet, some time-outs of 200 ms; beyond it, hosts are late
     lasting_p: float = 1e-4  # of what pairs lost without their worst moment, where only they accuse a link
     most_silent: int = 3  # targets that are told one by one; more at once are one finding
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
