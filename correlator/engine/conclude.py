@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import nbinom
 
-from correlator.engine import diagnose, impacts, localize, probes, services, traces
+from correlator.engine import diagnose, drift, impacts, localize, probes, services, traces
 from correlator.engine.settings import Params
 from correlator.engine.significance import at_least
 from correlator.engine.trouble import silent_targets
@@ -311,7 +311,7 @@ def findings(view: View, verdicts: Sequence[Verdict], params: Params) -> list[Ve
     found = [
         verdict for verdict in _sick_links(view, params) if (verdict.link, verdict.direction) not in named
     ]
-    return [*found, *_contradictions(view), *_silent_targets(view, params)]
+    return [*found, *_falls(view, params), *_contradictions(view), *_silent_targets(view, params)]
 
 
 def _sick_links(view: View, params: Params) -> list[Verdict]:
@@ -322,7 +322,32 @@ def _sick_links(view: View, params: Params) -> list[Verdict]:
     ]
     for number in health.index[light["stepped"] & ~health["sick"]]:
         answer.append(diagnose.light_finding(view.scene, int(number), params.causes))
+    grows = view.corrected[view.corrected["grows"]].set_index(["device", "if_name"])
+    at = pd.MultiIndex.from_frame(health[["receiver_device", "receiver_if_name"]])
+    for number in health.index[at.isin(grows.index) & ~health["sick"] & ~light["stepped"]]:
+        grown = grows.loc[at[number]]
+        answer.append(diagnose.corrected_finding(view.scene, int(number), grown, params.causes))
     return answer
+
+
+def _falls(view: View, params: Params) -> list[Verdict]:
+    """Return a finding for each port whose light will reach its module's level, with the dates."""
+    rows: Any = drift.crossings(view.falls, view.tables["optics"], params.drift).itertuples(index=False)
+    return [
+        diagnose.notice(view.window, Subject(row.device, row.if_name), "drift", _fall(row, view.now))
+        for row in rows
+    ]
+
+
+def _fall(row: Any, now: datetime) -> str:
+    """Return in a sentence which light falls, how fast, and when it reaches which level."""
+    side, level = row.metric[:2].capitalize(), "warning" if row.level.endswith("_warn_dbm") else "alarm"
+    first, last = (now + timedelta(days=float(days)) for days in (row.days_low, row.days_high))
+    return (
+        f"{side} of {row.device} {row.if_name} lane {row.lane} crosses its {level} level in "
+        f"{row.days_low:.0f} to {row.days_high:.0f} days ({first:%Y-%m-%d} to {last:%Y-%m-%d}): "
+        f"{row.power_dbm:.1f} dBm now, {row.slope:+.2f} dB a day, {level} at {row.level_dbm:.1f} dBm"
+    )
 
 
 def _sick_link(view: View, number: int, params: Params) -> Verdict:

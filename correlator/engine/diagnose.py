@@ -49,6 +49,7 @@ BACK_AT_LEAST, ENOUGH_EXPECTED = 0.2, 5.0
 """Of this direction's rate, what a fault of both takes from the other; and how many errors that must make
 before their absence shows anything."""
 LEAST_TERM = 0.02  # nats: smaller terms round to nothing
+EARLY = 0.99  # of what light or corrected codewords convict: they have other ways to move
 TOLD = 0.001  # of a cause's or another place's probability, to be told as an alternative
 
 
@@ -256,10 +257,24 @@ def light_finding(scene: Scene, number: int, params: Params | None = None) -> Ve
     """Return the finding that light is lost on a directed link that still carries packets without errors."""
     params = params or Params()
     light = scene.lane(number)
-    charge = Charge(number, {"corruption": 0.99}, 0.0, {"light": float(light["nats"])})
+    charge = Charge(number, {"corruption": EARLY}, 0.0, {"light": float(light["nats"])})
     verdict = link_verdict(scene, charge, (), None, params)
     onset = light["onset"]
     return replace(verdict, severity="notice", onset=None if pd.isna(onset) else onset.to_pydatetime())
+
+
+def corrected_finding(scene: Scene, number: int, grown: Any, params: Params | None = None) -> Verdict:
+    """Return the finding that error correction mends ever more on a directed link that loses nothing yet.
+
+    ``grown``: a row of ``corrected.growth``.
+    """
+    charge = Charge(number, {"corruption": EARLY}, 0.0, {})
+    verdict = link_verdict(scene, charge, (), None, params)
+    now = f"{grown['corrected']:.3g} a second now"
+    text = f"corrected codewords grow {grown['factor']:.2g}-fold a minute ({now})"
+    weight = round(float(grown["sigmas"] ** 2) / 2.0 * DECIBANS, 1)
+    early = Evidence("corrected", float(grown["factor"]), weight, text)
+    return replace(verdict, severity="notice", evidence=(early, *verdict.evidence))
 
 
 def notice(window: Window, subject: Subject, kind: str, text: str) -> Verdict:

@@ -9,6 +9,8 @@ from correlator.engine import (
     baseline,
     bursts,
     causes,
+    corrected,
+    drift,
     health,
     impacts,
     incidents,
@@ -39,6 +41,8 @@ class Params:
     rates: rates.Params = field(default_factory=rates.Params)
     health: health.Params = field(default_factory=health.Params)
     lanes: lanes.Params = field(default_factory=lanes.Params)
+    corrected: corrected.Params = field(default_factory=corrected.Params)
+    drift: drift.Params = field(default_factory=drift.Params)
     optics: optics.Params = field(default_factory=optics.Params)
     baseline: baseline.Params = field(default_factory=baseline.Params)
     measures: measures.Params = field(default_factory=measures.Params)
