@@ -20,10 +20,11 @@ from correlator.engine.settings import Params
 from correlator.engine.significance import at_least
 from correlator.engine.trouble import silent_targets
 from correlator.engine.view import HOSTS, View
-from correlator.model import Action, Evidence, Subject, Verdict
+from correlator.model import Action, Candidate, Direction, Evidence, Link, Subject, Verdict
 
 OWN = ("errors", "light")
 """Kinds of a link's own evidence that a passing moment does not leave; a port that is shut discards."""
+DISPUTED = 0.5  # a link's confidence, below which other words about its ends stand against it
 SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credibility``
 
 
@@ -121,13 +122,41 @@ def _link_verdict(
         return [replace(verdict, pairs_hurt=count)]
     if charge.probability >= params.localize.named:
         verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.causes)
-        return [replace(verdict, pairs_hurt=count)]
+        return [replace(_as_mapped(view, suspect.number, verdict), pairs_hurt=count)]
     sick = suspect.mass >= params.localize.named
     if sick and 1 < len(candidates) <= params.localize.most_class:
         verdict = diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)
         steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
         return [replace(verdict, pairs_hurt=count, actions=steps)]
     return []
+
+
+def _as_mapped(view: View, number: int, verdict: Verdict) -> Verdict:
+    """Return the verdict on a link; where the map disputes which cable that is, one that names none.
+
+    Its counters are its ports', and these are right whatever the map says.
+    """
+    row: Any = view.fabric.links.loc[number // 2]
+    if row["confidence"] >= DISPUTED:
+        return verdict
+    ends = {(row[f"{side}_device"], row[f"{side}_if_name"]) for side in "ab"}
+    told: Any = view.fabric.contradictions.itertuples(index=False)
+    words = tuple(one.text for one in told if (one.device, one.if_name) in ends)
+    sure = round(float(verdict.probability * row["confidence"]), 4)
+    named = Candidate(verdict.link, verdict.direction, verdict.root_cause, sure)
+    text = f"see which cable is in {' and '.join(' '.join(end) for end in sorted(ends))}: the map is disputed"
+    return replace(
+        verdict,
+        kind="class",
+        link=None,
+        direction=None,
+        root_cause="unknown",
+        probability=sure,
+        candidates=(named,),
+        actions=(Action(step=1, do="none", text=text),),
+        missing=(*words, *verdict.missing),
+        subject=Subject(),
+    )
 
 
 def _late_host(
@@ -307,11 +336,15 @@ def _not_seen(view: View, groups: pd.Index[int]) -> tuple[str, ...]:
 
 def findings(view: View, verdicts: Sequence[Verdict], params: Params) -> list[Verdict]:
     """Return what is sick or cannot be trusted though it explains no slow pair."""
-    named = {(verdict.link, verdict.direction) for verdict in verdicts}
-    found = [
-        verdict for verdict in _sick_links(view, params) if (verdict.link, verdict.direction) not in named
-    ]
+    named = {_place(verdict) for verdict in verdicts}
+    found = [verdict for verdict in _sick_links(view, params) if _place(verdict) not in named]
     return [*found, *_falls(view, params), *_contradictions(view), *_silent_targets(view, params)]
+
+
+def _place(verdict: Verdict) -> tuple[Link | None, Direction | None]:
+    """Return the directed link that a verdict names, or would if the map did not dispute it."""
+    only = verdict.candidates[0] if len(verdict.candidates) == 1 else verdict
+    return only.link, only.direction
 
 
 def _sick_links(view: View, params: Params) -> list[Verdict]:
@@ -357,7 +390,8 @@ def _sick_link(view: View, number: int, params: Params) -> Verdict:
     terms = _own_terms(row, view.scene.light.loc[number], corrupt)
     modes = {"corruption" if corrupt else "congestion": SURE}
     charge = diagnose.Charge(number, modes, float(row[rate]), terms)
-    return diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.causes)
+    verdict = diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.causes)
+    return _as_mapped(view, number, verdict)
 
 
 def _own_terms(row: Any, light: Any, corrupt: bool) -> dict[str, float]:

@@ -199,12 +199,12 @@ def _shared_verdict(parts: Sequence[Sick], device: str, odds: float) -> Verdict:
     ports = sorted({_port(one.verdict, device) for one in parts})
     named = ", ".join(ports)
     first = ports[0]
+    module = f"replace the part that is shared by {device} {named}: a breakout cable or its transceiver"
+    card = f"if no change: reseat, then replace the line card that carries {device} {named}"
     steps = (
-        Action(1, "replace_transceiver", device, first, text=f"replace what {device} {named} share: the "
-               "breakout module or cable"),
-        Action(2, "reseat", device, first, text=f"if no change: reseat, then replace the line card that "
-               f"carries {device} {named}"),
-    )  # fmt: skip
+        Action(1, "replace_transceiver", device, first, text=module),
+        Action(2, "reseat", device, first, text=card),
+    )
     text = f"{len(parts)} directions of {len(ports)} neighbouring links lose packets at rates that are alike"
     worst = max(parts, key=lambda one: one.rate)
     measured = tuple(one for one in worst.verdict.evidence if not one.kind.startswith("cause_"))
