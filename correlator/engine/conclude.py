@@ -65,9 +65,14 @@ def blames(view: View, suspects: Sequence[localize.Suspect], params: Params) -> 
 
 
 def accused(view: View, blamed: Sequence[Blame], params: Params) -> View:
-    """Return the view, where the links that localisation names are known to lose packets."""
+    """Return the view, where the links that localisation names are known to lose packets.
+
+    Of a cable whose one way is convicted by its counter, pairs alone do not convict the other.
+    """
     named = [one.suspect for one in blamed if one.suspect.by_link()[0][1] >= params.localize.named]
-    numbers = frozenset(one.number for one in named if one.mode == "corruption")
+    lossy = [one.number for one in named if one.mode == "corruption"]
+    counted, sick = view.health["errors_known"], view.health["sick"]
+    numbers = frozenset(number for number in lossy if counted[number] or not sick[number ^ 1])
     return replace(view, scene=replace(view.scene, accused=numbers))
 
 

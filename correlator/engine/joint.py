@@ -98,12 +98,22 @@ def _both_ways(
     for number, one in by_number.items():
         other = by_number.get(number ^ 1)
         if other is not None and number < other.number:
-            worse, less = sorted((one, other), key=lambda part: -part.rate)
+            worse, less = sorted((one, other), key=lambda part: (not _counted(scene, part), -part.rate))
             answer.append(((one, other), _both(scene, worse, less, params)))
     return answer
 
 
+def _counted(scene: Scene, one: Sick) -> bool:
+    return bool(scene.row(one.number)["errors_known"])
+
+
 def _both(scene: Scene, worse: Sick, less: Sick, params: causes.Params) -> Verdict:
+    """Return the one verdict on both; who sends again tells too little to say both where one is counted.
+
+    Linux resends at both ends what was lost on one way, more or less often.
+    """
+    if _counted(scene, worse) and not _counted(scene, less):
+        return _whole(worse.verdict, (worse, less))
     convicted = replace(scene, accused=scene.accused | {worse.number, less.number})
     charge = diagnose.Charge(worse.number, {"corruption": min(worse.mass, less.mass)}, worse.rate, {})
     anew = diagnose.link_verdict(convicted, charge, worse.verdict.pairs, None, params)
