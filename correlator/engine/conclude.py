@@ -381,9 +381,10 @@ def _fall(row: Any, now: datetime) -> str:
     """Return in a sentence which light falls, how fast, and when it reaches which level."""
     side, level = row.metric[:2].capitalize(), "warning" if row.level.endswith("_warn_dbm") else "alarm"
     first, last = (now + timedelta(days=float(days)) for days in (row.days_low, row.days_high))
+    days = f"{np.floor(row.days_low):.0f} to {np.ceil(row.days_high):.0f} days"
     return (
-        f"{side} of {row.device} {row.if_name} lane {row.lane} crosses its {level} level in "
-        f"{row.days_low:.0f} to {row.days_high:.0f} days ({first:%Y-%m-%d} to {last:%Y-%m-%d}): "
+        f"{side} of {row.device} {row.if_name} lane {row.lane} crosses its {level} level in {days} "
+        f"({first:%Y-%m-%d} to {last:%Y-%m-%d}): "
         f"{row.power_dbm:.1f} dBm now, {row.slope:+.2f} dB a day, {level} at {row.level_dbm:.1f} dBm"
     )
 

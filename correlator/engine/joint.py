@@ -6,7 +6,7 @@ Page: docs/algorithms/causes.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -138,10 +138,8 @@ def _shared(scene: Scene, sick: Sequence[Sick], params: causes.Params) -> list[t
     taken: set[int] = set()
     for device in sorted({end.device for one in sick for end in _ends(one.verdict)}):
         mine = [one for one in sick if one.number not in taken and _port(one.verdict, device)]
-        places = _places(scene, device) if len({one.number // 2 for one in mine}) > 1 else {}
-        found = [
-            (_odds(scene, group, params), group) for group in _groups(mine, places, device, params.shared)
-        ]
+        groups = _groups(mine, device, params.shared)
+        found = [(_odds(scene, group, params), group) for group in groups]
         odds, parts = max(found, key=lambda one: one[0], default=(0.0, []))
         if odds > 0.0:
             taken |= {one.number for one in parts}
@@ -158,32 +156,27 @@ def _port(verdict: Verdict, device: str) -> str:
     return next((end.if_name for end in _ends(verdict) if end.device == device), "")
 
 
-def _places(scene: Scene, device: str) -> dict[str, int]:
-    """Return the rank of each of a device's ports, in the order in which people count them."""
-    health = scene.health
-    names = set(health.loc[health["receiver_device"] == device, "receiver_if_name"])
-    numbers = {name: tuple(int(part) for part in re.findall(r"\d+", name)) for name in names}
-    return {name: place for place, name in enumerate(sorted(names, key=lambda name: (numbers[name], name)))}
+def _close(one: str, other: str, reach: int) -> bool:
+    """Return whether two ports are neighbours by name: alike but for the last number, and that close."""
+    mine, theirs = ([int(part) for part in re.findall(r"\d+", name)] for name in (one, other))
+    if not mine or len(mine) != len(theirs) or mine[:-1] != theirs[:-1]:
+        return False
+    return re.sub(r"\d+", "", one) == re.sub(r"\d+", "", other) and abs(mine[-1] - theirs[-1]) < reach
 
 
-def _groups(
-    sick: Sequence[Sick], places: Mapping[str, int], device: str, params: causes.SharedParams
-) -> list[list[Sick]]:
-    """Return groups of links, two or more, around each one: at ports close by, at rates that are alike."""
-    if not places:
-        return []
+def _groups(sick: Sequence[Sick], device: str, params: causes.SharedParams) -> list[list[Sick]]:
+    """Return groups of links, two or more, from each one on: at ports close by, at rates that are alike."""
     answer = []
-    for seed in sick:
-        here, rate = places[_port(seed.verdict, device)], max(seed.rate, 1e-12)
-        for first in range(here - params.reach + 1, here + 1):
-            group = [
-                one
-                for one in sick
-                if 0 <= places[_port(one.verdict, device)] - first < params.reach
-                and abs(np.log(max(one.rate, 1e-12) / rate)) <= 3.0 * params.spread
-            ]
-            if len({one.number // 2 for one in group}) > 1:
-                answer.append(group)
+    for first in sick:
+        port, rate = _port(first.verdict, device), max(first.rate, 1e-12)
+        group = [
+            one
+            for one in sick
+            if _close(port, _port(one.verdict, device), params.reach)
+            and abs(np.log(max(one.rate, 1e-12) / rate)) <= 3.0 * params.spread
+        ]
+        if len({one.number // 2 for one in group}) > 1:
+            answer.append(group)
     return answer
 
 
