@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from localization.score import wilson
 
+from fusing.bars import bars
 from fusing.score import CORRUPTIONS
 
 Record = dict[str, Any]
-BINS = 15
+BINS, DRAWS = 15, 200
 MEASURED = {"errors", "discards", "dim", "both", "faint"}  # signs of a fault whose both ends are polled
 
 
@@ -33,16 +34,16 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
     verdicts = [v for record in records for v in record["verdicts"]]
     named = [v for v in verdicts if v["kind"] == "link"]
     classes = [v for v in verdicts if v["kind"] == "class"]
-    return {
+    answer = {
         "seeds": len({(r["set"], r["seed"]) for r in records}),
         "verdicts": len(named) + len(classes),
         "link": places(records),
         "classes_right": share(classes, lambda v: v["right"]),
-        "sure_links_right": share([v for v in named if v["probability"] >= 0.95], lambda v: v["right"]),
         "causes": causes(named + [v for v in classes if v["cause"] == "shared_component"]),
         "false_attribution": attribution(records),
         "calibration": calibration(verdicts),
     }
+    return {"bars": bars(answer)} | answer
 
 
 def places(records: Sequence[Record]) -> dict[str, Any]:
@@ -79,6 +80,8 @@ def _bound(judged: Sequence[Record]) -> dict[str, Any]:
 def causes(verdicts: Sequence[Record]) -> dict[str, Any]:
     """Return how often cause and steps of verdicts on the right place are right.
 
+    The bound of the steps: a work order for one cause helps as often as the judge is sure of that cause.
+
     ``measured``: where errors and light are told at both ends; ``all``: at every coverage, host links too.
     """
     right = [v for v in verdicts if v["right"]]
@@ -95,12 +98,17 @@ def _causes(right: Sequence[Record]) -> dict[str, Any]:
         "top_1_by_cause": {
             kind: share([v for v in right if v["true_cause"] == kind], lambda v: v["whole"]) for kind in kinds
         },
+        "bound_first_or_second_step": _mean([v["judge"]["sure"] for v in right]),
         "first_or_second_step": share(right, lambda v: v["step"] is not None and v["step"] <= 2),
         "dirt_told_from_congestion": share(mixed, _told_apart),
         "confusion": {
             kind: dict(Counter(v["cause"] for v in right if v["true_cause"] == kind)) for kind in kinds
         },
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), 4) if values else None
 
 
 def _told_apart(verdict: Record) -> bool:
@@ -132,19 +140,30 @@ def calibration(verdicts: Sequence[Record]) -> dict[str, Any]:
 
 
 def reliability(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
-    """Return the calibration error in 15 bins of equal mass, overall and of 0.2 to 0.9."""
+    """Return the calibration error in 15 bins of equal mass, overall and of 0.2 to 0.9.
+
+    ``by_chance``: the error of one whose every probability is true, were the told things independent.
+    """
     middle = [one for one in told if 0.2 <= one[0] <= 0.9]
     return {"overall": _binned(told), "between_0.2_and_0.9": _binned(middle)}
 
 
 def _binned(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     if not told:
-        return {"told": 0, "error": None, "bins": []}
+        return {"told": 0, "error": None, "by_chance": None, "bins": []}
     ordered = np.array(sorted(told))
-    bins, error = [], 0.0
+    rng = np.random.default_rng(0)
+    bins, error, by_chance = [], 0.0, 0.0
     for part in np.array_split(ordered, min(BINS, len(ordered))):
         said, so = float(part[:, 0].mean()), float(part[:, 1].mean())
         error += abs(said - so) * len(part) / len(ordered)
+        drawn = (rng.random((DRAWS, len(part))) < part[:, 0]).mean(axis=1)
+        by_chance += float(np.abs(drawn - said).mean()) * len(part) / len(ordered)
         low, high = wilson(int(part[:, 1].sum()), len(part))
         bins.append({"told": len(part), "said": round(said, 4), "so": round(so, 4), "interval": [low, high]})
-    return {"told": len(ordered), "error": round(error, 4), "bins": bins}
+    return {
+        "told": len(ordered),
+        "error": round(error, 4),
+        "by_chance": round(by_chance, 4),
+        "bins": bins,
+    }

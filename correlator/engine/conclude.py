@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -15,16 +15,17 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import nbinom
 
-from correlator.engine import diagnose, impacts, localize, probes, services, traces
+from correlator.engine import diagnose, drift, impacts, localize, probes, services, traces
 from correlator.engine.settings import Params
 from correlator.engine.significance import at_least
 from correlator.engine.trouble import silent_targets
 from correlator.engine.view import HOSTS, View
-from correlator.model import Action, Evidence, Subject, Verdict
+from correlator.model import Action, Candidate, Direction, Evidence, Link, Subject, Verdict
 
 OWN = ("errors", "light")
 """Kinds of a link's own evidence that a passing moment does not leave; a port that is shut discards."""
 CHANCE = 3.0  # standard deviations: what a group's few connections may do by chance
+DISPUTED = 0.5  # a link's confidence, below which other words about its ends stand against it
 SURE = 0.999  # of a sick link: its counter's lower bound, ``health.Params.credibility``
 
 
@@ -86,6 +87,18 @@ def _divided(blamed: Sequence[Blame]) -> list[Blame]:
     return [replace(blame, told=(blame.told / together.clip(lower=1.0)).round(4)) for blame in blamed]
 
 
+def accused(view: View, blamed: Sequence[Blame], params: Params) -> View:
+    """Return the view, where the links that localisation names are known to lose packets.
+
+    Of a cable whose one way is convicted by its counter, pairs alone do not convict the other.
+    """
+    named = [one.suspect for one in blamed if one.suspect.by_link()[0][1] >= params.localize.named]
+    lossy = [one.number for one in named if one.mode == "corruption"]
+    counted, sick = view.health["errors_known"], view.health["sick"]
+    numbers = frozenset(number for number in lossy if counted[number] or not sick[number ^ 1])
+    return replace(view, scene=replace(view.scene, accused=numbers))
+
+
 def link_verdicts(view: View, blamed: Sequence[Blame], params: Params) -> list[Verdict]:
     """Return a verdict for each suspect that explains a substantial part of some slow group."""
     answer = []
@@ -124,19 +137,71 @@ def _link_verdict(
     hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, shares, params.impacts)
     onset = _onset(view, suspect.number, suspect.mode, shares)
     candidates = suspect.candidates(params.localize)
-    charge = diagnose.Charge(
-        suspect.number, suspect.mode, suspect.rate, suspect.probability, suspect.terms, suspect.alternatives
-    )
+    modes: dict[str, float] = {
+        mode: p for number, mode, p in suspect.alternatives if number == suspect.number
+    }
+    charge = diagnose.Charge(suspect.number, modes, suspect.rate, suspect.terms, suspect.alternatives)
     count = impacts.hurt(view.container_pairs, shares)
-    if suspect.probability >= params.localize.named:
-        verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.diagnose)
+    host = _late_host(view, suspect, [number for number, _ in candidates], params)
+    if host and suspect.mass >= params.localize.named:
+        text = f"pairs of {host} wait {suspect.delay_ms:.3g} ms longer, and no link of its loses or is full"
+        late = Evidence("delay", suspect.delay_ms, round(suspect.terms["delay"] * diagnose.DECIBANS, 1), text)
+        verdict = diagnose.host_verdict(view.window, host, hurt, onset, (late,), suspect.mass)
         return [replace(verdict, pairs_hurt=count)]
+    if charge.probability >= params.localize.named:
+        verdict = diagnose.link_verdict(view.scene, charge, hurt, onset, params.causes)
+        return [replace(_as_mapped(view, suspect.number, verdict), pairs_hurt=count)]
     sick = suspect.mass >= params.localize.named
     if sick and 1 < len(candidates) <= params.localize.most_class:
         verdict = diagnose.class_verdict(view.scene, charge, candidates, hurt, onset)
         steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
         return [replace(verdict, pairs_hurt=count, actions=steps)]
     return []
+
+
+def _as_mapped(view: View, number: int, verdict: Verdict) -> Verdict:
+    """Return the verdict on a link; where the map disputes which cable that is, one that names none.
+
+    Its counters are its ports', and these are right whatever the map says.
+    """
+    row: Any = view.fabric.links.loc[number // 2]
+    if row["confidence"] >= DISPUTED:
+        return verdict
+    ends = {(row[f"{side}_device"], row[f"{side}_if_name"]) for side in "ab"}
+    told: Any = view.fabric.contradictions.itertuples(index=False)
+    words = tuple(one.text for one in told if (one.device, one.if_name) in ends)
+    sure = round(float(verdict.probability * row["confidence"]), 4)
+    named = Candidate(verdict.link, verdict.direction, verdict.root_cause, sure)
+    text = f"see which cable is in {' and '.join(' '.join(end) for end in sorted(ends))}: the map is disputed"
+    return replace(
+        verdict,
+        kind="class",
+        link=None,
+        direction=None,
+        root_cause="unknown",
+        probability=sure,
+        candidates=(named,),
+        actions=(Action(step=1, do="none", text=text),),
+        missing=(*words, *verdict.missing),
+        subject=Subject(),
+    )
+
+
+def _late_host(
+    view: View, suspect: localize.Suspect, candidates: Sequence[int], params: Params
+) -> str | None:
+    """Return the host whose links are suspected of a wait that they cannot make, else None.
+
+    A link makes packets wait in its queue alone, which then is full, or by time-outs of those that it loses.
+    """
+    ends = view.fabric.directed.loc[list(candidates), ["sender_device", "receiver_device"]]
+    at = set(view.tables["hosts"]["host"]).intersection(*map(set, ends.to_numpy().tolist()))
+    if len(at) != 1 or _shown(suspect.terms, params):
+        return None
+    busy = view.health.loc[list(candidates), "utilisation"] >= params.localize.utilisation_busy
+    full = suspect.terms.get("discards", 0.0) >= params.shown_nats or busy.any()
+    late = suspect.terms.get("delay", 0.0) >= params.shown_nats
+    return at.pop() if late and not full and suspect.delay_ms > params.timeout_ms * suspect.rate else None
 
 
 def _shown(terms: Mapping[str, float], params: Params) -> bool:
@@ -178,6 +243,32 @@ def _time(value: Any) -> datetime | None:
 def _middle(onsets: pd.Series[Any]) -> datetime | None:
     """Return the median onset: a pair that was slow for a reason of its own does not set it."""
     return _time(onsets.dropna().quantile(0.5))
+
+
+def host_verdicts(view: View, params: Params) -> list[Verdict]:
+    """Return a verdict for each host that is slow by itself: containers on it wait for one another."""
+    return [
+        _host_verdict(view, str(host), rows, params)
+        for host, rows in view.symptoms.groupby("at_host", observed=True)
+    ]
+
+
+def _host_verdict(view: View, host: str, slow: pd.DataFrame, params: Params) -> Verdict:
+    inside = slow[(slow["src_host"] == host) & (slow["dst_host"] == host)]
+    worst: Any = (inside if len(inside) else slow).sort_values("ratio", na_position="first").iloc[-1]
+    p = float(np.nan_to_num(worst["p_response"], nan=params.sure_p))
+    text = f"{len(inside)} groups of pairs within {host} wait longer, the worst {worst['ratio']:.3g} times"
+    weight = round(float(-10.0 * np.log10(max(p, 1e-30))), 1)
+    shares = pd.Series(1.0, index=slow.index)
+    verdict = diagnose.host_verdict(
+        view.window,
+        host,
+        impacts.pair_impacts(view.container_pairs, view.symptoms, shares, params.impacts),
+        _middle(slow["onset"]),
+        (Evidence("within_host", float(worst["ratio"]), weight, text),),
+        1.0 - p,
+    )
+    return replace(verdict, pairs_hurt=impacts.hurt(view.container_pairs, shares))
 
 
 def service_verdicts(view: View, params: Params) -> list[Verdict]:
@@ -222,6 +313,7 @@ def unknown_verdicts(
 ) -> list[Verdict]:
     """Return one verdict on the surely slow pairs that no verdict explains; none where there are none."""
     slow = view.symptoms[view.symptoms["slow"] & (view.symptoms["grew"] == "network")]
+    slow = slow[slow["at_host"].isna()]
     told = {(pair.src, pair.dst) for verdict in verdicts for pair in verdict.pairs}
     left = pd.Series(0.0, index=slow.index[_surely_unexplained(slow, blamed, params)])
     hurt = impacts.pair_impacts(view.container_pairs, view.symptoms, left, params.impacts)
@@ -272,11 +364,15 @@ def _not_seen(view: View, groups: pd.Index[int]) -> tuple[str, ...]:
 
 def findings(view: View, verdicts: Sequence[Verdict], params: Params) -> list[Verdict]:
     """Return what is sick or cannot be trusted though it explains no slow pair."""
-    named = {(verdict.link, verdict.direction) for verdict in verdicts}
-    found = [
-        verdict for verdict in _sick_links(view, params) if (verdict.link, verdict.direction) not in named
-    ]
-    return [*found, *_contradictions(view), *_silent_targets(view, params)]
+    named = {_place(verdict) for verdict in verdicts}
+    found = [verdict for verdict in _sick_links(view, params) if _place(verdict) not in named]
+    return [*found, *_falls(view, params), *_contradictions(view), *_silent_targets(view, params)]
+
+
+def _place(verdict: Verdict) -> tuple[Link | None, Direction | None]:
+    """Return the directed link that a verdict names, or would if the map did not dispute it."""
+    only = verdict.candidates[0] if len(verdict.candidates) == 1 else verdict
+    return only.link, only.direction
 
 
 def _sick_links(view: View, params: Params) -> list[Verdict]:
@@ -286,8 +382,34 @@ def _sick_links(view: View, params: Params) -> list[Verdict]:
         _sick_link(view, int(number), params) for number in health.index[health["sick"] | health["dropping"]]
     ]
     for number in health.index[light["stepped"] & ~health["sick"]]:
-        answer.append(diagnose.light_finding(view.scene, int(number), params.diagnose))
+        answer.append(diagnose.light_finding(view.scene, int(number), params.causes))
+    grows = view.corrected[view.corrected["grows"]].set_index(["device", "if_name"])
+    at = pd.MultiIndex.from_frame(health[["receiver_device", "receiver_if_name"]])
+    for number in health.index[at.isin(grows.index) & ~health["sick"] & ~light["stepped"]]:
+        grown = grows.loc[at[number]]
+        answer.append(diagnose.corrected_finding(view.scene, int(number), grown, params.causes))
     return answer
+
+
+def _falls(view: View, params: Params) -> list[Verdict]:
+    """Return a finding for each port whose light will reach its module's level, with the dates."""
+    rows: Any = drift.crossings(view.falls, view.tables["optics"], params.drift).itertuples(index=False)
+    return [
+        diagnose.notice(view.window, Subject(row.device, row.if_name), "drift", _fall(row, view.now))
+        for row in rows
+    ]
+
+
+def _fall(row: Any, now: datetime) -> str:
+    """Return in a sentence which light falls, how fast, and when it reaches which level."""
+    side, level = row.metric[:2].capitalize(), "warning" if row.level.endswith("_warn_dbm") else "alarm"
+    first, last = (now + timedelta(days=float(days)) for days in (row.days_low, row.days_high))
+    days = f"{np.floor(row.days_low):.0f} to {np.ceil(row.days_high):.0f} days"
+    return (
+        f"{side} of {row.device} {row.if_name} lane {row.lane} crosses its {level} level in {days} "
+        f"({first:%Y-%m-%d} to {last:%Y-%m-%d}): "
+        f"{row.power_dbm:.1f} dBm now, {row.slope:+.2f} dB a day, {level} at {row.level_dbm:.1f} dBm"
+    )
 
 
 def _sick_link(view: View, number: int, params: Params) -> Verdict:
@@ -295,8 +417,10 @@ def _sick_link(view: View, number: int, params: Params) -> Verdict:
     corrupt = bool(row["sick"])
     rate, onset = ("error_rate", "error_onset") if corrupt else ("discard_rate", "discard_onset")
     terms = _own_terms(row, view.scene.light.loc[number], corrupt)
-    charge = diagnose.Charge(number, "corruption" if corrupt else "congestion", float(row[rate]), SURE, terms)
-    return diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.diagnose)
+    modes = {"corruption" if corrupt else "congestion": SURE}
+    charge = diagnose.Charge(number, modes, float(row[rate]), terms)
+    verdict = diagnose.link_verdict(view.scene, charge, (), _time(row[onset]), params.causes)
+    return _as_mapped(view, number, verdict)
 
 
 def _own_terms(row: Any, light: Any, corrupt: bool) -> dict[str, float]:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pandas as pd
 
-from correlator.engine import conclude, incidents, localize, memory
+from correlator.engine import conclude, incidents, joint, localize, memory
 from correlator.engine.dead import dead_links, taken_over
 from correlator.engine.memory import Memory
 from correlator.engine.places import Places
@@ -68,10 +68,13 @@ def run_cycle(
     view = look(accepted(tables, now), now, params, past)
     suspects = localize.localize(view.evidence, params.localize)
     blamed = conclude.blames(view, suspects, params)
-    verdicts = conclude.link_verdicts(view, blamed, params) + conclude.service_verdicts(view, params)
+    view = conclude.accused(view, blamed, params)
+    verdicts = conclude.link_verdicts(view, blamed, params) + conclude.host_verdicts(view, params)
+    verdicts += conclude.service_verdicts(view, params)
     verdicts += conclude.unknown_verdicts(view, blamed, verdicts, params)
     trouble = Trouble(view.tables["polls"], view.tables["counters"], view.now, params.settles)
     findings = conclude.findings(view, verdicts, params)
+    verdicts, findings = joint.joined(view.scene, verdicts, findings, params.causes)
     verdicts, findings = taken_over(dead_links(view, trouble), verdicts, findings)
     places = Places(view.tables["devices"], view.tables["cables"])
     proof = Proof(view, params)

@@ -1,24 +1,22 @@
 """From a sick directed link to a cause, a work order and the reasons, for and against.
 
-Causes follow CorrOpt (SIGCOMM 2017) and its order of steps, as a likelihood of where light went
-missing: on this direction, on the other one, at the transmitter.
-
-    P(cause | light) ∝ P(cause) · P(this | lost or not) · P(other | …) · P(Tx | …)
-
-Light and counters do not tell which end-face of a fibre is dirty, so a dirty connector's first step
-is the receiving end, its second the sending end. Page: docs/algorithms/diagnose.md.
+Which cause it is, ``causes`` weighs by where light and packets go missing. Light and counters do not
+tell which end-face of a fibre is dirty, so a dirty connector's first step is the receiving end, its
+second the sending end. Page: docs/algorithms/diagnose.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from correlator.engine.causes import Params, Signs, probabilities, weighed
+from correlator.engine.causes import Terms as CauseTerms
 from correlator.engine.steps import actions
 from correlator.model import (
     Action,
@@ -36,45 +34,23 @@ from correlator.model import (
 )
 
 DECIBANS = 10.0 / np.log(10.0)
-CORRUPTIONS: tuple[RootCause, ...] = (
-    "dirty_connector",
-    "damaged_fiber",
-    "failing_transmitter",
-    "bad_transceiver",
-)
-# What each cause does: light lost on this direction, on the other one, transmitter low.
-SIGNATURES: Mapping[RootCause, tuple[bool, bool, bool]] = {
-    "dirty_connector": (True, False, False),
-    "damaged_fiber": (True, True, False),
-    "failing_transmitter": (False, False, True),
-    "bad_transceiver": (False, False, False),
+PLAIN: Mapping[str, RootCause] = {"congestion": "congestion", "silent": "silent_drop"}
+"""Ways of losing that are causes by themselves."""
+REASONS = {
+    "share": "how often each is the cause",
+    "light": "light lost this way",
+    "transmitter": "light sent",
+    "other_way": "light and errors of the other direction",
+    "beside": "whether neighbouring links lose as well",
+    "counters": "who counts the loss",
 }
-
-
-@dataclass(frozen=True)
-class Params:
-    """Shares and weights."""
-
-    shares: Mapping[RootCause, float] = field(
-        default_factory=lambda: {
-            "dirty_connector": 0.42,
-            "damaged_fiber": 0.30,
-            "failing_transmitter": 0.01,
-            "bad_transceiver": 0.27,
-        }
-    )  # CorrOpt's tickets, middle of its ranges, without shared components
-    one_way: Mapping[RootCause, float] = field(
-        default_factory=lambda: {
-            "dirty_connector": 0.95,
-            "damaged_fiber": 0.5,
-            "failing_transmitter": 0.98,
-            "bad_transceiver": 0.9,
-        }
-    )  # P(the other direction has no errors | cause): 8 % of links corrupt both ways, fibres often
-    typical_change_db: float = 2.0
-    alike: float = 0.5  # how far a damaged cable's two fibres may differ in what they lose
-    least_change_db: float = 0.3  # smaller steps are not told from reading errors of other kinds
-    most_nats: float = 12.0
+OWN_TX = ("own_tx_change_db", "own_tx_sigma_db")
+BACK_AT_LEAST, ENOUGH_EXPECTED = 0.2, 5.0
+"""Of this direction's rate, what a fault of both takes from the other; and how many errors that must make
+before their absence shows anything."""
+LEAST_TERM = 0.02  # nats: smaller terms round to nothing
+EARLY = 0.99  # of what light or corrected codewords convict: they have other ways to move
+TOLD = 0.001  # of a cause's or another place's probability, to be told as an alternative
 
 
 @dataclass(frozen=True)
@@ -82,12 +58,13 @@ class Scene:
     """What is known of the links now: tables with one row a directed link, and the window looked at.
 
     ``health`` carries the columns of the map's directed links and of ``health.health``; ``light``
-    those of ``optics.strongest``.
+    those of ``optics.strongest``. ``accused``: the directed links that symptoms or counters convict.
     """
 
     health: pd.DataFrame
     light: pd.DataFrame
     window: Window
+    accused: frozenset[int] = frozenset()
 
     def row(self, number: int) -> Any:
         """Return the health of a directed link."""
@@ -114,15 +91,25 @@ class Scene:
 class Charge:
     """What localisation says against one directed link: how it loses, how much, how sure, why.
 
-    ``terms`` are log Bayes factors by kind; ``others`` are (directed link, mode, probability).
+    ``modes``: the probability that it is sick, by the way of losing; ``mode`` the likeliest. ``terms`` are
+    log Bayes factors by kind; ``others`` are (directed link, mode, probability).
     """
 
     number: int
-    mode: str
+    modes: Mapping[str, float]
     rate: float
-    probability: float
     terms: Mapping[str, float]
     others: tuple[tuple[int, str, float], ...] = ()
+
+    @property
+    def mode(self) -> str:
+        """How it loses, most likely."""
+        return max(self.modes, key=lambda mode: self.modes[mode])
+
+    @property
+    def probability(self) -> float:
+        """The probability that it is sick in any way."""
+        return sum(self.modes.values())
 
 
 def link_verdict(
@@ -135,8 +122,9 @@ def link_verdict(
     """Return the verdict on one directed link; without ``pairs`` it is a finding (severity warning)."""
     params = params or Params()
     link, direction = scene.link(charge.number), scene.direction(charge.number)
-    causes = causes_of(scene, charge.number, charge.mode, params)
-    cause = max(causes, key=lambda name: causes[name])
+    terms = terms_of(scene, charge.number, charge.rate, params)
+    causes = causes_of(charge, terms)
+    cause = next(iter(causes))
     severity: Severity = "err" if pairs else "warning"
     sender = link.sender(direction)
     full = Subject(device=sender.device, if_name=sender.if_name) if cause == "congestion" else Subject()
@@ -146,15 +134,15 @@ def link_verdict(
         link=link,
         direction=direction,
         root_cause=cause,
-        probability=round(charge.probability * causes[cause], 4),
+        probability=round(causes[cause], 4),
         severity=severity,
         onset=onset,
         window=scene.window,
         lane=_lane(scene, charge.number, cause),
         actions=actions(link, direction, cause, _lane(scene, charge.number, cause)),
-        evidence=_evidence(scene, charge, bool(pairs)),
+        evidence=_evidence(scene, charge, bool(pairs)) + _reasons(causes, terms),
         pairs=pairs,
-        alternatives=_alternatives(scene, charge, causes, cause),
+        alternatives=_alternatives(scene, charge, causes),
         missing=_missing(scene, charge.number),
         subject=full,
     )
@@ -218,6 +206,33 @@ def service_verdict(
     )
 
 
+def host_verdict(
+    window: Window,
+    host: str,
+    pairs: tuple[PairImpact, ...],
+    onset: datetime | None,
+    evidence: tuple[Evidence, ...],
+    probability: float,
+) -> Verdict:
+    """Return the verdict that a host is slow by itself: nothing to do on the network."""
+    text = f"the links of {host} are well: look into its processor, memory and interrupts"
+    return Verdict(
+        id="",
+        kind="host",
+        link=None,
+        direction=None,
+        root_cause="host",
+        probability=round(probability, 4),
+        severity="warning",
+        onset=onset,
+        window=window,
+        actions=(Action(step=1, do="none", text=text),),
+        evidence=evidence,
+        pairs=pairs,
+        subject=Subject(host=host),
+    )
+
+
 def unknown_verdict(
     window: Window, pairs: tuple[PairImpact, ...], onset: datetime | None, missing: tuple[str, ...]
 ) -> Verdict:
@@ -242,10 +257,24 @@ def light_finding(scene: Scene, number: int, params: Params | None = None) -> Ve
     """Return the finding that light is lost on a directed link that still carries packets without errors."""
     params = params or Params()
     light = scene.lane(number)
-    charge = Charge(number, "corruption", 0.0, 0.99, {"light": float(light["nats"])})
+    charge = Charge(number, {"corruption": EARLY}, 0.0, {"light": float(light["nats"])})
     verdict = link_verdict(scene, charge, (), None, params)
     onset = light["onset"]
     return replace(verdict, severity="notice", onset=None if pd.isna(onset) else onset.to_pydatetime())
+
+
+def corrected_finding(scene: Scene, number: int, grown: Any, params: Params | None = None) -> Verdict:
+    """Return the finding that error correction mends ever more on a directed link that loses nothing yet.
+
+    ``grown``: a row of ``corrected.growth``.
+    """
+    charge = Charge(number, {"corruption": EARLY}, 0.0, {})
+    verdict = link_verdict(scene, charge, (), None, params)
+    now = f"{grown['corrected']:.3g} a second now"
+    text = f"corrected codewords grow {grown['factor']:.2g}-fold a minute ({now})"
+    weight = round(float(grown["sigmas"] ** 2) / 2.0 * DECIBANS, 1)
+    early = Evidence("corrected", float(grown["factor"]), weight, text)
+    return replace(verdict, severity="notice", evidence=(early, *verdict.evidence))
 
 
 def notice(window: Window, subject: Subject, kind: str, text: str) -> Verdict:
@@ -266,54 +295,67 @@ def notice(window: Window, subject: Subject, kind: str, text: str) -> Verdict:
     )
 
 
-def causes_of(scene: Scene, number: int, mode: str, params: Params) -> dict[RootCause, float]:
-    """Return the probability of each cause of a directed link that loses packets in ``mode``."""
-    if mode == "congestion":
-        return {"congestion": 1.0}
-    if mode == "silent":
-        return {"silent_drop": 1.0}
-    here = scene.lane(number)
-    lost = _nats(here["loss_change_db"], here["loss_sigma_db"], params)
-    other = _nats(here["other_change_db"], here["other_sigma_db"], params, about=here["loss_change_db"])
-    dim = _nats(-here["tx_change_db"], here["tx_sigma_db"], params)
-    clean = _other_way_is_clean(scene, number)
-    nats = {
-        cause: np.log(params.shares[cause])
-        + lost * SIGNATURES[cause][0]
-        + other * SIGNATURES[cause][1]
-        + dim * SIGNATURES[cause][2]
-        + (np.log(params.one_way[cause]) if clean else 0.0)
-        for cause in CORRUPTIONS
-    }
-    top = max(nats.values())
-    weights = {cause: float(np.exp(value - top)) for cause, value in nats.items()}
-    return {cause: weight / sum(weights.values()) for cause, weight in weights.items()}
+def causes_of(charge: Charge, terms: Mapping[RootCause, CauseTerms]) -> dict[RootCause, float]:
+    """Return the probability that the link is sick of each cause, likeliest first.
 
-
-def _nats(change_db: float, sigma_db: float, params: Params, about: float = np.nan) -> float:
-    """Return ln P(change | light lost) / P(change | not), 0 where it was not measured.
-
-    Lost light is exponential with mean ``typical_change_db``, or, where a cable took ``about`` on its
-    other fibre, within ``alike`` of that: noise is as likely small on one side as large on the other.
+    What localisation takes for corruption is any cause that nobody's counters contradict; queues and silent
+    drops that it tells apart itself are that.
     """
-    if not np.isfinite(change_db) or not np.isfinite(sigma_db):
-        return 0.0
-    if np.isfinite(about) and about >= params.least_change_db:
-        lost = about * np.linspace(1.0 - params.alike, 1.0 + params.alike, 31)
-        weight = np.ones_like(lost)
-    else:
-        lost = np.linspace(params.least_change_db, 12.0, 60)
-        weight = np.exp(-lost / params.typical_change_db)
-    sigma = max(sigma_db, params.least_change_db / 3.0)
-    exponent = (2.0 * change_db * lost - lost**2) / (2.0 * sigma**2)
-    peak = exponent.max()
-    ratio = peak + np.log((weight * np.exp(exponent - peak)).sum() / weight.sum())
-    return float(np.clip(ratio, -params.most_nats, params.most_nats))
+    corrupt = charge.modes.get("corruption", 0.0)
+    answer = {cause: corrupt * share for cause, share in probabilities(terms).items()}
+    for mode, cause in PLAIN.items():
+        answer[cause] += charge.modes.get(mode, 0.0)
+    return dict(sorted(answer.items(), key=lambda item: -item[1]))
 
 
-def _other_way_is_clean(scene: Scene, number: int) -> bool:
-    row = scene.row(number ^ 1)
-    return bool(row["errors_known"]) and not bool(row["sick"])
+def terms_of(scene: Scene, number: int, rate: float, params: Params) -> dict[RootCause, CauseTerms]:
+    """Return what each sign of a directed link that loses at ``rate`` weighs for each cause, in nats."""
+    here, back = scene.lane(number), scene.lane(number ^ 1)
+    row = scene.row(number)
+    sent = ("tx_change_db", "tx_sigma_db") if np.isfinite(here["tx_change_db"]) else OWN_TX
+    sender = here if sent != OWN_TX else back
+    other = here if np.isfinite(here["other_change_db"]) else back
+    of_other = ("other_change_db", "other_sigma_db") if other is here else ("loss_change_db", "loss_sigma_db")
+    return weighed(
+        Signs(
+            lost_db=here["loss_change_db"],
+            lost_sigma_db=here["loss_sigma_db"],
+            sent_db=sender[sent[0]],
+            sent_sigma_db=sender[sent[1]],
+            other_db=other[of_other[0]],
+            other_sigma_db=other[of_other[1]],
+            back=_back_loses(scene, number ^ 1, rate),
+            beside=_neighbour_loses(scene, number),
+            errors_watched=bool(row["errors_known"]),
+            discards_watched=bool(row["discards_known"]),
+        ),
+        params,
+    )
+
+
+def _back_loses(scene: Scene, number: int, rate: float) -> bool | None:
+    """Return whether a link's other direction loses packets; None where too few were counted to tell."""
+    row = scene.row(number)
+    if number in scene.accused or bool(row["sick"]):
+        return True
+    enough = bool(row["errors_known"]) and row["packets"] * rate * BACK_AT_LEAST >= ENOUGH_EXPECTED
+    return False if enough else None
+
+
+def _neighbour_loses(scene: Scene, number: int) -> bool | None:
+    """Return whether another link of one of its two devices loses packets; None where nobody counts."""
+    ends = [(side, scene.row(number)[f"{side}_device"]) for side in ("sender", "receiver")]
+    health = scene.health
+    others = np.zeros(len(health), dtype=bool)
+    for _, device in ends:
+        others |= (health["sender_device"] == device).to_numpy() | (
+            health["receiver_device"] == device
+        ).to_numpy()
+    others[[number, number ^ 1]] = False
+    sick = health["sick"].to_numpy(dtype=bool) | np.isin(health.index, list(scene.accused))
+    if (others & sick).any():
+        return True
+    return False if (others & health["errors_known"].to_numpy(dtype=bool)).any() else None
 
 
 def _lane(scene: Scene, number: int, cause: RootCause) -> int | None:
@@ -355,9 +397,24 @@ def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence,
             f"(± {light['loss_sigma_db']:.2f})"
         )
         told.append(_term("light", light["loss_change_db"], charge, text))
-    if _other_way_is_clean(scene, charge.number):
+    if _back_loses(scene, charge.number ^ 1, charge.rate) is False:
         told.append(Evidence("other_direction", None, 0.0, "the other direction counts no errors of its own"))
     return tuple(told)
+
+
+def _reasons(
+    causes: Mapping[RootCause, float], terms: Mapping[RootCause, CauseTerms]
+) -> tuple[Evidence, ...]:
+    """Return each term of the cause's odds against the next likely one, in decibans."""
+    best, second, *_ = causes
+    told = {name for cause in (best, second) for name in terms[cause]}
+    weights = {name: terms[best].get(name, 0.0) - terms[second].get(name, 0.0) for name in sorted(told)}
+    text = f"for {best} rather than {second}: {{}}"
+    return tuple(
+        Evidence(f"cause_{name}", None, round(weight * DECIBANS, 1), text.format(REASONS[name]))
+        for name, weight in weights.items()
+        if abs(weight) >= LEAST_TERM
+    )
 
 
 def _errors_text(row: Any) -> str:
@@ -372,27 +429,15 @@ def _term(kind: str, value: float | None, charge: Charge, text: str) -> Evidence
     return Evidence(kind, number, round(float(charge.terms.get(kind, 0.0)) * DECIBANS, 1), text)
 
 
-def _alternatives(
-    scene: Scene, charge: Charge, causes: Mapping[RootCause, float], cause: RootCause
-) -> tuple[Candidate, ...]:
+def _alternatives(scene: Scene, charge: Charge, causes: Mapping[RootCause, float]) -> tuple[Candidate, ...]:
+    """Return what else it could be: other causes of this link, and other places."""
     link, direction = scene.link(charge.number), scene.direction(charge.number)
-    told = [
-        Candidate(link, direction, name, round(charge.probability * share, 4))
-        for name, share in causes.items()
-        if name != cause
-    ]
-    plain: Mapping[str, RootCause] = {"congestion": "congestion", "silent": "silent_drop"}
+    told = [Candidate(link, direction, name, round(share, 4)) for name, share in list(causes.items())[1:]]
     for number, mode, probability in charge.others:
-        if (number, mode) != (charge.number, charge.mode):
-            told.append(
-                Candidate(
-                    scene.link(number),
-                    scene.direction(number),
-                    plain.get(mode, "unknown"),
-                    round(probability, 4),
-                )
-            )
-    told = [candidate for candidate in told if candidate.probability >= 0.001]
+        if number != charge.number:
+            cause = PLAIN.get(mode, "unknown")
+            told.append(Candidate(scene.link(number), scene.direction(number), cause, round(probability, 4)))
+    told = [candidate for candidate in told if candidate.probability >= TOLD]
     return tuple(sorted(told, key=lambda candidate: -candidate.probability)[:10])
 
 

@@ -23,6 +23,8 @@ PLACE = ["device", "if_name"]
 LANE = [*PLACE, "lane"]
 POWERS = ("rx_power_dbm", "tx_power_dbm")
 MAD_TO_SIGMA = 1.4826
+HOUR = timedelta(hours=1)
+BIWEIGHT = 4.685  # scales off, from which on an hour has no say (95 % efficiency for normal noise)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Params:
 
     past: timedelta = timedelta(hours=72)  # whole days, for temperature
     least_hours: int = 6  # fewer hours are no past
+    least_hours_of_days: int = 36  # fewer hours show no daily wave
+    rounds: int = 4  # of reweighting
     least_sigma_db: float = 0.05  # quantisation of 0.1 dB and less
     usual_noise_db: float = 0.2  # of one reading, where too few tell (0.05 to 0.5 seen)
     back_sigmas: float = 5.0  # by which readings that are back differ from those before
@@ -173,15 +177,20 @@ def _by_lane(values: Floats, lane: Ints, back: Ints) -> Floats:
 def usual_light(optics_hours: pd.DataFrame, now: datetime, params: Params | None = None) -> pd.DataFrame:
     """Return one row a lane of the last days' hours: LANE, and of rx and tx power _usual and _spread, dB.
 
-    The same for every moment of an hour. NaN where there are too few hours.
+    The usual is that of this hour of the day, and the same for every moment of it. NaN where there are
+    too few hours.
     """
     params = params or Params()
+    hour = pd.Timestamp(now).floor("h")
     told = optics_hours["metric"].isin(POWERS) & (optics_hours["count"] > 0)
-    hours = optics_hours[told & (optics_hours["hour"] >= pd.Timestamp(now).floor("h") - params.past)]
+    hours = optics_hours[told & (optics_hours["hour"] >= hour - params.past)]
     keys, number = tally.numbered(hours, LANE)
     mean = hours["sum"] / hours["count"]
-    table = pd.DataFrame({"number": number, "metric": hours["metric"], "hour": hours["hour"], "mean": mean})
-    table = table[number >= 0].drop_duplicates(["number", "metric", "hour"], keep="last")
+    back: Any = (hour - hours["hour"]).dt.total_seconds() // 3600
+    table = pd.DataFrame({"number": number, "metric": hours["metric"], "back": back, "mean": mean})
+    table["back"] = table["back"].astype("int64")
+    kept = table[(table["number"] >= 0) & (table["back"] >= 0)]
+    table = kept.drop_duplicates(["number", "metric", "back"], keep="last")
     for metric in POWERS:
         mine = table[table["metric"] == metric]
         keys[f"{metric}_usual"], keys[f"{metric}_spread"] = _usual(mine, len(keys), params)
@@ -189,15 +198,44 @@ def usual_light(optics_hours: pd.DataFrame, now: datetime, params: Params | None
 
 
 def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Floats]:
-    """Return median and robust spread of each lane's hourly means; NaN where they are too few."""
-    hours = hours.sort_values("number", kind="stable")
-    number = hours["number"].to_numpy()
-    table = np.full((lanes, 1 + int(np.bincount(number, minlength=1).max())), np.nan)
-    table[number, np.arange(len(number)) - np.searchsorted(number, number)] = hours["mean"].to_numpy()
-    median = _median(table)
-    spread = MAD_TO_SIGMA * _median(np.abs(table - median[:, None]))
-    enough = np.isfinite(table).sum(axis=1) >= params.least_hours
-    return np.where(enough, median, np.nan), np.where(enough, spread, np.nan)
+    """Return what each lane's hourly means say of now, and their robust spread; NaN where too few.
+
+        mean(hour) = level + a · sin(2π hour / 24) + b · cos(2π hour / 24)
+
+    The level is the median, the daily wave what the hours say that are near it (biweight, Tukey), where
+    days enough are known.
+    """
+    table = np.full((lanes, round(params.past / HOUR) + 1), np.nan)
+    table[hours["number"], hours["back"]] = hours["mean"].to_numpy()
+    known = np.isfinite(table)
+    count = known.sum(axis=1)
+    level = _median(table)
+    angle = -2.0 * np.pi * np.arange(table.shape[1]) / 24.0
+    basis = np.stack([np.sin(angle), np.cos(angle), np.ones_like(angle)])
+    wave = _wave(table - level[:, None], basis, params)
+    wave[count < params.least_hours_of_days] = 0.0
+    left = table - level[:, None] - wave @ basis
+    off = _median(left)
+    spread = MAD_TO_SIGMA * _median(np.abs(left - off[:, None]))
+    now = level + off + wave[:, 1]
+    enough = count >= params.least_hours
+    return np.where(enough, now, np.nan), np.where(enough, spread, np.nan)
+
+
+def _wave(off: Floats, basis: Floats, params: Params) -> Floats:
+    """Return sine, cosine and 0 of each lane's daily wave, by reweighted least squares."""
+    squares = (basis[:, None] * basis).reshape(9, -1)
+    wave = np.zeros((len(off), 3))
+    known = np.isfinite(off)
+    for _ in range(params.rounds):
+        left = off - wave @ basis
+        scale = np.maximum(MAD_TO_SIGMA * _median(np.abs(left)), params.least_sigma_db)
+        weight = np.clip(1.0 - (left / (BIWEIGHT * scale[:, None])) ** 2, 0.0, None) ** 2
+        weight = np.where(known, weight, 0.0)
+        matrix = (weight @ squares.T).reshape(-1, 3, 3) + 1e-6 * np.eye(3)
+        wave[:] = np.linalg.solve(matrix, ((weight * np.nan_to_num(off)) @ basis.T)[..., None])[..., 0]
+    wave[:, 2] = 0.0
+    return wave
 
 
 def _median(table: Floats) -> Floats:

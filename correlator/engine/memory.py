@@ -14,7 +14,7 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from correlator.engine import baseline, lanes, tally, topology
+from correlator.engine import baseline, drift, lanes, tally, topology
 from correlator.engine.settings import Params
 
 HOURLY = ("link_hours", "optics_hours", "pair_hours")
@@ -27,13 +27,15 @@ class Memory:
     """The past, as it is known by ``hour``.
 
     ``pairs``: what is usual of pairs; ``links``: rows of link_hours, all hours of an interface and
-    metric in one; ``light``: what is usual of each lane (``lanes.usual_light``).
+    metric in one; ``light``: what is usual of each lane (``lanes.usual_light``); ``falls``: the lanes
+    whose light falls from day to day (``drift.falls``).
     """
 
     hour: datetime
     pairs: baseline.Past
     links: pd.DataFrame
     light: pd.DataFrame
+    falls: pd.DataFrame
 
 
 def remember(
@@ -50,6 +52,7 @@ def remember(
         baseline.remember(pair_hours, now, params.baseline, racks),
         _whole(link_hours),
         lanes.usual_light(optics_hours, now, params.lanes),
+        drift.falls(optics_hours, now, params.drift),
     )
 
 

@@ -42,7 +42,8 @@ def light(
 
     Columns: number (row of ``directed``), lane, dark, rx_power_dbm and tx_power_dbm (now) with
     rx_usual_dbm and tx_usual_dbm, loss_change_db (positive: light is lost on the way), loss_sigma_db,
-    tx_change_db, tx_sigma_db, other_change_db and other_sigma_db (the same loss in the other
+    tx_change_db, tx_sigma_db, own_tx_change_db and own_tx_sigma_db (what the receiving module sends
+    itself), other_change_db and other_sigma_db (the same loss in the other
     direction), all since one start, that of Rx; onset, readings, known (False: no past, no reading, or
     a dark or shut port), nats (log Bayes factor of light lost on the way), stepped (a finding by
     itself). NaN where unknown.
@@ -63,6 +64,7 @@ def light(
     table["loss_change_db"] = np.where(other_module, np.nan, np.nan_to_num(tx.change) - rx.change)
     table["loss_sigma_db"] = np.hypot(rx.sigma, np.nan_to_num(tx.sigma))
     table["tx_change_db"], table["tx_sigma_db"] = tx.change, tx.sigma
+    table["own_tx_change_db"], table["own_tx_sigma_db"] = back_tx.change, back_tx.sigma
     table["other_change_db"] = np.nan_to_num(back_tx.change) - back_rx.change
     table["other_sigma_db"] = np.hypot(back_rx.sigma, np.nan_to_num(back_tx.sigma))
     table["readings"] = rx.readings

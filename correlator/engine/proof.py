@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 from scipy.stats import gamma
@@ -12,7 +12,7 @@ from correlator.engine.settings import Params
 from correlator.engine.status import Status
 from correlator.engine.trouble import silent_targets
 from correlator.engine.view import View
-from correlator.model import PairImpact, Verdict
+from correlator.model import Direction, PairImpact, Verdict
 
 SURE = 0.95
 """How sure the bound on what is still lost is."""
@@ -31,8 +31,8 @@ class Proof:
         """Return whether what the verdict is about was found well; None where it was not measured."""
         if verdict.root_cause == "link_down" and verdict.link is not None:
             return self._up(verdict)
-        if verdict.link is not None:
-            found = (self._link(verdict), self._pairs(verdict))
+        if verdict.link is not None or verdict.root_cause == "shared_component":
+            found = (*map(self._link, directed(verdict)), self._pairs(verdict))
             return False if False in found else None if None in found else True
         return self._pairs(verdict) if verdict.pairs else self._subject(verdict)
 
@@ -183,9 +183,24 @@ class Proof:
                 return len(polls) > 0 and len(silent_targets(polls)) <= self.params.most_silent
             mine = polls[polls["target"] == verdict.subject.device].sort_values("at", kind="stable")
             return bool(mine["ok"].iloc[-1]) if len(mine) else None
+        if "drift" in kinds:
+            place = (verdict.subject.device, verdict.subject.if_name)
+            optics = self.view.tables["optics"][["device", "if_name"]]
+            return True if place in set(optics.itertuples(index=False, name=None)) else None
         if "topology" in kinds:
             return True if len(self.view.tables["neighbors"]) else None
         return None
+
+
+def directed(verdict: Verdict) -> list[Verdict]:
+    """Return the verdict once for each directed link that it convicts."""
+    named = [(one.link, one.direction) for one in verdict.candidates if one.link is not None]
+    if verdict.link is not None:
+        named = [(verdict.link, verdict.direction)]
+    ways: dict[Direction | None, tuple[Direction | None, ...]] = {"both": ("a_to_b", "b_to_a")}
+    return [
+        replace(verdict, link=link, direction=way) for link, told in named for way in ways.get(told, (told,))
+    ]
 
 
 def round_trip(row: pd.Series) -> str:

@@ -8,7 +8,9 @@ from datetime import timedelta
 from correlator.engine import (
     baseline,
     bursts,
-    diagnose,
+    causes,
+    corrected,
+    drift,
     health,
     impacts,
     incidents,
@@ -31,6 +33,7 @@ class Params:
     sure_p: float = 1e-6  # of a pair's slowness, before "slow, cause unknown" is said
     sure_ratio: float = 1.5  # likewise of its times
     shown_nats: float = 3.0  # of a link's own telemetry (log Bayes factor), to speak for itself: 20 to 1
+    timeout_ms: float = 2000.0  # of waits a lost packet, some time-outs of 200 ms; beyond it, hosts are late
     lasting_p: float = 1e-4  # of what pairs lost without their worst moment, where only they accuse a link
     most_silent: int = 3  # targets that are told one by one; more at once are one finding
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
@@ -38,6 +41,8 @@ class Params:
     rates: rates.Params = field(default_factory=rates.Params)
     health: health.Params = field(default_factory=health.Params)
     lanes: lanes.Params = field(default_factory=lanes.Params)
+    corrected: corrected.Params = field(default_factory=corrected.Params)
+    drift: drift.Params = field(default_factory=drift.Params)
     optics: optics.Params = field(default_factory=optics.Params)
     baseline: baseline.Params = field(default_factory=baseline.Params)
     measures: measures.Params = field(default_factory=measures.Params)
@@ -46,5 +51,5 @@ class Params:
     localize: localize.Params = field(default_factory=localize.Params)
     services: services.Params = field(default_factory=services.Params)
     impacts: impacts.Params = field(default_factory=impacts.Params)
-    diagnose: diagnose.Params = field(default_factory=diagnose.Params)
+    causes: causes.Params = field(default_factory=causes.Params)
     incidents: incidents.Params = field(default_factory=incidents.Params)

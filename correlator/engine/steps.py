@@ -37,7 +37,7 @@ def actions(link: Link, direction: Direction, cause: RootCause, lane: int | None
                 f"replace the transceiver of {tx}",
             ),
         )
-    if cause == "bad_transceiver":
+    if cause in ("bad_transceiver", "shared_component"):  # of one link alone nobody knows who shares it
         return (
             Action(1, "reseat", rx.device, rx.if_name, None, "rx", f"reseat the transceiver of {rx}"),
             Action(2, "reseat", tx.device, tx.if_name, None, "tx", f"then that of the sending end, {tx}"),

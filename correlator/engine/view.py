@@ -17,6 +17,7 @@ from correlator import frames
 from correlator.engine import (
     baseline,
     bursts,
+    corrected,
     diagnose,
     health,
     impacts,
@@ -54,7 +55,9 @@ class View:
     """The tables of a cycle and what the steps before localisation made of them.
 
     ``health`` has a row a directed link, ``light`` one a directed link and lane, ``symptoms`` one a
-    host pair × service pair, ``container_pairs`` one a container pair, ``host_pairs`` one a host pair.
+    host pair × service pair, ``container_pairs`` one a container pair, ``host_pairs`` one a host pair;
+    ``falls`` are the lanes whose light falls from day to day, ``corrected`` has a row an interface
+    that corrects errors.
     """
 
     now: datetime
@@ -69,6 +72,8 @@ class View:
     paths: paths.Paths
     evidence: localize.Evidence
     scene: diagnose.Scene
+    falls: pd.DataFrame
+    corrected: pd.DataFrame
 
 
 def accepted(tables: Mapping[str, pd.DataFrame], now: datetime) -> dict[str, pd.DataFrame]:
@@ -129,7 +134,8 @@ def look(
     since = now - params.window
     fabric = mapped(tables)
     past = past or memory.remember(tables, fabric, now, params)
-    links, light = _links(tables, fabric, past, since, now, params)
+    moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
+    links, light = _links(tables, fabric, moved, past, since, now, params)
     fabric = _with_last_ways(fabric, links, tables["interfaces"])
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
@@ -165,6 +171,8 @@ def look(
         paths=found,
         evidence=localize.Evidence(by_hosts, told.forward, told.reverse, links, strongest["nats"].to_numpy()),
         scene=diagnose.Scene(links, strongest, Window(since, now)),
+        falls=past.falls,
+        corrected=corrected.growth(moved, now, params.corrected),
     )
 
 
@@ -198,13 +206,13 @@ def _with_last_ways(fabric: topology.Map, links: pd.DataFrame, interfaces: pd.Da
 def _links(
     tables: Mapping[str, pd.DataFrame],
     fabric: topology.Map,
+    moved: pd.DataFrame,
     past: memory.Memory,
     since: datetime,
     now: datetime,
     params: Params,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return health and light of every directed link."""
-    moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
     links = health.health(fabric.directed, moved, tables["devices"], past.links, since, params.health)
     read = lanes.read_lanes(tables["optics"], past.light, tables["interfaces"], now, params.lanes)
     light = optics.light(fabric.directed, read, params.lanes, params.optics)

@@ -21,6 +21,7 @@ SPEED = 10_000_000_000
 MINUTES = 12
 ONSET = 6
 RTO_MS = 220.0
+OTHER_END = 0.1  # of what one end lost, the other sends again too: 5 to 30 % on Linux
 MINUTE = timedelta(minutes=1)
 
 End = tuple[str, str]
@@ -322,7 +323,8 @@ class SmallClos:
                     carried[link] += segments
                     gone = int(self.dice.binomial(segments, rates[link]))
                     lost[link] += gone
-                    total["again"][int(self.dice.random() < 0.5)] += gone
+                    total["again"][way] += gone
+                    total["again"][1 - way] += int(self.dice.binomial(gone, OTHER_END))
                     total["response"] += gone * RTO_MS
             crossed = [link for links in ways for link in links]
             queue = sum(

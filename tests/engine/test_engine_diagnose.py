@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from correlator.engine.diagnose import Charge, Params, Scene, causes_of, class_verdict, link_verdict
+from correlator.engine.causes import Params
+from correlator.engine.diagnose import Charge, Scene, causes_of, class_verdict, link_verdict, terms_of
 from correlator.engine.steps import actions
 from correlator.model import End, Link, PairImpact, Window
 
 AT = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 PAIR = PairImpact("a", "b", "web", "api", 2.0, 1.5, 2.5, 3.0, 8.0, 1.0)
-CHARGE = Charge(0, "corruption", 0.01, 0.99, {"pairs": 30.0, "errors": 100.0, "light": 8.0})
+CHARGE = Charge(0, {"corruption": 0.99}, 0.01, {"pairs": 30.0, "errors": 100.0, "light": 8.0})
 
 
 def scene(
@@ -51,16 +52,23 @@ def scene(
             "other_sigma_db": 0.15,
             "tx_change_db": [dim, np.nan],
             "tx_sigma_db": 0.1,
+            "own_tx_change_db": [np.nan, dim],
+            "own_tx_sigma_db": 0.1,
             "nats": 0.0,
         }
     )
     return Scene(health, light, Window(AT, AT))
 
 
+def causes(seen: Scene, **modes: float) -> dict[Any, float]:
+    charge = Charge(0, modes or {"corruption": 1.0}, 0.005, {})
+    return causes_of(charge, terms_of(seen, 0, 0.005, Params()))
+
+
 def likeliest(seen: Scene) -> str:
-    causes = causes_of(seen, 0, "corruption", Params())
-    assert sum(causes.values()) == pytest.approx(1.0)
-    return max(causes, key=lambda cause: causes[cause])
+    told = causes(seen)
+    assert sum(told.values()) == pytest.approx(1.0)
+    return next(iter(told))
 
 
 def test_light_lost_one_way_is_a_dirty_connector() -> None:
@@ -81,14 +89,44 @@ def test_errors_with_normal_light_are_a_bad_transceiver() -> None:
 
 
 def test_without_light_dirt_is_only_the_likeliest() -> None:
-    causes = causes_of(scene(), 0, "corruption", Params())
-    assert max(causes, key=lambda cause: causes[cause]) == "dirty_connector"
-    assert causes["dirty_connector"] < 0.6
+    assert likeliest(scene()) == "dirty_connector"
+    assert causes(scene())["dirty_connector"] < 0.6
 
 
 def test_a_full_queue_and_a_silent_drop_are_what_they_are() -> None:
-    assert causes_of(scene(), 0, "congestion", Params()) == {"congestion": 1.0}
-    assert causes_of(scene(), 0, "silent", Params()) == {"silent_drop": 1.0}
+    assert causes(scene(), congestion=0.9)["congestion"] == pytest.approx(0.9)
+    assert causes(scene(), silent=0.9)["silent_drop"] == pytest.approx(0.9)
+
+
+def test_what_nobody_counts_may_be_a_full_queue_or_a_silent_drop() -> None:
+    watched, unwatched = causes(scene()), causes(scene(errors_known=False, discards_known=False))
+    assert watched["congestion"] + watched["silent_drop"] < 1e-4
+    assert 0.05 < unwatched["congestion"] < 0.2
+    assert 0.01 < unwatched["silent_drop"] < 0.05
+
+
+def test_where_the_receiver_is_a_host_the_light_of_the_other_way_tells_a_damaged_cable() -> None:
+    assert likeliest(scene(other=2.0, errors_known=[False, True])) == "damaged_fiber"
+
+
+def test_a_transmitter_is_known_by_its_own_switch_where_the_receiver_tells_nothing() -> None:
+    seen = scene(dim=-3.0, errors_known=[False, True])
+    seen.light.loc[0, ["tx_change_db", "known"]] = [np.nan, False]
+    assert likeliest(seen) == "failing_transmitter"
+
+
+def test_errors_both_ways_with_normal_light_are_no_dirt() -> None:
+    told = causes(scene(lost=0.0, other=0.0, dim=0.0, other_sick=True))
+    assert told["bad_transceiver"] + told["shared_component"] > 0.98
+
+
+def test_every_term_of_the_cause_is_told_and_they_add_up_to_its_odds() -> None:
+    seen = scene(lost=2.0, other=1.5, dim=0.0)
+    verdict = link_verdict(seen, CHARGE, (PAIR,), AT)
+    told = causes(seen)
+    best, second, *_ = told.values()
+    decibans = sum(item.weight_db for item in verdict.evidence if item.kind.startswith("cause_"))
+    assert decibans == pytest.approx(10.0 * np.log10(best / second), abs=0.2)
 
 
 def test_a_dirty_connector_starts_at_the_receiving_end_and_says_why() -> None:
