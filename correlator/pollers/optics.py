@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +12,11 @@ from correlator.pollers.counters import restarted
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
 from correlator.pollers.light import Reading, rows
+from correlator.pollers.light_layout import LightLayout, Place
 from correlator.pollers.names import Names
 from correlator.pollers.text import number
 from correlator.profiles.profile import Cells
+from correlator.snmp.target import Oid
 
 LEARN_AFTER = timedelta(hours=1)  # many agents never say that a module was changed
 SAID_AT_MOST = 8  # ports that one remark names
@@ -34,6 +36,7 @@ class Inventory:
     last_change: int | None
     known: Mapping[str, Known]
     remarks: tuple[str, ...] = ()
+    layout: LightLayout | None = None
 
 
 @dataclass
@@ -52,7 +55,27 @@ class OpticsReader:
         self.inventory = None if device.failed else learned  # half an inventory would hide the rest
         found = await _readings(device, learned, all_there=False)
         device.remarks += learned.remarks
+        if self.inventory is not None:
+            self.inventory = replace(self.inventory, layout=_layout(device, self.inventory))
         return rows(found or [])
+
+    def known(self, now: datetime) -> tuple[LightLayout, int | None, tuple[int, ...]] | None:
+        """Return layout, sysUpTime when it was made, and its companions' values; None if due anew."""
+        learned = self.inventory
+        if learned is None or learned.layout is None or now - learned.at >= LEARN_AFTER:
+            return None
+        return (
+            learned.layout,
+            learned.uptime_cs,
+            tuple(
+                value
+                for value in (learned.last_change,)
+                if value is not None and len(learned.layout.scalars) > 1
+            ),
+        )
+
+    def used(self) -> None:
+        """Note a reading: the inventory's age is all that counts."""
 
 
 async def learn(device: Device, now: datetime) -> Inventory:
@@ -72,6 +95,15 @@ async def learn(device: Device, now: datetime) -> Inventory:
     return Inventory(
         now, number(some.get("sysUpTime")), number(some.get("entLastChangeTime")), known, _remarks(known)
     )
+
+
+def _layout(device: Device, inventory: Inventory) -> LightLayout:
+    """Return how the inventory is read together with that of other devices."""
+    states = device.profile.tables["entities"].scalars
+    said = {"sysUpTime": inventory.uptime_cs, "entLastChangeTime": inventory.last_change}
+    scalars = tuple(states[name] for name, value in said.items() if name in states and value is not None)
+    known = scalars if inventory.uptime_cs is not None else ()
+    return LightLayout(inventory.known, known, tuple(_places(device, inventory).items()))
 
 
 def _needs_entities(source: Any) -> bool:
@@ -104,13 +136,7 @@ async def _readings(device: Device, inventory: Inventory, all_there: bool = True
 
     All sources are asked for together, so that no request goes out half full.
     """
-    places = {
-        device.whole(oid) + index: (name, index, column)
-        for name, known in inventory.known.items()
-        for columns, indexes in known.questions
-        for index in indexes
-        for column, oid in columns.items()
-    }
+    places = _places(device, inventory)
     if not places:
         return []
     states = device.profile.tables["entities"].scalars
@@ -124,6 +150,17 @@ async def _readings(device: Device, inventory: Inventory, all_there: bool = True
     if all_there and any(index not in answers[name] for name, index, _ in places.values()):
         return None
     return [light for name, known in inventory.known.items() for light in known.readings(answers[name])]
+
+
+def _places(device: Device, inventory: Inventory) -> dict[Oid, Place]:
+    """Return the objects that the inventory's values are read from: source, index and column of each."""
+    return {
+        device.whole(oid) + index: (name, index, column)
+        for name, known in inventory.known.items()
+        for columns, indexes in known.questions
+        for index in indexes
+        for column, oid in columns.items()
+    }
 
 
 def _changed(inventory: Inventory, row: Row) -> bool:

@@ -337,7 +337,7 @@ def _places(octets: Bytes, first: Ints, end: Ints, steps: int) -> tuple[Ints, In
     if np.any((sizes > 127) & here):
         return _long_places(octets, first, end, steps)
     bad = (here & (place[:-1] + sizes + 2 > end)).any(axis=0)
-    return place, here.sum(axis=0) + (place[-1] < end), bad
+    return place, (place < end).sum(axis=0), np.asarray(bad)
 
 
 def _long_places(octets: Bytes, first: Ints, end: Ints, steps: int) -> tuple[Ints, Ints, Flags]:

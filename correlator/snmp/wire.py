@@ -177,7 +177,7 @@ class Wire:
         return len(sizes)
 
     def _receive_one_by_one(self) -> int:
-        whole = memoryview(self.data.bytes)
+        whole = self.data.bytes.data
         for number in range(BATCH):
             begin = number * STRIDE
             try:
