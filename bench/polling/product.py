@@ -49,11 +49,15 @@ async def learned(client: SnmpClient, switches: int, port: int) -> dict[str, lis
         for group in GROUPS:
             target = SwitchTarget(f"switch{number}", address(number), port, requests_per_second=100)
             poller = copy.copy(first[group])
-            poller.name, poller.target_name, poller._target = f"{target.name} {group}", target.name, target
+            poller.name, poller.target_name, poller._agent = (
+                f"{target.name} {group}",
+                target.name,
+                target.agent,
+            )
             poller._counters = replace(poller._counters, plan=replace(plan, uptime_cs=0, uses=0))
             poller._optics = replace(poller._optics, inventory=replace(inventory, uptime_cs=None))
             await client.peer(target.agent).locate(target.agent)
-            client.peer(target.agent).size.varbinds = 51
+            client.peer(target.agent).size.varbinds = 60
             pollers[group].append(poller)
     for number, poller in enumerate(pollers["optics"]):  # each has a layout of its own, as in the service
         known = poller._optics.inventory

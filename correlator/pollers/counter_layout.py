@@ -17,6 +17,8 @@ import pandas as pd
 import pyarrow as pa
 
 from correlator import frames
+from correlator.pollers import columns
+from correlator.pollers.columns import Masked
 from correlator.profiles.profile import Counter
 from correlator.snmp import plan
 from correlator.snmp.codec import EXACT, Words
@@ -124,24 +126,21 @@ class Part:
 
 def table(at: pd.Timestamp, parts: Sequence[Part]) -> pd.DataFrame:
     """Return the rows of table counters, device by device; no value passes through a Python object."""
-    columns: dict[str, list[tuple[npt.NDArray[Any], Mask]]] = {}
+    told: dict[str, list[tuple[npt.NDArray[Any], Mask]]] = {}
     for part in parts:
         for name, values, null in _columns(part):
-            columns.setdefault(name, []).append((values.reshape(-1), null.reshape(-1)))
-    sizes = [len(part.devices) * len(part.layout.interfaces) for part in parts]
-    arrays: dict[str, Any] = {
-        "at": pa.array(np.full(sum(sizes), at.value // 1000), pa.int64()).cast(frames.AT),
-        "device": _texts([(part.devices, len(part.layout.interfaces), 1) for part in parts]),
-        "if_name": _texts(
-            [([one.if_name for one in part.layout.interfaces], 1, len(part.devices)) for part in parts]
-        ),
+            told.setdefault(name, []).append((values.reshape(-1), null.reshape(-1)))
+    count = sum(len(part.devices) * len(part.layout.interfaces) for part in parts)
+    given: dict[str, Any] = {
+        name: Masked(np.concatenate([v for v, _ in pieces]), np.concatenate([null for _, null in pieces]))
+        for name, pieces in told.items()
     }
-    for name, pieces in columns.items():
-        values = np.concatenate([values for values, _ in pieces])
-        null = np.concatenate([null for _, null in pieces])
-        kind = frames.TABLES["counters"].schema.field(name).type
-        arrays[name] = pa.array(values, kind, mask=null if null.any() else None)
-    return frames.from_arrow("counters", pa.table(arrays))
+    given["at"] = columns.times(at, count)
+    given["device"] = _texts([(part.devices, len(part.layout.interfaces), 1) for part in parts])
+    given["if_name"] = _texts(
+        [([one.if_name for one in part.layout.interfaces], 1, len(part.devices)) for part in parts]
+    )
+    return columns.table("counters", given, count)
 
 
 COLUMNS = tuple(
@@ -192,11 +191,11 @@ def _columns(part: Part) -> Iterable[tuple[str, npt.NDArray[Any], Mask]]:
 DISCONTINUITY_COLUMN = "discontinuity_cs"
 
 
-def _texts(parts: Sequence[tuple[Sequence[str], int, int]]) -> pa.Array:
+def _texts(parts: Sequence[tuple[Sequence[str], int, int]]) -> Any:
     """Return texts, of each part each repeated so often and the whole of it so often."""
     texts: list[str] = []
     places = []
     for some, each, whole in parts:
         places.append(np.tile(np.repeat(np.arange(len(some)) + len(texts), each), whole))
         texts += some
-    return pa.array(texts, pa.string()).take(pa.array(np.concatenate(places)))
+    return columns.texts(pa.array(texts, pa.string()).take(pa.array(np.concatenate(places))))

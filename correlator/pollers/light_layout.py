@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from correlator import frames
-from correlator.pollers import cells, sensors
+from correlator.pollers import cells, columns, sensors
 from correlator.pollers.device import TableRows
 from correlator.pollers.light import COLUMNS, Formula, Reading, rows
 from correlator.snmp import plan
@@ -58,6 +57,7 @@ class LightLayout:
     formulas: list[Formula | None] = field(init=False)
     marks: bytes = b""
     shape: Shape = field(default_factory=lambda: Shape([], {}))
+    _planned: tuple[tuple[bytes, int], Plan] | None = None
 
     def __post_init__(self) -> None:
         known = {name: source.formulas() for name, source in self.known.items()}
@@ -67,6 +67,11 @@ class LightLayout:
 
     def plan(self, community: bytes, varbinds: int) -> Plan:
         """Return the requests; devices that are asked the same share them."""
+        if self._planned is None or self._planned[0] != (community, varbinds):
+            self._planned = (community, varbinds), self._shared_plan(community, varbinds)
+        return self._planned[1]
+
+    def _shared_plan(self, community: bytes, varbinds: int) -> Plan:
         key = community, varbinds, self.scalars, tuple(oid for oid, _ in self.places)
         if key not in _PLANS:
             if len(_PLANS) >= MOST_PLANS:
@@ -111,6 +116,7 @@ class LightLayout:
 
 
 MOST_PLANS = 4096
+EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 class LightTable:
@@ -138,14 +144,11 @@ class LightTable:
         shapes = tuple(one.shape for one in layouts)
         if shapes != self._shapes or not self._frame:
             self._shapes, self._frame = shapes, _assembled(devices, shapes, constants.first)
-        arrays = dict(self._frame)
         sizes = [len(shape.constant) for shape in shapes]
-        arrays["at"] = pa.array(np.full(sum(sizes), at.value // 1000), pa.int64()).cast(frames.AT)
         padded = np.append(values, np.nan)
-        for column in MEASURED:
-            told = padded[arrays[column]]
-            arrays[column] = pa.array(told, pa.float64(), mask=np.isnan(told))
-        return frames.from_arrow("optics", pa.table(arrays)), sizes
+        measured = {column: padded[self._frame[column]] for column in MEASURED}
+        given = self._frame | measured | {"at": columns.times(at, sum(sizes))}
+        return columns.table("optics", given, sum(sizes)), sizes
 
 
 class _Constants:
@@ -191,12 +194,8 @@ def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[
     constant = [
         row | {"device": device} for device, s in zip(devices, shapes, strict=True) for row in s.constant
     ]
-    schema = frames.TABLES["optics"].schema
-    arrays: dict[str, Any] = {
-        name: pa.array([row.get(name) for row in constant], schema.field(name).type)
-        for name in schema.names
-        if name not in ("at", *MEASURED)
-    }
+    table = frames.frame("optics", [row | {"at": EPOCH} for row in constant])
+    arrays: dict[str, Any] = {name: table[name].array for name in table if name not in ("at", *MEASURED)}
     for column in MEASURED:
         places = [
             np.where((told := np.array(shape.readings.get(column, []), np.int64)) < 0, -1, told + at)

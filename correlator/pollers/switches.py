@@ -90,7 +90,7 @@ class SwitchPoller:
         self.target_name, self.period_s = target.name, period_s
         self.requests: Mapping[str, int] = {}
         self.spent = Tally()  # on the way to this poll by another path
-        self._client, self._target, self._group = client, target, group
+        self._client, self._target, self._agent, self._group = client, target, target.agent, group
         self._recognition = recognition or Recognition()
         self._read_by: Profile | None = None
         self._read_at: dict[str, datetime] = {}
@@ -100,7 +100,7 @@ class SwitchPoller:
     async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
         """Return one batch: the group's tables and the row of polls. Never raises for the device."""
         attempt = Attempt(self._target.name, "switch", now, gap_from=gap_from(cursor, now, self.period_s))
-        device = Device(self._client, self._target.agent, self._recognition.profiles[FALLBACK], self.spent)
+        device = Device(self._client, self._agent, self._recognition.profiles[FALLBACK], self.spent)
         self.spent = Tally()
         remembered: dict[str, str] = {}
         if now < self._rest_until:
@@ -126,7 +126,7 @@ class SwitchPoller:
         That is so while it rests, before it was learned, when that was long ago, and for credentials
         that only the control plane speaks.
         """
-        target = self._target.agent
+        target = self._agent
         if now < self._rest_until or not isinstance(target.credentials, Community):
             return None
         if target.credentials.version != "2c" or not self._recognition.holds(self._read_by, now):
@@ -149,7 +149,7 @@ class SwitchPoller:
     def silent(self, now: datetime, cursor: Mapping[str, str], requests: int, retries: int) -> Batch:
         """Return the batch of a poll, so many requests long, that nothing came back from."""
         attempt = Attempt(self._target.name, "switch", now, requests, retries)
-        agent = self._target.agent
+        agent = self._agent
         error = NoAnswerError(agent, agent.retries + 1, agent.timeout_s)
         attempt.failed = str(error)
         self._recognition.doubt()

@@ -23,8 +23,9 @@ import pandas as pd
 import pyarrow as pa
 
 from correlator import frames
-from correlator.pollers import counter_layout
+from correlator.pollers import columns, counter_layout
 from correlator.pollers.attempt import gap_from
+from correlator.pollers.columns import Masked
 from correlator.pollers.counter_layout import Layout, Part
 from correlator.pollers.light import rows as light_rows
 from correlator.pollers.light_layout import LightLayout, LightTable
@@ -153,20 +154,22 @@ class Together:
         chosen = [devices[number] for number in read]
         latest = np.maximum.reduceat(np.append(outcome.times, 0), outcome.rows[:-1])[read]
         latest[np.diff(outcome.rows)[read] == 0] = started
+        never = np.zeros(len(read), dtype=bool)
         polls = {
-            "at": pa.array(np.full(len(read), at.value // 1000), pa.int64()).cast(frames.AT),
-            "target": pa.array([one.poller.target_name for one in chosen]),
-            "kind": pa.array(["switch"] * len(read)),
-            "ok": pa.array([True] * len(read)),
-            "duration_ms": pa.array(np.maximum(latest - started, 0) / 1e6),
-            "requests": pa.array(outcome.requests[read]),
-            "retries": pa.array(outcome.retries[read]),
-            "rows": pa.array(sizes, pa.int64()),
-            "gap_from": pa.array(
-                [gap_from(cursors[one.poller.name], now, one.poller.period_s) for one in chosen], frames.AT
+            "at": columns.times(at, len(read)),
+            "target": columns.texts(pa.array([one.poller.target_name for one in chosen])),
+            "kind": columns.texts(pa.array(["switch"] * len(read))),
+            "ok": pd.arrays.BooleanArray(~never, never),
+            "duration_ms": np.maximum(latest - started, 0) / 1e6,
+            "requests": Masked(outcome.requests[read], never),
+            "retries": Masked(outcome.retries[read], never),
+            "rows": Masked(np.array(sizes, np.int64), never),
+            "gap_from": pd.DatetimeIndex(
+                [gap_from(cursors[one.poller.name], now, one.poller.period_s) for one in chosen],
+                dtype="datetime64[us, UTC]",
             ),
         }
-        tables = {"polls": frames.from_arrow("polls", pa.table(polls))}
+        tables = {"polls": columns.table("polls", polls, len(read))}
         return tables if table is None else {str(self.group): table, **tables}
 
     def _optics(
@@ -207,7 +210,6 @@ class Together:
 def _asked(one: _Device, now: float) -> Asked:
     target, peer = one.known.target, one.known.peer
     assert peer.found is not None
-    peer.pace.wait_s(now)  # forgets what is older than a second
     return Asked(
         one.plan,
         wire.address(*peer.found),
@@ -216,7 +218,7 @@ def _asked(one: _Device, now: float) -> Asked:
         target.requests_per_second,
         one.known.uptime_cs,
         one.known.unchanging,
-        list(peer.pace.sent),
+        peer.pace.recent(now),
     )
 
 

@@ -420,16 +420,22 @@ class _Scalars:
 
 
 class _Paces:
-    """The pace of each device, as ``manners.Pace`` keeps it: so many requests within any second."""
+    """The pace of each device, as ``manners.Pace`` keeps it: so many requests within any second.
+
+    ``free`` is when its next request may go.
+    """
 
     def __init__(self, asked: Sequence[Asked]) -> None:
         self._per_second = np.array([one.per_second for one in asked], np.int64)
         self._ring = np.full((len(asked), int(self._per_second.max(initial=1))), -np.inf)
         self._taken = np.zeros(len(asked), np.int64)
-        self.free = np.full(len(asked), -np.inf)  # when the next request may go
         for number, one in enumerate(asked):
-            for sent in one.sent:
-                self.take(np.array([number]), sent)
+            if one.sent:
+                sent = one.sent[-one.per_second :]
+                self._ring[number, : len(sent)] = sent
+                self._taken[number] = len(sent)
+        each = np.arange(len(asked))
+        self.free = self._ring[each, self._taken % self._per_second] + 1.0
         self._known = self._taken.copy()
 
     def take(self, devices: Ints, now: float) -> None:

@@ -220,7 +220,10 @@ class SnmpClient:
 
     def peer(self, target: Target) -> Peer:
         """Return what is remembered about a target's address, for who asks it in another way."""
-        peer = self._peers.setdefault((target.host, target.port), Peer())
+        place = target.host, target.port
+        peer = self._peers.get(place)
+        if peer is None:
+            peer = self._peers[place] = Peer()
         peer.pace.per_second = target.requests_per_second
         return peer
 
