@@ -1,6 +1,6 @@
 """The product's own path over a farm of switches: plans, exchange, checks, retransmission, tables.
 
-    product.py SWITCHES ROUNDS PORT
+    product.py SWITCHES ROUNDS PORT [plain]
 
 One switch is learned through the control plane, as the service does; its inventory stands for all, which
 are alike. Prints one JSON line: useful varbinds, CPU and wall seconds, memory, and what came out.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import itertools
 import json
 import resource
 import sys
@@ -19,18 +20,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from poll_set import address
+
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.switches import SwitchPoller, SwitchTarget
 from correlator.pollers.together import Together
 from correlator.profiles.profile import load
+from correlator.snmp.bulk import Params
 from correlator.snmp.control import SnmpClient
 
 GROUPS = ("counters", "optics")
-
-
-def address(number: int) -> str:
-    """Return the farm's switch of that number."""
-    return f"127.1.{number >> 8}.{number & 255}"
+PART = 500  # switches asked at once, as the service does
 
 
 async def learned(client: SnmpClient, switches: int, port: int) -> dict[str, list[SwitchPoller]]:
@@ -73,18 +73,18 @@ def spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def main(switches: int, rounds: int, port: int) -> None:
+async def main(switches: int, rounds: int, port: int, plain: bool = False) -> None:
     """Poll all of them so many times, after one round that does not count."""
     async with SnmpClient() as client:
         pollers = await learned(client, switches, port)
-        together = {group: Together(group) for group in GROUPS}  # type: ignore[arg-type]
+        together = {group: Together(group, Params(plain=plain)) for group in GROUPS}  # type: ignore[arg-type]
         rows = read = 0
         for number in range(rounds + 1):
             if number == 1:
                 before, began = spent(), time.monotonic()
                 rows = read = 0
-            for group in GROUPS:
-                some = pollers[group]
+            for group, at in itertools.product(GROUPS, range(0, switches, PART)):
+                some = pollers[group][at : at + PART]
                 cursors = {one.name: {"last_good": datetime.now(UTC).isoformat()} for one in some}
                 heard = await together[group].poll(some, datetime.now(UTC), cursors)
                 read += len(heard)
@@ -108,4 +108,4 @@ async def main(switches: int, rounds: int, port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(int, sys.argv[1:4])))
+    asyncio.run(main(*map(int, sys.argv[1:4]), plain="plain" in sys.argv))
