@@ -306,10 +306,15 @@ class Pipeline:
         if together is None:
             return {}
         try:
-            return await together.poll(pollers, now, cursors)
+            heard = await together.poll(pollers, now, cursors)
         except Exception as error:  # noqa: BLE001 - the other way is still there
             self._bug(f"poll {group} together", error)
             return {}
+        self.figures.refused(together.refused)
+        log.debug(
+            "%s", Line("together", group=group, targets=len(pollers), read=len(heard), **together.refused)
+        )
+        return heard
 
     async def _ask(
         self, pollers: Sequence[Poller], cursors: Mapping[str, Mapping[str, str]], now: datetime

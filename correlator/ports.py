@@ -159,7 +159,9 @@ class Poller(Protocol):
 
 
 class Together(Protocol):
-    """Asks many targets at once."""
+    """Asks many targets at once. ``refused`` counts what the last round could not use, by reason."""
+
+    refused: Mapping[str, int]
 
     async def poll(
         self, pollers: Sequence[Poller], now: datetime, cursors: Mapping[str, Mapping[str, str]]

@@ -41,7 +41,7 @@ def table(name: str, given: Mapping[str, Any], count: int) -> pd.DataFrame:
         values = given.get(field.name)
         dtype = frames.DTYPES.get(field.type)
         if isinstance(values, Masked):
-            wanted = dtype.numpy_dtype
+            wanted = np.uint64 if field.type == frames.U64 else np.int64
             columns[field.name] = pd.arrays.IntegerArray(
                 values.values.astype(wanted, copy=False), values.null
             )

@@ -23,7 +23,7 @@ from correlator.profiles.profile import Counter
 from correlator.snmp import plan
 from correlator.snmp.codec import EXACT, Words
 from correlator.snmp.plan import Cell, Line, Plan, Request
-from correlator.snmp.target import Oid
+from correlator.snmp.target import Index, Oid
 
 DISCONTINUITY = "ifCounterDiscontinuityTime"
 Mask = npt.NDArray[np.bool_]
@@ -49,10 +49,14 @@ class Interface:
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The interfaces of a device in order of ifIndex; ``scalars`` are asked for with each message."""
+    """The interfaces of a device in order of ifIndex; ``scalars`` are asked for with each message.
+
+    ``others`` are the indexes of rows that are not asked for, between which no GETBULK can go on.
+    """
 
     scalars: tuple[Oid, ...]
     interfaces: tuple[Interface, ...]
+    others: tuple[Index, ...] = ()
     objects: Mapping[str, int] = field(init=False)
     sums: tuple[tuple[str, tuple[int, ...], int, Mask], ...] = field(init=False)
     _plans: dict[tuple[bytes, int], Plan] = field(default_factory=dict)
@@ -68,6 +72,7 @@ class Layout:
         if key not in self._plans:
             size = max(1, varbinds - len(self.scalars))
             lines = [self._line(number, one) for number, one in enumerate(self.interfaces)]
+            lines += [Line(index, -1, ()) for index in self.others]
             scalars = tuple(Cell(oid, slot) for slot, oid in enumerate(self.scalars))
             requests = plan.table(lines, size) + self._elsewhere(size)
             slots = len(scalars) + len(self.interfaces) * len(self.objects)
@@ -105,9 +110,9 @@ class Layout:
 _LAYOUTS: WeakValueDictionary[tuple[Any, ...], Layout] = WeakValueDictionary()
 
 
-def layout(scalars: Sequence[Oid], interfaces: Sequence[Interface]) -> Layout:
+def layout(scalars: Sequence[Oid], interfaces: Sequence[Interface], others: Iterable[Index] = ()) -> Layout:
     """Return the layout of these interfaces; the same for those that are alike."""
-    key = tuple(scalars), tuple(interfaces)
+    key = tuple(scalars), tuple(interfaces), tuple(others)
     found = _LAYOUTS.get(key)
     if found is None:
         found = _LAYOUTS[key] = Layout(*key)

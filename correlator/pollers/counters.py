@@ -76,6 +76,13 @@ class CounterReader:
             return None
         return plan.layout, plan.uptime_cs, () if plan.last_change is None else (plan.last_change,)
 
+    def doubt(self, for_good: bool) -> None:
+        """Learn anew at the next reading or, ``for_good``, read this device alone until that is due."""
+        if self.plan is not None and for_good:
+            self.plan.layout = None
+        elif not for_good:
+            self.plan = None
+
     def used(self) -> None:
         """Note a reading by the plan."""
         if self.plan is not None:
@@ -192,7 +199,7 @@ def _layout(device: Device, plan: Plan, found: TableRows, further: FurtherReader
                 (traffic, errors),
             )
         )
-    return layout(scalars, interfaces)
+    return layout(scalars, interfaces, sorted(found.keys() - plan.names.keys()))
 
 
 def _widths(chosen: Mapping[str, Counter | None]) -> tuple[int | None, int | None]:

@@ -195,7 +195,8 @@ def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[
         row | {"device": device} for device, s in zip(devices, shapes, strict=True) for row in s.constant
     ]
     table = frames.frame("optics", [row | {"at": EPOCH} for row in constant])
-    arrays: dict[str, Any] = {name: table[name].array for name in table if name not in ("at", *MEASURED)}
+    kept = [name for name in table.columns.astype(str) if name not in ("at", *MEASURED)]
+    arrays: dict[str, Any] = {name: table[name].array for name in kept}
     for column in MEASURED:
         places = [
             np.where((told := np.array(shape.readings.get(column, []), np.int64)) < 0, -1, told + at)

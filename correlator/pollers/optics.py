@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,10 +53,11 @@ class OpticsReader:
                 return rows(found)
         learned = await learn(device, now)
         self.inventory = None if device.failed else learned  # half an inventory would hide the rest
-        found = await _readings(device, learned, all_there=False)
+        answered: set[Oid] = set()
+        found = await _readings(device, learned, answered)
         device.remarks += learned.remarks
-        if self.inventory is not None:
-            self.inventory = replace(self.inventory, layout=_layout(device, self.inventory))
+        if self.inventory is not None and not device.failed:
+            self.inventory = replace(learned, layout=_layout(device, learned, answered))
         return rows(found or [])
 
     def known(self, now: datetime) -> tuple[LightLayout, int | None, tuple[int, ...]] | None:
@@ -73,6 +74,11 @@ class OpticsReader:
                 if value is not None and len(learned.layout.scalars) > 1
             ),
         )
+
+    def doubt(self, for_good: bool) -> None:
+        """Learn anew at the next reading or, ``for_good``, read this device alone until that is due."""
+        if self.inventory is not None:
+            self.inventory = replace(self.inventory, layout=None) if for_good else None
 
     def used(self) -> None:
         """Note a reading: the inventory's age is all that counts."""
@@ -97,13 +103,21 @@ async def learn(device: Device, now: datetime) -> Inventory:
     )
 
 
-def _layout(device: Device, inventory: Inventory) -> LightLayout:
-    """Return how the inventory is read together with that of other devices."""
+def _layout(device: Device, inventory: Inventory, answered: Container[Oid]) -> LightLayout | None:
+    """Return how what has answered is read together with other devices' light.
+
+    None where a sensor has answered nothing: then the inventory does not hold.
+    """
+    places = _places(device, inventory)
+    known = {oid: place for oid, place in places.items() if oid in answered}
+    if {place[:2] for place in known.values()} != {place[:2] for place in places.values()}:
+        return None
     states = device.profile.tables["entities"].scalars
     said = {"sysUpTime": inventory.uptime_cs, "entLastChangeTime": inventory.last_change}
     scalars = tuple(states[name] for name, value in said.items() if name in states and value is not None)
-    known = scalars if inventory.uptime_cs is not None else ()
-    return LightLayout(inventory.known, known, tuple(_places(device, inventory).items()))
+    return LightLayout(
+        inventory.known, scalars if inventory.uptime_cs is not None else (), tuple(known.items())
+    )
 
 
 def _needs_entities(source: Any) -> bool:
@@ -129,10 +143,13 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SAID_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-async def _readings(device: Device, inventory: Inventory, all_there: bool = True) -> list[Reading] | None:
+async def _readings(
+    device: Device, inventory: Inventory, answered: set[Oid] | None = None
+) -> list[Reading] | None:
     """Return what the sensors say now; None where the inventory holds no longer.
 
-    It holds no longer where a sensor is gone, unless it may be (``all_there``) as it was just learned.
+    It holds no longer where a sensor is gone, unless it was just learned: then the objects that answered
+    are put into ``answered``.
 
     All sources are asked for together, so that no request goes out half full.
     """
@@ -147,7 +164,9 @@ async def _readings(device: Device, inventory: Inventory, all_there: bool = True
     for oid, (name, index, column) in places.items():
         if oid in said:
             answers[name].setdefault(index, {})[column] = said[oid]
-    if all_there and any(index not in answers[name] for name, index, _ in places.values()):
+    if answered is not None:
+        answered.update(said)
+    elif any(index not in answers[name] for name, index, _ in places.values()):
         return None
     return [light for name, known in inventory.known.items() for light in known.readings(answers[name])]
 

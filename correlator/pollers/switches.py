@@ -27,6 +27,7 @@ GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
 
 BOOT_TOLERANCE_S = 30.0  # between sysUpTime and our clock, within one period
 SILENCES_BORNE = 3  # polls without any answer before a device is asked more seldom
+REFUSALS_BORNE = 3  # answers in a row that are not as learned
 LONGEST_REST = timedelta(minutes=10)
 DEFAULT_PERIOD_S = 60.0
 
@@ -95,6 +96,7 @@ class SwitchPoller:
         self._read_by: Profile | None = None
         self._read_at: dict[str, datetime] = {}
         self._counters, self._optics = CounterReader(), OpticsReader()
+        self._refusals = 0
         self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
 
     async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
@@ -143,8 +145,19 @@ class SwitchPoller:
 
     def cursors(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
         """Return a batch without tables: what to remember of a poll whose rows went with others'."""
-        self._silences = 0
+        self._silences = self._refusals = 0
         return self._batch(Attempt(self._target.name, "switch", now), cursor, tables={})
+
+    def refused(self, spent: Tally, learn: bool) -> None:
+        """Note that an answer was not as learned, after so many requests; ``learn``: nor will the next be.
+
+        A device whose answers are never as learned is asked alone, until it is learned anew in due time.
+        """
+        self.spent = spent
+        if learn:
+            self._refusals += 1
+            reader = self._counters if self._group == "counters" else self._optics
+            reader.doubt(for_good=self._refusals > REFUSALS_BORNE)
 
     def silent(self, now: datetime, cursor: Mapping[str, str], requests: int, retries: int) -> Batch:
         """Return the batch of a poll, so many requests long, that nothing came back from."""

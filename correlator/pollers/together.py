@@ -51,11 +51,11 @@ class _Device:
 
 @dataclass
 class Together:
-    """Polls switches of one group at once. ``refused`` counts by reason what was not used since the start."""
+    """Polls switches of one group at once. ``refused`` counts by reason what the last round did not use."""
 
     group: Measured
     params: bulk.Params = field(default_factory=bulk.Params)
-    refused: Counter[str] = field(default_factory=Counter)
+    refused: Mapping[str, int] = field(default_factory=dict)
     _light: LightTable = field(default_factory=LightTable)
 
     async def poll(
@@ -71,6 +71,7 @@ class Together:
         busy = [one for one in ready if one.known.peer.lock.locked()]
         free = [one for one in ready if not one.known.peer.lock.locked()]
         heard: dict[str, list[Batch]] = {}
+        self.refused = Counter()
         for some in (free, busy):
             if some:
                 heard |= await self._go(some, now, cursors)
@@ -103,7 +104,7 @@ class Together:
                 outcome = await asyncio.to_thread(exchange.run)
             finally:
                 exchange.stopped = True
-        self.refused += outcome.refused
+        self.refused = Counter(self.refused) + outcome.refused
         return self._batches(devices, outcome, started, now, cursors)
 
     def _batches(
@@ -128,8 +129,8 @@ class Together:
             elif why[number] == bulk.SILENT and not outcome.heard[number]:
                 heard[poller.name] = [poller.silent(now, cursor, requests[number], retries[number])]
             else:
-                _note_size(one, why[number])
-                poller.spent = Tally(requests[number], retries[number])
+                told_size = _note_size(one, why[number])
+                poller.refused(Tally(requests[number], retries[number]), learn=not told_size)
         if read:
             tables = self._tables(devices, read, outcome, started, now, cursors)
             first = heard[devices[read[0]].poller.name]
@@ -222,12 +223,15 @@ def _asked(one: _Device, now: float) -> Asked:
     )
 
 
-def _note_size(one: _Device, why: int) -> None:
-    """Note for the next plan what a refusal says about the size of requests."""
+def _note_size(one: _Device, why: int) -> bool:
+    """Note for the next plan what a refusal says about the size of requests; return whether it does."""
     if why == Refusal.TOO_BIG:
         one.known.peer.size.too_big(one.plan.varbinds)
     elif why in (bulk.SILENT, Refusal.OVERSIZED, Refusal.SHORT):
         one.known.peer.size.silent(one.plan.varbinds)
+    else:
+        return False
+    return True
 
 
 def _note_answers(one: _Device, count: int) -> None:

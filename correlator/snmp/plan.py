@@ -103,7 +103,10 @@ class Plan:
 
 
 def table(lines: Sequence[Line], varbinds: int, longest: int = LONGEST) -> list[Request]:
-    """Return the requests for the rows of a table, which are all that it has, about so many varbinds each."""
+    """Return the requests for the rows of a table, about so many varbinds each.
+
+    These are all the rows that it has; those without cells are there and not asked for.
+    """
     requests: list[Request] = []
     left: list[Line] = []
     for start, run in _runs(sorted(lines, key=lambda line: line.index)):

@@ -21,7 +21,9 @@ def switch() -> dict[str, object]:
     """Return a small switch: names, two counters, sensors that are numbers and text."""
     values: dict[str, object] = {"1.3.6.1.2.1.1.3.0": ticks(4711)}
     for number, port in enumerate(PORTS):
-        values[f"1.3.6.1.9.1.{port}"] = f"Ethernet{number}" if number else "A name of more than thirty-two bytes"
+        values[f"1.3.6.1.9.1.{port}"] = (
+            f"Ethernet{number}" if number else "A name of more than thirty-two bytes"
+        )
         values[f"1.3.6.1.9.2.{port}"] = counter32(2**32 - 1 - number)
         values[f"1.3.6.1.9.3.{port}"] = counter64(2**64 - 1 - number)
         values[f"1.3.6.1.9.9.{port}"] = (-2500, "-2.5 dBm", gauge(4294967295))[number % 3]
@@ -55,9 +57,7 @@ def replies(known: Plan) -> list[bytes]:
     agent = Agent(switch())
     agent.set(agent.values)
     kinds = known.kinds
-    return [
-        agent.answer(bytes(kinds.template[kind, : kinds.length[kind]]))[0] for kind in range(known.count)
-    ]
+    return [agent.answer(bytes(kinds.template[kind, : kinds.length[kind]]))[0] for kind in range(known.count)]
 
 
 def loaded(datagrams: list[bytes]) -> tuple[Datagrams, codec.Ints]:

@@ -141,7 +141,9 @@ def test_noise_is_refused(noise: list[bytes]) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 10_000), st.integers(0, 255), st.integers(0, 2), st.integers(0, 300))
-def test_a_changed_byte_is_refused_or_changes_what_it_says(place: int, octet: int, kind: int, cut: int) -> None:
+def test_a_changed_byte_is_refused_or_changes_what_it_says(
+    place: int, octet: int, kind: int, cut: int
+) -> None:
     kind %= len(SOUND)
     changed = bytearray(SOUND[kind])
     changed[place % len(changed)] = octet
