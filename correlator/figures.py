@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -18,6 +19,7 @@ class Figures:
         self._polls = self._counter("polls", "Targets asked, by what came of it.", "group", "outcome")
         self._rows = self._counter("rows_stored", "Rows stored.")
         self._store_errors = self._counter("store_errors", "Times that the store could not read or write.")
+        self._replies = self._counter("replies_refused", "Replies and devices left to the slow path.", "why")
         self._cycles = self._counter("cycles", "Cycles concluded.")
         self.alerts_sent = self._counter("alerts_sent", "Alerts handed to a sink.", "sink")
         self.alerts_failed = self._counter("alerts_failed", "Times that a sink could not be reached.", "sink")
@@ -32,6 +34,11 @@ class Figures:
         """Count a round of polling."""
         self._polls.labels(group, "ok").inc(targets - failed)
         self._polls.labels(group, "failed").inc(failed)
+
+    def refused(self, counts: Mapping[str, int]) -> None:
+        """Count what was not used of the answers to requests that went out together, by reason."""
+        for why, count in counts.items():
+            self._replies.labels(why).inc(count)
 
     def stored(self, rows: int) -> None:
         """Count rows that were stored."""

@@ -27,7 +27,7 @@ from correlator.engine.rollup import roll_up
 from correlator.figures import Figures, Line
 from correlator.model import Incident, IncidentEvent, Verdict
 from correlator.pollers.ends import STORING, noted
-from correlator.ports import Batch, Poller, Sink, SinkError, State, Store, StoreError, Tables
+from correlator.ports import Batch, Poller, Sink, SinkError, State, Store, StoreError, Tables, Together
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +142,7 @@ class Pipeline:
         state: State,
         *,
         pollers: Mapping[str, Sequence[Poller]] | None = None,
+        together: Mapping[str, Together] | None = None,
         sinks: Sequence[Sink] = (),
         terms: Mapping[str, Terms] | None = None,
         params: Params | None = None,
@@ -150,6 +151,7 @@ class Pipeline:
         self.store = store
         self.state = state
         self.pollers = pollers or {}
+        self.together = together or {}
         self.params = params or Params()
         self.sinks = sinks
         usual = Terms(at_once=self.params.events_at_once)
@@ -172,7 +174,8 @@ class Pipeline:
         except StoreError as error:
             self.store_failed(error)
             return Round(len(pollers), len(pollers), 0)
-        heard = await self._ask(pollers, cursors, now)
+        heard = await self._ask_together(group, pollers, cursors, now)
+        heard |= await self._ask([one for one in pollers if one.name not in heard], cursors, now)
         done = _round(len(pollers), heard)
         await asyncio.to_thread(self.keep, group, heard, now)
         self.figures.polled(group, done.targets, done.failed)
@@ -294,6 +297,24 @@ class Pipeline:
         note = {name: text for name, text in note.items() if text}
         if note != before:
             self.state.set_cursor(NOTE, note)
+
+    async def _ask_together(
+        self, group: str, pollers: Sequence[Poller], cursors: Mapping[str, Mapping[str, str]], now: datetime
+    ) -> dict[str, list[Batch]]:
+        """Return what those pollers brought that can be asked at once; the others are to be asked alone."""
+        together = self.together.get(group)
+        if together is None:
+            return {}
+        try:
+            heard = await together.poll(pollers, now, cursors)
+        except Exception as error:  # noqa: BLE001 - the other way is still there
+            self._bug(f"poll {group} together", error)
+            return {}
+        self.figures.refused(together.refused)
+        log.debug(
+            "%s", Line("together", group=group, targets=len(pollers), read=len(heard), **together.refused)
+        )
+        return heard
 
     async def _ask(
         self, pollers: Sequence[Poller], cursors: Mapping[str, Mapping[str, str]], now: datetime
@@ -465,7 +486,7 @@ def _round(targets: int, heard: Mapping[str, Sequence[Batch]]) -> Round:
     for answer in heard.values():
         rows += sum(len(table) for batch in answer for table in batch.tables.values())
         polls = [batch.tables["polls"] for batch in answer if "polls" in batch.tables]
-        good += bool(polls) and bool(polls[-1]["ok"].fillna(False).all())
+        good += int(polls[-1].groupby("target")["ok"].all().sum()) if polls else 0
     return Round(targets, targets - good, rows)
 
 

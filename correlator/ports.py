@@ -156,3 +156,17 @@ class Poller(Protocol):
         There is always a ``polls`` row: a target that fails is a row, not an exception. ``cursor``
         carries ``last_good`` (ISO 8601), so that the row which ends a gap can say where it began.
         """
+
+
+class Together(Protocol):
+    """Asks many targets at once. ``refused`` counts what the last round could not use, by reason."""
+
+    refused: Mapping[str, int]
+
+    async def poll(
+        self, pollers: Sequence[Poller], now: datetime, cursors: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, list[Batch]]:
+        """Return what those of the pollers brought that can be asked at once, by name.
+
+        The tables of all may come in one batch. Who is missing is to be asked by its own ``poll``.
+        """

@@ -48,6 +48,8 @@ class Params:
     """Between compactions of the store."""
     together: int = 50
     """Targets of a group that are asked at one time; more are spread over the period in parts."""
+    many: int = 500
+    """The same for groups that can be asked at once: larger parts cost less, smaller ones less memory."""
     part: timedelta = timedelta(seconds=5)
     """The shortest time between two parts: each is a commit of the store."""
     late_report: timedelta = timedelta(hours=12)
@@ -89,7 +91,8 @@ class Service:
         periods, now = self.config.periods, self.clock.now()
         for group in (*SWITCH_GROUPS, HOSTS):
             period = timedelta(seconds=getattr(periods, f"{group}_s"))
-            parts = self._parts(len(self.chain.pollers.get(group, ())), period)
+            most = self.params.many if group in self.chain.together else self.params.together
+            parts = self._parts(len(self.chain.pollers.get(group, ())), period, most)
             for part in range(parts):
                 name = group if parts == 1 else f"{group} {part + 1}/{parts}"
                 self._every(name, period, self._polls(group, part, parts), now + period * part / parts)
@@ -104,9 +107,9 @@ class Service:
             self._heard, EVENT_JOB_ERROR | EVENT_JOB_MAX_INSTANCES | EVENT_JOB_MISSED
         )
 
-    def _parts(self, targets: int, period: timedelta) -> int:
-        """Return in how many parts a group of so many targets is asked within its period; 0 for none."""
-        wanted = -(-targets // self.params.together)
+    def _parts(self, targets: int, period: timedelta, most: int) -> int:
+        """Return in how many parts of at most so many a group is asked within its period; 0 for none."""
+        wanted = -(-targets // most)
         return min(wanted, max(1, period // self.params.part))
 
     def _every(self, name: str, period: timedelta, step: Step, first: datetime) -> None:

@@ -27,6 +27,7 @@ from correlator.pipeline import COPY, HOSTS, INSTANT, Pipeline
 from correlator.pollers.hosts import HostPoller, HostTarget
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.switches import GROUPS, SwitchPoller, SwitchTarget
+from correlator.pollers.together import Together
 from correlator.ports import CorrelatorError, Poller, Sink, Store
 from correlator.profiles.profile import ProfileError, Profiles
 from correlator.profiles.profile import load as load_profiles
@@ -140,6 +141,7 @@ async def opened(config: Config) -> AsyncIterator[Pipeline]:
             open_store(config),
             state,
             pollers=pollers,
+            together={"counters": Together("counters"), "optics": Together("optics")},
             sinks=outward,
             terms=terms(config),
             params=params(config),

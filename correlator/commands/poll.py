@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -17,12 +17,14 @@ from correlator.ports import CorrelatorError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from correlator.pollers.switches import SwitchPoller
     from correlator.snmp.target import Credentials
 
 Rows = list[dict[str, Any]]
 
 TABLES = ("devices", "interfaces", "counters", "optics", "neighbors", "stations", "arp", "routes")
 PIPED_WIDTH = 200
+LEARNING = "pysnmp"  # the control plane: it learns what later readings ask for
 TIMEOUT_S = 2.0  # for each of three tries
 SNMP_PORT, HIGHEST_PORT = 161, 65535
 
@@ -60,7 +62,9 @@ Version = Annotated[str, typer.Option("--snmp-version", help="1 or 2c; 3 is chos
 Folder = Annotated[
     Path | None, typer.Option("--profiles", help="A folder with profiles of your own, which win.")
 ]
-Stats = Annotated[bool, typer.Option("--stats", help="Also say how many requests each table took.")]
+Stats = Annotated[
+    bool, typer.Option("--stats", help="Also say how many requests each table took and which path served it.")
+]
 
 
 class OptionError(CorrelatorError):
@@ -163,6 +167,7 @@ async def poll_once(
     requests: dict[str, int] = {}
     problems: list[str] = []
     again: dict[str, int] = {}
+    paths: dict[str, str] = {}
     async with SnmpClient() as client:
         for group in GROUPS:
             poller = SwitchPoller(client, target, group, recognition)
@@ -175,13 +180,32 @@ async def poll_once(
             for table, count in poller.requests.items():
                 requests[table] = requests.get(table, 0) + count
             if stats and group != "topology":
-                await poller.poll(datetime.now(UTC), {})
-                again[group] = sum(poller.requests.values())
+                again[group], paths[group] = await _again(poller, group)
     answer: dict[str, Any] = {name: _rows(name, tables.get(name)) for name in TABLES}
     _rename(answer, answer["devices"][0]["sys_name"] or host)
     answer["problems"] = problems
-    counted = {"requests": requests, "total": sum(requests.values()), "after_discovery": again}
+    counted = {
+        "requests": requests,
+        "total": sum(requests.values()),
+        "after_discovery": again,
+        "paths": paths,
+    }
     return answer | ({"stats": counted} if stats else {})
+
+
+async def _again(poller: SwitchPoller, group: Literal["counters", "optics"]) -> tuple[int, str]:
+    """Poll a group once more, as the service does; return its requests and the path that served it."""
+    from datetime import UTC, datetime
+
+    from correlator.pollers.together import Together
+
+    now, together = datetime.now(UTC), Together(group)
+    heard = await together.poll([poller], now, {poller.name: {}})
+    if poller.name in heard:
+        return int(heard[poller.name][0].tables["polls"]["requests"].sum()), "fast"
+    await poller.poll(now, {})
+    refused = ", ".join(sorted(together.refused)).replace("_", " ")
+    return sum(poller.requests.values()), f"pysnmp ({refused})" if refused else "pysnmp"
 
 
 def split(address: str) -> tuple[str, int]:
@@ -230,10 +254,11 @@ def _stats(stats: dict[str, Any]) -> Table:
     table = Table(title=f"{stats['total']} requests", title_justify="left")
     table.add_column("table")
     table.add_column("requests", justify="right")
+    table.add_column("path")
     for name, count in stats["requests"].items():
-        table.add_row(name, str(count))
+        table.add_row(name, str(count), LEARNING)
     for name, count in stats["after_discovery"].items():
-        table.add_row(f"{name}, each time after this", str(count))
+        table.add_row(f"{name}, each time after this", str(count), stats["paths"][name])
     return table
 
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
-from correlator.pollers.light import LEVELS, POWERS, Judged, Place, Unit, levels, power, told
+from correlator.pollers.light import LEVELS, MILLI, POWERS, Formula, Judged, Place, Unit, levels, power, told
 from correlator.pollers.light import Reading as Light
 from correlator.pollers.names import Names
 from correlator.pollers.text import number, text
 from correlator.profiles.profile import Cells, IndexPattern, Port, Quantity, Reading, Table
 from correlator.snmp.target import Index, Oid, Value, dotted
 
-MILLI = 3  # amperes become milliamperes
 MAX_LANES = 64
 LIT, DARKEST = 40, 60  # dBm: beyond these no list is in dBm
 SLOT = 10_000  # ports of one slot, in the number that stands for slot and port
@@ -66,13 +65,28 @@ class KnownCells:
 
         Where received and sent power and bias of a port are all zero, nothing is measured there.
         """
+        return [light for _, light in self.told(answers)]
+
+    def told(self, answers: TableRows) -> list[tuple[tuple[str, Index], Light]]:
+        """Return the same, each beside column and index of the value that it comes from."""
         idle = _idle(self.cells, answers)
         return [
-            light
+            ((column, index), light)
             for (column, index), cell in self.cells.items()
             if index in answers and (cell.port, cell.lane) not in idle
             for light in _lights(cell, answers[index], column, self.source)
         ]
+
+    def formulas(self) -> dict[tuple[str, Index], Formula | None]:
+        """Return how each value becomes a reading, by column and index; None where it takes more."""
+        return {key: _formula(cell.reading, self.source) for key, cell in self.cells.items()}
+
+
+def _formula(reading: Reading, source: Cells) -> Formula | None:
+    if reading.listed or reading.exponent_oid or reading.positive_unit:
+        return None
+    none = (*source.no_reading, *reading.no_reading)
+    return Formula.of(reading.quantity, Unit.written(reading.unit), none, source.no_light_dbm)
 
 
 def _columns(source: Cells) -> dict[str, Oid]:

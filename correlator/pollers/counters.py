@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from correlator.pollers.counter_layout import DISCONTINUITY, Interface, Layout, layout
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.further import FurtherReader
 from correlator.pollers.names import if_name
-from correlator.pollers.text import number, unsigned
+from correlator.pollers.text import number, text, unsigned
 from correlator.profiles.profile import Counter
 from correlator.snmp.target import Index
 
@@ -26,13 +28,15 @@ class Plan:
     """What a device has shown to answer: which columns to ask for and for which interfaces.
 
     ``last_change`` and ``uptime_cs`` are those of the reading that the plan was made from; it holds
-    until one of them says that interfaces have changed.
+    until one of them says that interfaces have changed. ``layout`` is the same for reading many devices
+    at once, None where that cannot be.
     """
 
     columns: frozenset[str]
     names: Mapping[Index, str]
     last_change: int | None
     uptime_cs: int | None
+    layout: Layout | None = None
     uses: int = 0
 
 
@@ -58,7 +62,31 @@ class CounterReader:
         found = await device.table("counters")
         self.plan = None if "counters" in device.failed else _plan(found, device.profile.counters)
         await self.further.learn(device, found)
+        if self.plan is not None:
+            self.plan.layout = _layout(device, self.plan, found, self.further)
         return rows(found, device.profile.counters)
+
+    def known(self, now: datetime) -> tuple[Layout, int | None, tuple[int, ...]] | None:
+        """Return layout, sysUpTime when it was made, and its companions' values; None if due anew.
+
+        ``now`` plays no part: counters are learned anew after so many readings.
+        """
+        plan = self.plan
+        if plan is None or plan.layout is None or plan.uses >= WALK_ANEW_AFTER:
+            return None
+        return plan.layout, plan.uptime_cs, () if plan.last_change is None else (plan.last_change,)
+
+    def doubt(self, for_good: bool) -> None:
+        """Learn anew at the next reading or, ``for_good``, read this device alone until that is due."""
+        if self.plan is not None and for_good:
+            self.plan.layout = None
+        elif not for_good:
+            self.plan = None
+
+    def used(self) -> None:
+        """Note a reading by the plan."""
+        if self.plan is not None:
+            self.plan.uses += 1
 
 
 def rows(found: TableRows, ways: Ways) -> list[dict[str, Any]]:
@@ -72,13 +100,9 @@ def rows(found: TableRows, ways: Ways) -> list[dict[str, Any]]:
 
 def _row(if_index: int, row: Row, ways: Ways) -> dict[str, Any]:
     chosen = {column: _choose(row, alternatives) for column, alternatives in ways.items()}
-    traffic_bits = _bits(chosen[c] for c in ("in_octets", "out_octets"))
-    error_bits = _bits(way for column, way in chosen.items() if column not in (*TRAFFIC, *CODEWORDS))
+    traffic_bits, error_bits = _widths(chosen)
     values = {
-        column: _value(
-            row, way, traffic_bits if column in TRAFFIC else 64 if column in CODEWORDS else error_bits
-        )
-        for column, way in chosen.items()
+        column: _value(row, way, _cut(column, traffic_bits, error_bits)) for column, way in chosen.items()
     }
     return {
         "if_index": if_index,
@@ -134,6 +158,59 @@ def _plan(found: TableRows, ways: Ways) -> Plan | None:
         last_change=number(any_row.get("ifTableLastChange")),
         uptime_cs=number(any_row.get("sysUpTime")),
     )
+
+
+def _layout(device: Device, plan: Plan, found: TableRows, further: FurtherReader) -> Layout | None:
+    """Return how the plan's interfaces are read together with those of other devices; None if it cannot be.
+
+    Without sysUpTime a restart would not be noticed.
+    """
+    table = device.profile.tables["counters"]
+    answered = {"sysUpTime": plan.uptime_cs, "ifTableLastChange": plan.last_change}
+    scalars = [table.scalars[name] for name, value in answered.items() if value is not None]
+    if plan.uptime_cs is None:
+        return None
+    columns = {name: device.whole(table.columns[name]) for name in plan.columns}
+    places = further.places()
+    interfaces = []
+    for index, name in sorted(plan.names.items()):
+        row, ways = found[index], device.profile.counters
+        by = "ifName" if text(row.get("ifName")) else "ifDescr"
+        octets = row.get(by)
+        if by not in columns or not isinstance(octets, bytes):
+            return None
+        chosen = {column: way for column, known in ways.items() if (way := _choose(row, known))}
+        wanted = sorted({DISCONTINUITY, *(n for way in chosen.values() for n in way.sum)})
+        there = [n for n in wanted if unsigned(row.get(n)) is not None]
+        traffic, errors = _widths(chosen)
+        interfaces.append(
+            Interface(
+                index[0],
+                name,
+                columns[by],
+                octets,
+                tuple((n, columns[n]) for n in there if (n, index[0]) not in places),
+                tuple((n, *places[n, index[0]]) for n in there if (n, index[0]) in places),
+                tuple(
+                    (column, way, min(way.bits, bits))
+                    for column, way in chosen.items()
+                    if (bits := _cut(column, traffic, errors)) is not None
+                ),
+                (traffic, errors),
+            )
+        )
+    return layout(scalars, interfaces, sorted(found.keys() - plan.names.keys()))
+
+
+def _widths(chosen: Mapping[str, Counter | None]) -> tuple[int | None, int | None]:
+    """Return octets_width_bits and errors_width_bits."""
+    traffic = _bits(chosen.get(column) for column in ("in_octets", "out_octets"))
+    return traffic, _bits(way for column, way in chosen.items() if column not in (*TRAFFIC, *CODEWORDS))
+
+
+def _cut(column: str, traffic: int | None, errors: int | None) -> int | None:
+    """Return the width at which a column is told."""
+    return traffic if column in TRAFFIC else 64 if column in CODEWORDS else errors
 
 
 def _still_holds(plan: Plan, found: TableRows) -> bool:

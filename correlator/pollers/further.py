@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.profiles.profile import Further, Table
-from correlator.snmp.target import Index
+from correlator.snmp.target import Index, Oid
 
 IF_INDEX = "1.3.6.1.2.1.2.2.1.1."  # etherStatsDataSource points here
 SOURCE = "data source"
@@ -17,10 +17,11 @@ class FurtherReader:
     """Reads such tables; remembers which rows a device has, so that only these are asked for."""
 
     rows: dict[str, dict[Index, int]] = field(default_factory=dict)
+    _columns: dict[str, dict[str, Oid]] = field(default_factory=dict)
 
     async def learn(self, device: Device, found: TableRows) -> None:
         """Walk the profile's tables and add their objects to the interfaces' rows in ``found``."""
-        self.rows = {}
+        self.rows, self._columns = {}, {}
         for name, table in device.profile.further_counters.items():
             if table.unless and any(table.unless in row for row in found.values()):
                 continue
@@ -28,7 +29,17 @@ class FurtherReader:
             told = await device.read(name, dict(columns), Table())
             placed = {index: _if_index(index, row, table) for index, row in told.items()}
             self.rows[name] = {i: if_index for i, if_index in placed.items() if (if_index,) in found}
+            self._columns[name] = {n: device.whole(oid) for n, oid in table.columns.items()}
             self._add(name, told, found)
+
+    def places(self) -> dict[tuple[str, int], tuple[Oid, Index]]:
+        """Return column and index of the objects of each interface, by object name and ifIndex."""
+        return {
+            (object_name, if_index): (oid, index)
+            for name, known in self.rows.items()
+            for index, if_index in known.items()
+            for object_name, oid in self._columns[name].items()
+        }
 
     async def add(self, device: Device, found: TableRows) -> None:
         """Add the objects of the rows that are known."""

@@ -36,6 +36,7 @@ COLUMNS: Mapping[Quantity, str] = {
     "voltage": "voltage_v",
     "pre_fec_ber": "pre_fec_ber",
 }
+MILLI = 3  # amperes become milliamperes
 WRITTEN = {"m": -3, "u": -6, "n": -9}
 BASES = {"C": "°C"}
 TEXT_NUMBER = re.compile(r"\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)")
@@ -75,6 +76,31 @@ class Unit:
             return single
         exponent = self.exponent + shift
         return raw * 10.0**exponent if exponent >= 0 else raw / 10.0**-exponent
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """How an integer becomes a reading without looking at anything else: ``power`` and ``Unit.value``.
+
+    The value is ``raw * times / over`` in the column's unit, of watts the logarithm. ``none`` are the raw
+    numbers that say: no reading.
+    """
+
+    times: float
+    over: float
+    is_power: bool
+    is_watts: bool
+    no_light_dbm: float
+    none: tuple[int, ...]
+
+    @classmethod
+    def of(cls, quantity: Quantity, unit: Unit, none: Iterable[int], no_light_dbm: float) -> Formula | None:
+        """Return the formula of a quantity in a unit; None where there is no such simple one."""
+        if unit.name == "float32":
+            return None
+        exponent = unit.exponent + (MILLI if quantity == "bias" else 0)
+        up, down = (10.0**exponent, 1.0) if exponent >= 0 else (1.0, 10.0**-exponent)
+        return cls(up, down, quantity in POWERS, unit.name == "W", no_light_dbm, tuple(sorted(set(none))))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +12,11 @@ from correlator.pollers.counters import restarted
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
 from correlator.pollers.light import Reading, rows
+from correlator.pollers.light_layout import LightLayout, Place
 from correlator.pollers.names import Names
 from correlator.pollers.text import number
 from correlator.profiles.profile import Cells
+from correlator.snmp.target import Oid
 
 LEARN_AFTER = timedelta(hours=1)  # many agents never say that a module was changed
 SAID_AT_MOST = 8  # ports that one remark names
@@ -34,6 +36,7 @@ class Inventory:
     last_change: int | None
     known: Mapping[str, Known]
     remarks: tuple[str, ...] = ()
+    layout: LightLayout | None = None
 
 
 @dataclass
@@ -50,9 +53,35 @@ class OpticsReader:
                 return rows(found)
         learned = await learn(device, now)
         self.inventory = None if device.failed else learned  # half an inventory would hide the rest
-        found = await _readings(device, learned, all_there=False)
+        answered: set[Oid] = set()
+        found = await _readings(device, learned, answered)
         device.remarks += learned.remarks
+        if self.inventory is not None and not device.failed:
+            self.inventory = replace(learned, layout=_layout(device, learned, answered))
         return rows(found or [])
+
+    def known(self, now: datetime) -> tuple[LightLayout, int | None, tuple[int, ...]] | None:
+        """Return layout, sysUpTime when it was made, and its companions' values; None if due anew."""
+        learned = self.inventory
+        if learned is None or learned.layout is None or now - learned.at >= LEARN_AFTER:
+            return None
+        return (
+            learned.layout,
+            learned.uptime_cs,
+            tuple(
+                value
+                for value in (learned.last_change,)
+                if value is not None and len(learned.layout.scalars) > 1
+            ),
+        )
+
+    def doubt(self, for_good: bool) -> None:
+        """Learn anew at the next reading or, ``for_good``, read this device alone until that is due."""
+        if self.inventory is not None:
+            self.inventory = replace(self.inventory, layout=None) if for_good else None
+
+    def used(self) -> None:
+        """Note a reading: the inventory's age is all that counts."""
 
 
 async def learn(device: Device, now: datetime) -> Inventory:
@@ -71,6 +100,23 @@ async def learn(device: Device, now: datetime) -> Inventory:
             known[name] = await sensors.learn(device, name, source, entities, names)
     return Inventory(
         now, number(some.get("sysUpTime")), number(some.get("entLastChangeTime")), known, _remarks(known)
+    )
+
+
+def _layout(device: Device, inventory: Inventory, answered: Container[Oid]) -> LightLayout | None:
+    """Return how what has answered is read together with other devices' light.
+
+    None where a sensor has answered nothing: then the inventory does not hold.
+    """
+    places = _places(device, inventory)
+    known = {oid: place for oid, place in places.items() if oid in answered}
+    if {place[:2] for place in known.values()} != {place[:2] for place in places.values()}:
+        return None
+    states = device.profile.tables["entities"].scalars
+    said = {"sysUpTime": inventory.uptime_cs, "entLastChangeTime": inventory.last_change}
+    scalars = tuple(states[name] for name, value in said.items() if name in states and value is not None)
+    return LightLayout(
+        inventory.known, scalars if inventory.uptime_cs is not None else (), tuple(known.items())
     )
 
 
@@ -97,20 +143,17 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:SAID_AT_MOST]) + (f" and {more} more" if more > 0 else "")
 
 
-async def _readings(device: Device, inventory: Inventory, all_there: bool = True) -> list[Reading] | None:
+async def _readings(
+    device: Device, inventory: Inventory, answered: set[Oid] | None = None
+) -> list[Reading] | None:
     """Return what the sensors say now; None where the inventory holds no longer.
 
-    It holds no longer where a sensor is gone, unless it may be (``all_there``) as it was just learned.
+    It holds no longer where a sensor is gone, unless it was just learned: then the objects that answered
+    are put into ``answered``.
 
     All sources are asked for together, so that no request goes out half full.
     """
-    places = {
-        device.whole(oid) + index: (name, index, column)
-        for name, known in inventory.known.items()
-        for columns, indexes in known.questions
-        for index in indexes
-        for column, oid in columns.items()
-    }
+    places = _places(device, inventory)
     if not places:
         return []
     states = device.profile.tables["entities"].scalars
@@ -121,9 +164,22 @@ async def _readings(device: Device, inventory: Inventory, all_there: bool = True
     for oid, (name, index, column) in places.items():
         if oid in said:
             answers[name].setdefault(index, {})[column] = said[oid]
-    if all_there and any(index not in answers[name] for name, index, _ in places.values()):
+    if answered is not None:
+        answered.update(said)
+    elif any(index not in answers[name] for name, index, _ in places.values()):
         return None
     return [light for name, known in inventory.known.items() for light in known.readings(answers[name])]
+
+
+def _places(device: Device, inventory: Inventory) -> dict[Oid, Place]:
+    """Return the objects that the inventory's values are read from: source, index and column of each."""
+    return {
+        device.whole(oid) + index: (name, index, column)
+        for name, known in inventory.known.items()
+        for columns, indexes in known.questions
+        for index in indexes
+        for column, oid in columns.items()
+    }
 
 
 def _changed(inventory: Inventory, row: Row) -> bool:

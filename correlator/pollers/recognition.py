@@ -57,6 +57,10 @@ class Recognition:
         async with self._asking:
             return await self._identify(device, now)
 
+    def holds(self, profile: Profile | None, now: datetime) -> bool:
+        """Return whether a device needs not be asked who it is, and that profile is still the one."""
+        return self._seen is not None and now - self._seen[0] < IDENTIFY_AFTER and self._seen[1] is profile
+
     def doubt(self) -> None:
         """Ask the device who it is before it is read again: what answers next may be another."""
         self._seen = None

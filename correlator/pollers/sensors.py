@@ -7,7 +7,19 @@ from dataclasses import dataclass
 
 from correlator.pollers.device import Device, Row, TableRows
 from correlator.pollers.entities import Entities
-from correlator.pollers.light import LEVELS, POWERS, QUANTITIES, Judged, Place, Reading, Unit, levels, power
+from correlator.pollers.light import (
+    LEVELS,
+    MILLI,
+    POWERS,
+    QUANTITIES,
+    Formula,
+    Judged,
+    Place,
+    Reading,
+    Unit,
+    levels,
+    power,
+)
 from correlator.pollers.names import Names
 from correlator.pollers.text import number
 from correlator.profiles.profile import Level, Quantity, Sensors, Table, ThresholdRows
@@ -15,7 +27,6 @@ from correlator.snmp.target import Index, Oid
 
 OK = 1  # EntitySensorStatus
 MAX_LANES = 64
-MILLI = 3  # amperes become milliamperes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +79,27 @@ class KnownSensors:
 
     def readings(self, answers: TableRows) -> list[Reading]:
         """Return what the sensors say; where no power of a module is well, nothing of it is."""
+        return [reading for _, reading in self.told(answers)]
+
+    def told(self, answers: TableRows) -> list[tuple[tuple[str, Index], Reading]]:
+        """Return the same, each beside column and index of the value that it comes from."""
         told = {i: number(row.get("status")) in (None, OK) for i, row in answers.items()}
         powers = [(s.place, told[i]) for i, s in self.sensors.items() if i in told and s.quantity in POWERS]
         silent = {place for place, _ in powers} - {place for place, well in powers if well}
         return [
-            _reading(sensor, answers[index], self.source)
+            (("value", index), _reading(sensor, answers[index], self.source))
             for index, sensor in self.sensors.items()
             if index in answers and sensor.place not in silent
         ]
+
+    def formulas(self) -> dict[tuple[str, Index], Formula | None]:
+        """Return how each value becomes a reading, by column and index."""
+        return {
+            ("value", index): Formula.of(
+                sensor.quantity, sensor.unit, self.source.no_reading, self.source.no_light_dbm
+            )
+            for index, sensor in self.sensors.items()
+        }
 
 
 async def learn(device: Device, name: str, source: Sensors, entities: Entities, names: Names) -> KnownSensors:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from correlator.pollers import topology
 from correlator.pollers.attempt import Attempt, gap_from
+from correlator.pollers.counter_layout import Layout
 from correlator.pollers.counters import CounterReader
 from correlator.pollers.device import Device, Row
+from correlator.pollers.light_layout import LightLayout
 from correlator.pollers.optics import OpticsReader
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.text import text, unsigned
-from correlator.ports import Batch
+from correlator.ports import Batch, Tables
 from correlator.profiles.profile import FALLBACK, Profile
-from correlator.snmp.control import SnmpClient
+from correlator.snmp.control import Peer, SnmpClient
 from correlator.snmp.errors import NoAnswerError, SnmpError
-from correlator.snmp.target import Community, Credentials, Target
+from correlator.snmp.target import Community, Credentials, Tally, Target
 
 Group = Literal["topology", "counters", "optics"]
 GROUPS: tuple[Group, ...] = ("topology", "counters", "optics")
 
 BOOT_TOLERANCE_S = 30.0  # between sysUpTime and our clock, within one period
 SILENCES_BORNE = 3  # polls without any answer before a device is asked more seldom
+REFUSALS_BORNE = 3  # answers in a row that are not as learned
 LONGEST_REST = timedelta(minutes=10)
 DEFAULT_PERIOD_S = 60.0
 
@@ -52,6 +55,22 @@ class SwitchTarget:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What is needed to read a device together with others: where it is and what was learned of it.
+
+    ``uptime_cs`` and ``unchanging`` (values of the layout's further scalars) hold while the layout does;
+    ``used`` is to be called when it was read by it.
+    """
+
+    target: Target
+    peer: Peer
+    layout: Layout | LightLayout
+    uptime_cs: int | None
+    unchanging: tuple[int, ...]
+    used: Callable[[], None]
+
+
 class SwitchPoller:
     """Asks one switch for one group of tables (``ports.Poller``).
 
@@ -69,18 +88,22 @@ class SwitchPoller:
         period_s: float | None = None,
     ) -> None:
         self.name = f"{target.name} {group}"
+        self.target_name, self.period_s = target.name, period_s
         self.requests: Mapping[str, int] = {}
-        self._client, self._target, self._group, self._period_s = client, target, group, period_s
+        self.spent = Tally()  # on the way to this poll by another path
+        self._client, self._target, self._agent, self._group = client, target, target.agent, group
         self._recognition = recognition or Recognition()
         self._read_by: Profile | None = None
         self._read_at: dict[str, datetime] = {}
         self._counters, self._optics = CounterReader(), OpticsReader()
+        self._refusals = 0
         self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
 
     async def poll(self, now: datetime, cursor: Mapping[str, str]) -> list[Batch]:
         """Return one batch: the group's tables and the row of polls. Never raises for the device."""
-        attempt = Attempt(self._target.name, "switch", now, gap_from=gap_from(cursor, now, self._period_s))
-        device = Device(self._client, self._target.agent, self._recognition.profiles[FALLBACK])
+        attempt = Attempt(self._target.name, "switch", now, gap_from=gap_from(cursor, now, self.period_s))
+        device = Device(self._client, self._agent, self._recognition.profiles[FALLBACK], self.spent)
+        self.spent = Tally()
         remembered: dict[str, str] = {}
         if now < self._rest_until:
             attempt.failed = (
@@ -99,11 +122,62 @@ class SwitchPoller:
         self.requests = dict(device.requests)
         return [self._batch(attempt, cursor, remembered)]
 
+    def prepared(self, now: datetime) -> Prepared | None:
+        """Return what it takes to read the device together with others; None where it must be asked alone.
+
+        That is so while it rests, before it was learned, when that was long ago, and for credentials
+        that only the control plane speaks.
+        """
+        target = self._agent
+        if now < self._rest_until or not isinstance(target.credentials, Community):
+            return None
+        if target.credentials.version != "2c" or not self._recognition.holds(self._read_by, now):
+            return None
+        peer, reader = (
+            self._client.peer(target),
+            self._counters if self._group == "counters" else self._optics,
+        )
+        known = reader.known(now)
+        if peer.found is None or known is None:
+            return None
+        layout, uptime_cs, unchanging = known
+        return Prepared(target, peer, layout, uptime_cs, unchanging, reader.used)
+
+    def cursors(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
+        """Return a batch without tables: what to remember of a poll whose rows went with others'."""
+        self._silences = self._refusals = 0
+        return self._batch(Attempt(self._target.name, "switch", now), cursor, tables={})
+
+    def refused(self, spent: Tally, learn: bool) -> None:
+        """Note that an answer was not as learned, after so many requests; ``learn``: nor will the next be.
+
+        A device whose answers are never as learned is asked alone, until it is learned anew in due time.
+        """
+        self.spent = spent
+        if learn:
+            self._refusals += 1
+            reader = self._counters if self._group == "counters" else self._optics
+            reader.doubt(for_good=self._refusals > REFUSALS_BORNE)
+
+    def silent(self, now: datetime, cursor: Mapping[str, str], requests: int, retries: int) -> Batch:
+        """Return the batch of a poll, so many requests long, that nothing came back from."""
+        attempt = Attempt(self._target.name, "switch", now, requests, retries)
+        agent = self._agent
+        error = NoAnswerError(agent, agent.retries + 1, agent.timeout_s)
+        attempt.failed = str(error)
+        self._recognition.doubt()
+        self._rest(error, now)
+        return self._batch(attempt, cursor)
+
     def _batch(
-        self, attempt: Attempt, cursor: Mapping[str, str], remembered: Mapping[str, str] | None = None
+        self,
+        attempt: Attempt,
+        cursor: Mapping[str, str],
+        remembered: Mapping[str, str] | None = None,
+        tables: Tables | None = None,
     ) -> Batch:
         return Batch(
-            attempt.tables(),
+            attempt.tables() if tables is None else tables,
             f"{self._target.name}/{self._group}",
             int(attempt.at.timestamp() * 1000),
             attempt.cursor(cursor) | dict(remembered or {}),
@@ -114,7 +188,7 @@ class SwitchPoller:
         self._silences = self._silences + 1 if isinstance(error, NoAnswerError) else 0
         if self._silences >= SILENCES_BORNE:
             periods = 2 ** min(self._silences - SILENCES_BORNE + 1, 10)
-            rest = timedelta(seconds=(self._period_s or DEFAULT_PERIOD_S) * (periods - 0.5))
+            rest = timedelta(seconds=(self.period_s or DEFAULT_PERIOD_S) * (periods - 0.5))
             self._rest_until = now + min(rest, LONGEST_REST)
 
     async def _read(self, device: Device, attempt: Attempt, cursor: Mapping[str, str]) -> dict[str, str]:

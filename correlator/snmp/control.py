@@ -90,7 +90,7 @@ class SnmpClient:
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or Params()
         self._engines: dict[Credentials | None, _Engine] = {}
-        self._peers: dict[Address, _Peer] = {}
+        self._peers: dict[Address, Peer] = {}
         self._slots = asyncio.Semaphore(self.params.in_flight)
 
     async def get(self, target: Target, oids: Sequence[Oid], tally: Tally | None = None) -> dict[Oid, Value]:
@@ -128,7 +128,7 @@ class SnmpClient:
         ``why_incomplete``.
         """
         bound = self.params.max_rows if max_rows is None else max_rows
-        lengths, table = self._peer(target).lengths, tuple(columns)
+        lengths, table = self.peer(target).lengths, tuple(columns)
         result = await self._read(target, Walk(table, scalars, bound, lengths.get(table)), tally, within_s)
         lengths[table] = len(result.rows)
         return result
@@ -158,7 +158,7 @@ class SnmpClient:
     async def _read(
         self, target: Target, work: Work, tally: Tally | None, within_s: float = math.inf
     ) -> Rows:
-        peer, clock = self._peer(target), asyncio.get_running_loop().time
+        peer, clock = self.peer(target), asyncio.get_running_loop().time
         ends = clock() + within_s
         tally = tally if tally is not None else Tally()
         while not work.over:
@@ -183,7 +183,7 @@ class SnmpClient:
                 break
         return work.result
 
-    async def _answer(self, target: Target, peer: _Peer, work: Work, tally: Tally) -> Answer:
+    async def _answer(self, target: Target, peer: Peer, work: Work, tally: Tally) -> Answer:
         """Return the answer to the work's next request, which is sent again when nothing comes.
 
         An answer to an earlier try counts as well: a slow device is not a silent one.
@@ -218,14 +218,18 @@ class SnmpClient:
             self._engines[key] = _Engine(self.params)
         return self._engines[key]
 
-    def _peer(self, target: Target) -> _Peer:
-        peer = self._peers.setdefault((target.host, target.port), _Peer())
+    def peer(self, target: Target) -> Peer:
+        """Return what is remembered about a target's address, for who asks it in another way."""
+        place = target.host, target.port
+        peer = self._peers.get(place)
+        if peer is None:
+            peer = self._peers[place] = Peer()
         peer.pace.per_second = target.requests_per_second
         return peer
 
 
-class _Peer:
-    """What is remembered about one address: its manners, and where it was found."""
+class Peer:
+    """What is remembered about one address: its manners, and where it was found. Holders of ``lock`` ask."""
 
     def __init__(self) -> None:
         self.lock = asyncio.Lock()

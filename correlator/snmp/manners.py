@@ -83,6 +83,12 @@ class Pace:
             return 0.0
         return self.sent[-self.per_second] + 1.0 - now
 
+    def recent(self, now: float) -> list[float]:
+        """Return when the requests of the last second went."""
+        if self.sent and self.sent[-1] <= now - 1.0:
+            self.sent.clear()
+        return list(self.sent)
+
     def take(self, now: float) -> None:
         """Note that a request goes out."""
         self.sent.append(now)

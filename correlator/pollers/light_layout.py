@@ -1,0 +1,206 @@
+"""Light of many devices as arrays: raw numbers become readings, and readings the rows of table optics.
+
+Which rows there are depends on what sensors say only through a few yes-or-noes (is there a reading, is it
+dark, is it zero, is the sensor well). While these stay as they were, a device's rows keep their shape and
+only numbers move; where one changes, ``light.rows`` says anew which reading goes where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from correlator import frames
+from correlator.pollers import cells, columns, sensors
+from correlator.pollers.device import TableRows
+from correlator.pollers.light import COLUMNS, Formula, Reading, rows
+from correlator.snmp import plan
+from correlator.snmp.codec import ANY, COUNTER, Words
+from correlator.snmp.plan import Cell, Line, Plan
+from correlator.snmp.target import Index, Oid, Value
+
+Floats = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
+Known = sensors.KnownSensors | cells.KnownCells
+Place = tuple[str, Index, str]  # source, index, column
+MEASURED = tuple(COLUMNS.values())
+NO_FORMULA = Formula(1.0, 1.0, False, False, 0.0, ())
+OK = 1
+
+_PLANS: dict[tuple[Any, ...], Plan] = {}
+
+
+@dataclass
+class Shape:
+    """The rows of one device: constant cells, and which reading each measured cell shows (-1: none)."""
+
+    constant: list[dict[str, Any]]
+    readings: Mapping[str, list[int]]
+
+
+@dataclass(eq=False)
+class LightLayout:
+    """The values that a device's light is made of, in the order in which they are asked for.
+
+    ``formulas`` says how each becomes a reading; None for states, and for what takes more than a formula.
+    """
+
+    known: Mapping[str, Known]
+    scalars: tuple[Oid, ...]
+    places: tuple[tuple[Oid, Place], ...]
+    simple: bool = field(init=False)
+    formulas: list[Formula | None] = field(init=False)
+    marks: bytes = b""
+    shape: Shape = field(default_factory=lambda: Shape([], {}))
+    _planned: tuple[tuple[bytes, int], Plan] | None = None
+
+    def __post_init__(self) -> None:
+        known = {name: source.formulas() for name, source in self.known.items()}
+        self.formulas = [known[name].get((column, index)) for _, (name, index, column) in self.places]
+        values = sum(map(len, known.values()))
+        self.simple = values == sum(formula is not None for formula in self.formulas)
+
+    def plan(self, community: bytes, varbinds: int) -> Plan:
+        """Return the requests; devices that are asked the same share them."""
+        if self._planned is None or self._planned[0] != (community, varbinds):
+            self._planned = (community, varbinds), self._shared_plan(community, varbinds)
+        return self._planned[1]
+
+    def _shared_plan(self, community: bytes, varbinds: int) -> Plan:
+        key = community, varbinds, self.scalars, tuple(oid for oid, _ in self.places)
+        if key not in _PLANS:
+            if len(_PLANS) >= MOST_PLANS:
+                _PLANS.clear()
+            first = len(self.scalars)
+            scalars = tuple(Cell(oid, slot, COUNTER) for slot, oid in enumerate(self.scalars))
+            lines = [
+                Line((), number, (Cell(oid, first + number, ANY),))
+                for number, (oid, _) in enumerate(self.places)
+            ]
+            requests = plan.gets(lines, max(1, varbinds - first))
+            _PLANS[key] = Plan(community, scalars, requests, first + len(lines), len(lines))
+        return _PLANS[key]
+
+    def answers(self, numbers: Sequence[Value]) -> dict[str, TableRows]:
+        """Return values in the order of ``places`` as the sources' own rows."""
+        told: dict[str, TableRows] = {name: {} for name in self.known}
+        for (_, (name, index, column)), value in zip(self.places, numbers, strict=True):
+            told[name].setdefault(index, {})[column] = value
+        return told
+
+    def readings(self, numbers: Sequence[Value]) -> list[Reading]:
+        """Return what all sources say."""
+        answers = self.answers(numbers)
+        return [light for name, known in self.known.items() for light in known.readings(answers[name])]
+
+    def reshape(self, numbers: Sequence[Value], marks: bytes) -> None:
+        """Find out anew which rows these values make, and which reading each cell shows."""
+        number = {place: n for n, (_, place) in enumerate(self.places)}
+        answers = self.answers(numbers)
+        told = [
+            replace(light, value=None if light.value is None else float(number[name, index, column]))
+            for name, known in self.known.items()
+            for (column, index), light in known.told(answers[name])
+        ]
+        found = rows(told)
+        self.shape = Shape(
+            [{k: v for k, v in row.items() if k not in MEASURED} for row in found],
+            {c: [-1 if row.get(c) is None else int(row[c]) for row in found] for c in MEASURED},
+        )
+        self.marks = marks
+
+
+MOST_PLANS = 4096
+EPOCH = pd.Timestamp(0, tz="UTC")
+
+
+class LightTable:
+    """Makes table optics of devices; remembers how the ones that it saw last were put together."""
+
+    def __init__(self) -> None:
+        self._layouts: tuple[LightLayout, ...] = ()
+        self._constants: _Constants | None = None
+        self._shapes: tuple[Shape, ...] = ()
+        self._frame: dict[str, Any] = {}
+
+    def table(
+        self, at: pd.Timestamp, devices: Sequence[str], layouts: Sequence[LightLayout], raw: Sequence[Words]
+    ) -> tuple[pd.DataFrame, list[int]]:
+        """Return the rows of table optics and how many are each device's; all layouts are simple ones."""
+        if self._constants is None or self._layouts != tuple(layouts):
+            self._layouts, self._constants = tuple(layouts), _Constants(layouts)
+        constants = self._constants
+        numbers = np.concatenate(raw).view(np.int64) if raw else np.zeros(0, np.int64)
+        values, marks = constants.read(numbers)
+        for one, first, end in zip(layouts, constants.first[:-1], constants.first[1:], strict=True):
+            now = marks[first:end].tobytes()
+            if now != one.marks:
+                one.reshape(numbers[first:end].tolist(), now)
+        shapes = tuple(one.shape for one in layouts)
+        if shapes != self._shapes or not self._frame:
+            self._shapes, self._frame = shapes, _assembled(devices, shapes, constants.first)
+        sizes = [len(shape.constant) for shape in shapes]
+        padded = np.append(values, np.nan)
+        measured = {column: padded[self._frame[column]] for column in MEASURED}
+        given = self._frame | measured | {"at": columns.times(at, sum(sizes))}
+        return columns.table("optics", given, sum(sizes)), sizes
+
+
+class _Constants:
+    """The formulas of all values of some devices as arrays."""
+
+    def __init__(self, layouts: Sequence[LightLayout]) -> None:
+        self.first = np.cumsum([0, *(len(one.places) for one in layouts)]).tolist()
+        all_formulas = [formula for one in layouts for formula in one.formulas]
+        used = [formula or NO_FORMULA for formula in all_formulas]
+        self._times = np.array([one.times for one in used])
+        self._over = np.array([one.over for one in used])
+        self._power = np.array([one.is_power for one in used], dtype=bool)
+        self._watts = np.array([one.is_power and one.is_watts for one in used], dtype=bool)
+        self._no_light = np.array([one.no_light_dbm for one in used])
+        self._state = np.array([one is None for one in all_formulas], dtype=bool)
+        most = max((len(one.none) for one in used), default=0)
+        self._none = np.zeros((most, len(used)), np.int64)
+        self._marked = np.zeros((most, len(used)), dtype=bool)
+        for number, one in enumerate(used):
+            self._none[: len(one.none), number] = one.none
+            self._marked[: len(one.none), number] = True
+
+    def read(self, numbers: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.uint8]]:
+        """Return the readings (NaN: none), and of each value its yes-or-noes as bits."""
+        none = (self._marked & (self._none == numbers)).any(axis=0)
+        values = numbers * self._times / self._over
+        watts = self._watts
+        none |= watts & (numbers < 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values[watts] = 10 * np.log10(values[watts] * 1000)
+        dark = self._power & ~none & (values <= self._no_light)
+        values[none | dark] = np.nan
+        well = self._state & (numbers == OK)
+        marks = none.astype(np.uint8)
+        marks |= dark.astype(np.uint8) << 1
+        marks |= (numbers == 0).astype(np.uint8) << 2
+        marks |= well.astype(np.uint8) << 3
+        return values, marks
+
+
+def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[int]) -> dict[str, Any]:
+    """Return the columns that stay, and for the measured ones which reading each cell shows."""
+    constant = [
+        row | {"device": device} for device, s in zip(devices, shapes, strict=True) for row in s.constant
+    ]
+    table = frames.frame("optics", [row | {"at": EPOCH} for row in constant])
+    kept = [name for name in table.columns.astype(str) if name not in ("at", *MEASURED)]
+    arrays: dict[str, Any] = {name: table[name].array for name in kept}
+    for column in MEASURED:
+        places = [
+            np.where((told := np.array(shape.readings.get(column, []), np.int64)) < 0, -1, told + at)
+            for shape, at in zip(shapes, first, strict=False)
+        ]
+        arrays[column] = np.concatenate(places) if places else np.zeros(0, np.int64)
+    return arrays

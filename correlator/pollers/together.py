@@ -1,0 +1,262 @@
+"""Polls many switches of one group at once, over the fast path; what cannot go there is left to each one's
+own poller, which asks through pysnmp and learns on the way.
+
+The control plane learns what a device holds; from then on its readings are planned requests, exchanged
+with all the other devices' (``snmp.bulk``) and made into one table. A device is left to its own poller
+when it was not learned yet, when its credentials are not those of version 2c, and when an answer was not
+what the plan expects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from correlator import frames
+from correlator.pollers import columns, counter_layout
+from correlator.pollers.attempt import gap_from
+from correlator.pollers.columns import Masked
+from correlator.pollers.counter_layout import Layout, Part
+from correlator.pollers.light import rows as light_rows
+from correlator.pollers.light_layout import LightLayout, LightTable
+from correlator.pollers.switches import Prepared, SwitchPoller
+from correlator.ports import Batch, Poller, Tables
+from correlator.snmp import bulk, wire
+from correlator.snmp.bulk import Asked, Exchange, Outcome
+from correlator.snmp.codec import Refusal
+from correlator.snmp.plan import Plan
+from correlator.snmp.target import Community, Tally, Value
+
+Measured = Literal["counters", "optics"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Device:
+    """One device of a round: its poller, what is known of it, and the plan for it."""
+
+    poller: SwitchPoller
+    known: Prepared
+    plan: Plan
+
+
+@dataclass
+class Together:
+    """Polls switches of one group at once. ``refused`` counts by reason what the last round did not use."""
+
+    group: Measured
+    params: bulk.Params = field(default_factory=bulk.Params)
+    refused: Mapping[str, int] = field(default_factory=dict)
+    _light: LightTable = field(default_factory=LightTable)
+
+    async def poll(
+        self, pollers: Sequence[Poller], now: datetime, cursors: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, list[Batch]]:
+        """Return what those of the pollers brought that could be asked together, by name.
+
+        The tables of all come in the batch of the first; the others' hold their cursors. To each device
+        one request is in flight, here and elsewhere: those that are being asked something else now are
+        asked when the others are done.
+        """
+        ready = self._ready(pollers, now)
+        busy = [one for one in ready if one.known.peer.lock.locked()]
+        free = [one for one in ready if not one.known.peer.lock.locked()]
+        heard: dict[str, list[Batch]] = {}
+        self.refused = Counter()
+        for some in (free, busy):
+            if some:
+                heard |= await self._go(some, now, cursors)
+        return heard
+
+    def _ready(self, pollers: Sequence[Poller], now: datetime) -> list[_Device]:
+        """Return the devices that can be asked together, those of one plan behind each other."""
+        found: dict[int, _Device] = {}
+        for poller in pollers:
+            known = poller.prepared(now) if isinstance(poller, SwitchPoller) else None
+            if isinstance(poller, SwitchPoller) and known is not None and id(known.peer) not in found:
+                credentials = known.target.credentials
+                assert isinstance(credentials, Community)
+                plan = known.layout.plan(credentials.name.encode(), known.peer.size.varbinds)
+                found[id(known.peer)] = _Device(poller, known, plan)
+        return sorted(found.values(), key=lambda one: (id(one.known.layout), id(one.plan)))
+
+    async def _go(
+        self, devices: Sequence[_Device], now: datetime, cursors: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, list[Batch]]:
+        async with contextlib.AsyncExitStack() as held:
+            for one in sorted(devices, key=lambda one: (one.known.target.host, one.known.target.port)):
+                await held.enter_async_context(
+                    one.known.peer.lock
+                )  # in one order, so that none waits in a ring
+            started = time.time_ns()
+            clock = asyncio.get_running_loop().time
+            exchange = Exchange([_asked(one, clock()) for one in devices], self.params)
+            try:
+                outcome = await asyncio.to_thread(exchange.run)
+            finally:
+                exchange.stopped = True
+        self.refused = Counter(self.refused) + outcome.refused
+        return self._batches(devices, outcome, started, now, cursors)
+
+    def _batches(
+        self,
+        devices: Sequence[_Device],
+        outcome: Outcome,
+        started: int,
+        now: datetime,
+        cursors: Mapping[str, Mapping[str, str]],
+    ) -> dict[str, list[Batch]]:
+        heard: dict[str, list[Batch]] = {}
+        read: list[int] = []
+        why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
+        for number, one in enumerate(devices):
+            one.known.peer.pace.sent.extend(outcome.sent[number])
+            poller, cursor = one.poller, cursors[one.poller.name]
+            if why[number] == 0:
+                read.append(number)
+                one.known.used()
+                _note_answers(one, requests[number])
+                heard[poller.name] = [poller.cursors(now, cursor)]
+            elif why[number] == bulk.SILENT and not outcome.heard[number]:
+                heard[poller.name] = [poller.silent(now, cursor, requests[number], retries[number])]
+            else:
+                told_size = _note_size(one, why[number])
+                poller.refused(Tally(requests[number], retries[number]), learn=not told_size)
+        if read:
+            tables = self._tables(devices, read, outcome, started, now, cursors)
+            first = heard[devices[read[0]].poller.name]
+            first[0] = Batch(tables, first[0].source, first[0].sequence, first[0].cursor)
+        return heard
+
+    def _tables(
+        self,
+        devices: Sequence[_Device],
+        read: list[int],
+        outcome: Outcome,
+        started: int,
+        now: datetime,
+        cursors: Mapping[str, Mapping[str, str]],
+    ) -> Tables:
+        """Return the tables of the devices that were read, the group's and their rows of polls."""
+        at = pd.Timestamp(now)
+        if self.group == "counters":
+            table, sizes = _counters(devices, read, outcome, at)
+        else:
+            table, sizes = self._optics(devices, read, outcome, at)
+        chosen = [devices[number] for number in read]
+        latest = np.maximum.reduceat(np.append(outcome.times, 0), outcome.rows[:-1])[read]
+        latest[np.diff(outcome.rows)[read] == 0] = started
+        never = np.zeros(len(read), dtype=bool)
+        polls = {
+            "at": columns.times(at, len(read)),
+            "target": columns.texts(pa.array([one.poller.target_name for one in chosen])),
+            "kind": columns.texts(pa.array(["switch"] * len(read))),
+            "ok": pd.arrays.BooleanArray(~never, never),
+            "duration_ms": np.maximum(latest - started, 0) / 1e6,
+            "requests": Masked(outcome.requests[read], never),
+            "retries": Masked(outcome.retries[read], never),
+            "rows": Masked(np.array(sizes, np.int64), never),
+            "gap_from": pd.DatetimeIndex(
+                [gap_from(cursors[one.poller.name], now, one.poller.period_s) for one in chosen],
+                dtype="datetime64[us, UTC]",
+            ),
+        }
+        tables = {"polls": columns.table("polls", polls, len(read))}
+        return tables if table is None else {str(self.group): table, **tables}
+
+    def _optics(
+        self, devices: Sequence[_Device], read: list[int], outcome: Outcome, at: pd.Timestamp
+    ) -> tuple[pd.DataFrame | None, list[int]]:
+        sizes = dict.fromkeys(read, 0)
+        names, layouts, raw, which = [], [], [], []
+        one_by_one: list[dict[str, object]] = []
+        for number in read:
+            layout, name = devices[number].known.layout, devices[number].poller.target_name
+            assert isinstance(layout, LightLayout)
+            values = outcome.values[outcome.slots[number] + len(layout.scalars) : outcome.slots[number + 1]]
+            if layout.simple and number not in outcome.texts:
+                names.append(name)
+                layouts.append(layout)
+                raw.append(values)
+                which.append(number)
+                continue
+            told: list[Value] = list(values.view(np.int64).tolist())
+            for slot, octets in outcome.texts.get(number, ()):
+                told[slot - len(layout.scalars)] = octets
+            rows = light_rows(layout.readings(told))
+            sizes[number] = len(rows)
+            one_by_one += [{"at": at, "device": name} | row for row in rows]
+        tables = []
+        if layouts:
+            table, counts = self._light.table(at, names, layouts, raw)
+            sizes |= dict(zip(which, counts, strict=True))
+            tables.append(table)
+        if one_by_one:
+            tables.append(frames.frame("optics", one_by_one))
+        some = [table for table in tables if len(table)]
+        return (pd.concat(some, ignore_index=True) if len(some) > 1 else some[0] if some else None), [
+            sizes[number] for number in read
+        ]
+
+
+def _asked(one: _Device, now: float) -> Asked:
+    target, peer = one.known.target, one.known.peer
+    assert peer.found is not None
+    return Asked(
+        one.plan,
+        wire.address(*peer.found),
+        target.timeout_s,
+        target.retries,
+        target.requests_per_second,
+        one.known.uptime_cs,
+        one.known.unchanging,
+        peer.pace.recent(now),
+    )
+
+
+def _note_size(one: _Device, why: int) -> bool:
+    """Note for the next plan what a refusal says about the size of requests; return whether it does."""
+    if why == Refusal.TOO_BIG:
+        one.known.peer.size.too_big(one.plan.varbinds)
+    elif why in (bulk.SILENT, Refusal.OVERSIZED, Refusal.SHORT):
+        one.known.peer.size.silent(one.plan.varbinds)
+    else:
+        return False
+    return True
+
+
+def _note_answers(one: _Device, count: int) -> None:
+    """Note that so many requests were answered: a size that had been cut may grow again."""
+    size = one.known.peer.size
+    if size.varbinds < size.params.most:
+        for _ in range(count):
+            size.answered(one.plan.varbinds)
+
+
+def _counters(
+    devices: Sequence[_Device], read: list[int], outcome: Outcome, at: pd.Timestamp
+) -> tuple[pd.DataFrame | None, list[int]]:
+    """Return the rows of table counters and how many are each device's."""
+    parts: list[Part] = []
+    sizes: list[int] = []
+    groups: dict[int, list[int]] = {}
+    for number in read:
+        groups.setdefault(id(devices[number].known.layout), []).append(number)
+        sizes.append(outcome.rows[number + 1] - outcome.rows[number])
+    for some in groups.values():
+        layout = devices[some[0]].known.layout
+        assert isinstance(layout, Layout)
+        slots, rows = devices[some[0]].plan.slots, devices[some[0]].plan.rows
+        values = outcome.values[outcome.slots[some][:, None] + np.arange(slots)]
+        uptimes = outcome.uptimes[outcome.rows[some][:, None] + np.arange(rows)]
+        parts.append(Part(layout, [devices[number].poller.target_name for number in some], values, uptimes))
+    return (counter_layout.table(at, parts) if parts else None), sizes

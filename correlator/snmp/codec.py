@@ -1,0 +1,454 @@
+"""SNMPv2c messages in bulk: requests written once, replies read many at a time with numpy.
+
+A reply is read against what its request can bring: the table ``Kinds`` holds, for each kind of request
+and each varbind of its answer, the bytes that must stand there and the slot that the value goes to. First
+the varbinds of all replies are found step by step, then all of them are checked and read in one go.
+Whatever is not exactly as expected is refused and counted; the control plane asks such a device anew.
+
+BER as of X.690, messages as of RFC 3416 and RFC 1901. Lengths are believed only as far as the datagram goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from correlator.snmp.target import Oid
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+Words = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+STRIDE = 2048  # bytes kept of a datagram: replies are planned to fit an Ethernet frame
+SLACK = 64  # bytes behind the last datagram, so that a look ahead stays within the buffer
+WORDS = 4  # of 8 bytes, compared for every varbind; longer ones take a second look
+
+INTEGER, OCTETS, NULL, OBJECT, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
+COUNTER32, GAUGE32, TIMETICKS, OPAQUE, COUNTER64 = 0x41, 0x42, 0x43, 0x44, 0x46
+GET, RESPONSE, GETBULK = 0xA0, 0xA2, 0xA5
+TOO_BIG = 1
+
+NUMBER, COUNTER, EXACT, ANY = 0, 1, 2, 3
+"""What a varbind may hold: any integer, an integer from 0, the very bytes expected, an integer or octets."""
+
+
+class Refusal(IntEnum):
+    """Why a datagram was not used. Those up to LATE say nothing about the device that was asked."""
+
+    NONE = 0
+    MALFORMED = 1  # no BER, lengths that do not fit, bytes behind the end
+    OVERSIZED = 2  # longer than any reply that was planned
+    FOREIGN = 3  # another version, community or kind of message
+    SOURCE = 4  # from another address than was asked
+    LATE = 5  # answered before, or given up: duplicates, late replies, strangers
+    TOO_BIG = 6
+    ERROR_STATUS = 7
+    SHORT = 8  # not one whole row
+    SURPLUS = 9  # more varbinds than were asked for
+    OTHER_OBJECT = 10  # other OIDs, or another name at a known index
+    ABSENT = 11  # noSuchObject, noSuchInstance, endOfMibView
+    WRONG_TYPE = 12
+    NEGATIVE = 13  # where a counter belongs
+    OUT_OF_RANGE = 14
+
+
+LOWEST = np.full(256, 1, np.int64)  # by tag, the least and the greatest value; the other tags have none
+HIGHEST = np.full(256, 0, np.int64)
+LOWEST[INTEGER], HIGHEST[INTEGER] = -(2**31), 2**31 - 1
+LOWEST[[COUNTER32, GAUGE32, TIMETICKS, COUNTER64]] = 0
+HIGHEST[[COUNTER32, GAUGE32, TIMETICKS]] = 2**32 - 1
+HIGHEST[COUNTER64] = 2**63 - 1  # what is beyond has nine bytes
+NUMERIC = HIGHEST > 0
+TEXTUAL = np.zeros(256, dtype=bool)
+TEXTUAL[[OCTETS, OPAQUE]] = True
+
+
+# -- writing ----------------------------------------------------------------------------------------
+
+
+def tlv(tag: int, body: bytes) -> bytes:
+    """Return a value with its tag and its length."""
+    size = len(body)
+    if size < 128:
+        return bytes((tag, size)) + body
+    long = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 128 | len(long))) + long + body
+
+
+def integer(value: int, tag: int = INTEGER) -> bytes:
+    """Return an integer in as few bytes as it needs."""
+    return tlv(
+        tag, value.to_bytes((value if value >= 0 else ~value).bit_length() // 8 + 1, "big", signed=True)
+    )
+
+
+def object_identifier(oid: Oid) -> bytes:
+    """Return an OID. Raises ValueError where it is none."""
+    if len(oid) < 2 or any(not 0 <= part < 2**32 for part in oid) or oid[0] > 2:
+        raise ValueError(f"{oid} is no object identifier")
+    return tlv(OBJECT, b"".join(_base128(part) for part in (oid[0] * 40 + oid[1], *oid[2:])))
+
+
+def _base128(part: int) -> bytes:
+    octets = [part & 127]
+    while part := part >> 7:
+        octets.append(part & 127 | 128)
+    return bytes(reversed(octets))
+
+
+def request(community: bytes, kind: int, oids: Iterable[Oid], first: int, second: int) -> tuple[bytes, int]:
+    """Return a message and where in it the four bytes of the request-id stand.
+
+    ``first`` and ``second`` are error-status and error-index, or non-repeaters and max-repetitions.
+    """
+    nothing = bytes((NULL, 0))
+    binds = tlv(SEQUENCE, b"".join(tlv(SEQUENCE, object_identifier(oid) + nothing) for oid in oids))
+    rest = integer(first) + integer(second) + binds
+    message = tlv(SEQUENCE, integer(1) + tlv(OCTETS, community) + tlv(kind, tlv(INTEGER, bytes(4)) + rest))
+    return message, len(message) - len(rest) - 4
+
+
+# -- what answers must look like --------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Kinds:
+    """Kinds of requests, one a row, and what each varbind of their answers must be.
+
+    ``entry`` and ``slot`` (kinds × varbinds): which expected varbind stands there, and where its value
+    goes, counted from the device's first slot; -1 for nowhere. ``rows`` (kinds × rows): which rows of the
+    device an answer tells. ``expect``, ``mask`` (entries × WORDS): the first bytes of a varbind and which of
+    them count; ``exact`` how many bytes behind its header are given, ``want`` what may follow.
+    ``tail`` points to the further bytes of long entries in ``tails`` and ``tail_masks``, -1 for none.
+    """
+
+    template: Bytes
+    length: Ints
+    id_at: Ints
+    varbinds: Ints
+    scalars: Ints
+    width: Ints
+    entry: Ints
+    slot: Ints
+    rows: Ints
+    expect: Words
+    mask: Words
+    exact: Ints
+    want: Bytes
+    tail: Ints
+    tails: Words
+    tail_masks: Words
+
+    @property
+    def bulk(self) -> Flags:
+        """Which kinds are GETBULK: their answers may be cut behind any row."""
+        return self.width > 0
+
+
+def entries(expected: Sequence[tuple[bytes, int]]) -> dict[str, Any]:
+    """Return the arrays of expected varbinds from their bytes behind the header and what may follow."""
+    size = max((len(data) for data, _ in expected), default=0) + 2
+    words = max(WORDS, -(-size // 8))
+    whole = np.zeros((len(expected), words * 8), np.uint8)
+    masks = np.zeros_like(whole)
+    for number, (data, _) in enumerate(expected):
+        whole[number, 0] = SEQUENCE
+        whole[number, 2 : 2 + len(data)] = np.frombuffer(data, np.uint8)
+        masks[number, 0] = 255
+        masks[number, 2 : 2 + len(data)] = 255
+    expect, mask = whole.view("<u8"), masks.view("<u8")
+    exact = np.array([len(data) for data, _ in expected], np.int64)
+    long = np.flatnonzero(exact + 2 > WORDS * 8)
+    tail = np.full(len(expected), -1, np.int64)
+    tail[long] = np.arange(len(long))
+    return {
+        "expect": np.ascontiguousarray(expect[:, :WORDS]),
+        "mask": np.ascontiguousarray(mask[:, :WORDS]),
+        "exact": exact,
+        "want": np.array([want for _, want in expected], np.uint8),
+        "tail": tail,
+        "tails": np.ascontiguousarray(expect[long, WORDS:]),
+        "tail_masks": np.ascontiguousarray(mask[long, WORDS:]),
+    }
+
+
+# -- reading ----------------------------------------------------------------------------------------
+
+
+class Datagrams:
+    """A buffer for ``count`` datagrams of at most STRIDE bytes, one behind the other."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.bytes: Bytes = np.zeros(count * STRIDE + SLACK + 8 * WORDS, np.uint8)
+        size = count * STRIDE + SLACK
+        self.words: Words = np.ndarray((size,), "<u8", self.bytes, 0, (1,))
+        self.blocks = np.ndarray((size,), f"V{8 * WORDS}", self.bytes, 0, (1,))
+        self.pairs = np.ndarray((size,), "V16", self.bytes, 0, (1,))
+        self.starts: Ints = np.arange(count, dtype=np.int64) * STRIDE
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Heads:
+    """What the messages say before their varbinds: ``first`` is where these begin, ``end`` where they end."""
+
+    refused: Ints
+    request_id: Ints
+    status: Ints
+    community: Ints
+    community_length: Ints
+    first: Ints
+    end: Ints
+
+
+def heads(data: Datagrams, sizes: Ints) -> Heads:
+    """Return the heads of the first datagrams, whose sizes are given; sizes above STRIDE are refused."""
+    octets, count = data.bytes, len(sizes)
+    at, ends = data.starts[:count], data.starts[:count] + np.minimum(sizes, STRIDE)
+    bad = np.zeros(count, dtype=bool)
+    foreign = np.zeros(count, dtype=bool)
+
+    def enter(at: Ints, tag: int, wrong: Flags) -> tuple[Ints, Ints]:
+        """Return where a value begins and ends; what has another tag is noted as wrong."""
+        first = octets[at + 1].astype(np.int64)
+        body = at + 2
+        if (first > 127).any():
+            body, first = _long(octets, body, first)
+        end = body + first
+        outside = end > ends
+        np.logical_or(bad, outside, out=bad)
+        np.logical_or(wrong, octets[at] != tag, out=wrong)
+        return np.where(outside, at, body), np.where(outside, at, end)
+
+    body, end = enter(at, SEQUENCE, bad)
+    bad |= end != ends
+    version, end = enter(body, INTEGER, bad)
+    foreign |= (end - version != 1) | (octets[version] != 1)
+    community, end = enter(end, OCTETS, bad)
+    community_length = end - community
+    body, end = enter(end, RESPONSE, foreign)
+    bad |= end != ends
+    place, end = enter(body, INTEGER, bad)
+    request_id = _small(data, place, end, bad)
+    place, end = enter(end, INTEGER, bad)
+    status = _small(data, place, end, bad)
+    place, end = enter(end, INTEGER, bad)
+    first, end = enter(end, SEQUENCE, bad)
+    bad |= end != ends
+    refused = np.where(foreign, Refusal.FOREIGN, Refusal.NONE)
+    refused[bad] = Refusal.MALFORMED
+    refused[sizes > STRIDE] = Refusal.OVERSIZED
+    return Heads(refused, request_id, status, community, community_length, first, end)
+
+
+def _long(octets: Bytes, body: Ints, first: Ints) -> tuple[Ints, Ints]:
+    """Return where values begin and their lengths, some of which are in the long form (X.690, 8.1.3.5).
+
+    One or two bytes of length are read; a longer or indefinite one fits no datagram.
+    """
+    one = octets[body].astype(np.int64)
+    two = one * 256 + octets[body + 1]
+    length = np.where(first < 128, first, np.where(first == 0x81, one, np.where(first == 0x82, two, 2**20)))
+    return body + np.where(first == 0x81, 1, np.where(first == 0x82, 2, 0)), length
+
+
+def _small(data: Datagrams, begin: Ints, end: Ints, bad: Flags) -> Ints:
+    """Return integers of at most four bytes; others are noted as bad."""
+    size = end - begin
+    wrong = (size < 1) | (size > 4)
+    np.logical_or(bad, wrong, out=bad)
+    return _shifted(data.words[begin].byteswap(), np.where(wrong, 1, size))
+
+
+def _shifted(words: Words, size: Ints) -> Ints:
+    """Return the integers in the first bytes of words in network order, with their sign."""
+    signed: Ints = words.view(np.int64) >> (64 - 8 * size)
+    return signed
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Read:
+    """What came of replies: refusals, and how many whole rows each told (0 where refused).
+
+    ``texts`` are values that are no integers: device's slot and octets.
+    """
+
+    refused: Ints
+    rows: Ints
+    texts: list[tuple[int, bytes]]
+
+
+def read(
+    data: Datagrams, first: Ints, end: Ints, kind: Ints, base: Ints, kinds: Kinds, values: Words
+) -> Read:
+    """Check the varbinds of replies and put their values into ``values``, each at its slot from ``base``.
+
+    ``first`` and ``end`` are those of ``heads``, ``kind`` says which answers these are. Integers are
+    stored as 64 bits, negative ones as two's complement. Of a refused reply nothing is stored.
+    """
+    wanted = kinds.varbinds[kind]
+    steps = int(wanted.max(initial=0))
+    place, found, bad = _places(data.bytes, first, end, steps)
+    refused = np.where(bad, Refusal.MALFORMED, np.where(found > wanted, Refusal.SURPLUS, Refusal.NONE))
+    width = kinds.width[kind]
+    rows = np.where(width > 0, (found - kinds.scalars[kind]) // np.maximum(width, 1), found == wanted)
+    refused[(refused == 0) & (rows < 1)] = Refusal.SHORT
+    here = np.arange(steps) < np.where(refused == 0, found, 0)[:, None]
+    picked = slice(None) if here.all() else np.flatnonzero(here)
+    entry = kinds.entry[:, :steps].take(kind, axis=0).ravel()[picked]
+    at, following = (np.ascontiguousarray(p.T).ravel()[picked] for p in (place[:-1], place[1:]))
+    number, why, textual = _cells(data, at, following, entry, kinds)
+    reply = np.repeat(np.arange(len(kind)), steps)[picked] if why is not None else None
+    if why is not None and reply is not None:
+        wrong = np.flatnonzero(why)[::-1]
+        refused[reply[wrong]] = why[wrong]  # the first wrong varbind of a reply says why
+    slot = kinds.slot[:, :steps].take(kind, axis=0)
+    kept = slot.ravel()[picked] >= 0
+    if reply is not None:
+        kept &= refused[reply] == 0
+    slot += base[:, None]
+    target = slot.ravel()[picked]
+    values[target[kept]] = number[kept]
+    texts = _texts(data.bytes, textual[kept[textual]], at, entry, target, kinds)
+    return Read(refused, np.where(refused == 0, rows, 0), texts)
+
+
+def _places(octets: Bytes, first: Ints, end: Ints, steps: int) -> tuple[Ints, Ints, Flags]:
+    """Return where each varbind begins (steps + 1 × replies; the end where there is none), how many there
+    are, and which replies' varbinds do not fill them exactly.
+    """
+    place = np.empty((steps + 1, len(first)), np.int64)
+    sizes = np.empty((steps, len(first)), np.uint8)
+    place[0] = first
+    second = octets[1:]
+    for step in range(steps):
+        size, following = sizes[step], place[step + 1]
+        second.take(place[step], out=size, mode="clip")
+        np.add(place[step], size, out=following)
+        following += 2
+        np.minimum(following, end, out=following)
+    here = place[:-1] < end
+    if np.any((sizes > 127) & here):
+        return _long_places(octets, first, end, steps)
+    bad = (here & (place[:-1] + sizes + 2 > end)).any(axis=0)
+    return place, (place < end).sum(axis=0), np.asarray(bad)
+
+
+def _long_places(octets: Bytes, first: Ints, end: Ints, steps: int) -> tuple[Ints, Ints, Flags]:
+    """Return the same where some lengths are in the long form."""
+    place = np.empty((steps + 1, len(first)), np.int64)
+    bad = np.zeros(len(first), dtype=bool)
+    place[0] = first
+    for step in range(steps):
+        at = place[step]
+        body, size = _long(octets, at + 2, octets[at + 1].astype(np.int64))
+        bad |= (body + size > end) & (at < end)
+        place[step + 1] = np.minimum(body + size, end)
+    return place, (place < end).sum(axis=0), bad
+
+
+def _cells(
+    data: Datagrams, at: Ints, following: Ints, entry: Ints, kinds: Kinds
+) -> tuple[Words, Ints | None, Ints]:
+    """Return the number that each varbind holds, why it is refused (None: none is), and which hold octets."""
+    body, differs = _begin(data, at, entry, kinds)
+    want = kinds.want.take(entry)
+    exact = want == EXACT
+    value = np.minimum(body + kinds.exact.take(entry), len(data.pairs) - 1)
+    head = data.pairs[value].view("<u8").reshape(-1, 2)
+    tag = head[:, 0].astype(np.uint8)
+    size = (head[:, 0] >> np.uint64(8)).astype(np.uint8).astype(np.int64)
+    number, beyond = _numbers(head, tag, size)
+    ends = value + np.where(exact, 0, size + 2)
+    negative = (number < 0) & ((want == COUNTER) | (tag != INTEGER)) & (size < 9)
+    octets = want == ANY
+    octets &= TEXTUAL.take(tag)
+    wrong = beyond | negative
+    wrong &= ~(exact | octets)
+    wrong |= differs
+    wrong |= ends != following
+    wrong |= size > 127
+    textual = np.flatnonzero(octets)
+    if not wrong.any():
+        return number.view(np.uint64), None, textual
+    why = np.where(beyond, Refusal.OUT_OF_RANGE, np.where(negative, Refusal.NEGATIVE, Refusal.NONE))
+    why[~NUMERIC.take(tag)] = Refusal.WRONG_TYPE
+    why[(tag & 0xFC) == 0x80] = Refusal.ABSENT
+    why[octets | exact] = Refusal.NONE
+    why[(ends != following) | (~exact & (size > 127))] = Refusal.MALFORMED
+    if differs.any():
+        why[differs] = _difference(data.bytes, body[differs], following[differs])
+    return number.view(np.uint64), why, textual
+
+
+def _begin(data: Datagrams, at: Ints, entry: Ints, kinds: Kinds) -> tuple[Ints, Flags]:
+    """Return where varbinds begin behind their header, and which do not begin as they should."""
+    octets, body = data.bytes, at + 2
+    mask = kinds.mask.take(entry, axis=0)
+    long = octets.take(at + 1) > 127
+    if long.any():  # the header is longer: look from where a short one would stand
+        skipped = np.where(long, octets[at + 1].astype(np.int64) - 128, 0)
+        body = np.minimum(body + skipped, len(data.words) - 2)
+        mask[:, 0] &= np.uint64(0xFFFFFFFFFFFFFF00)
+    told = data.blocks[body - 2].view("<u8").reshape(-1, WORDS)
+    told ^= kinds.expect.take(entry, axis=0)
+    told &= mask
+    differs = (told[:, 0] | told[:, 1] | told[:, 2] | told[:, 3]) != 0
+    if long.any():
+        differs |= octets[at] != SEQUENCE
+    if len(kinds.tails):
+        differs |= _tails_differ(data, body - 2, entry, kinds)
+    return body, differs
+
+
+def _numbers(head: Words, tag: Bytes, size: Ints) -> tuple[Ints, Flags]:
+    """Return the integers in the first 16 bytes of values, and which of them their type cannot hold."""
+    fits = (size >= 1) & (size <= 8)
+    octets = (head[:, 0] >> np.uint64(16)) | (head[:, 1] << np.uint64(48))
+    number = _shifted(octets.byteswap(), np.where(fits, size, 8))
+    beyond = ~fits | (number > HIGHEST.take(tag)) | ((number < LOWEST.take(tag)) & (tag == INTEGER))
+    nine = (size == 9) & (tag == COUNTER64)
+    if nine.any():
+        first = octets[nine]
+        rest = (first >> np.uint64(8)) | ((head[nine, 1] << np.uint64(40)) & np.uint64(0xFF00000000000000))
+        number[nine] = rest.byteswap().view(np.int64)
+        beyond[nine] = (first & np.uint64(255)) != 0
+    return number, beyond
+
+
+def _tails_differ(data: Datagrams, header: Ints, entry: Ints, kinds: Kinds) -> Flags:
+    """Return which of the long entries differ behind their first WORDS words."""
+    differ = np.zeros(len(entry), dtype=bool)
+    tail = kinds.tail[entry]
+    long = np.flatnonzero(tail >= 0)
+    tail, at = tail[long], header[long] + 8 * WORDS
+    for word in range(kinds.tails.shape[1]):
+        told = data.words[np.minimum(at + 8 * word, len(data.words) - 1)]
+        differ[long] |= ((told ^ kinds.tails[tail, word]) & kinds.tail_masks[tail, word]) != 0
+    return differ
+
+
+def _difference(octets: Bytes, body: Ints, following: Ints) -> Ints:
+    """Return why varbinds are refused whose first bytes are not those expected."""
+    value = body + 2 + octets[body + 1].astype(np.int64)
+    inside = (octets[body] == OBJECT) & (octets[body + 1] < 128) & (value + 2 <= following)
+    absent = inside & ((octets[np.where(inside, value, body)] & 0xFC) == 0x80)
+    return np.where(absent, Refusal.ABSENT, np.where(inside, Refusal.OTHER_OBJECT, Refusal.MALFORMED))
+
+
+def _texts(
+    octets: Bytes, cells: Ints, at: Ints, entry: Ints, target: Ints, kinds: Kinds
+) -> list[tuple[int, bytes]]:
+    """Return slot and octets of the values that are octets."""
+    texts = []
+    for cell in cells.tolist():
+        first = int(octets[at[cell] + 1])
+        value = int(at[cell]) + 2 + (first - 128 if first > 127 else 0) + int(kinds.exact[entry[cell]])
+        texts.append((int(target[cell]), octets[value + 2 : value + 2 + int(octets[value + 1])].tobytes()))
+    return texts

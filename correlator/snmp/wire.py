@@ -1,0 +1,207 @@
+"""Datagrams out and in, many a system call: sendmmsg and recvmmsg through ctypes, else ordinary calls."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from correlator.snmp.codec import STRIDE, Bytes, Datagrams, Ints, Words
+
+RECEIVE_BUFFER = 16 * 2**20  # bytes wanted of the kernel; it gives what net.core.rmem_max allows
+KERNEL_COST = 2560  # bytes of that buffer which a reply takes up with what the kernel keeps beside it
+BATCH = 1024  # datagrams a call
+SOCKET_ADDRESS = 28  # bytes of the longest, that of IPv6
+SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35  # Linux; without the right to force, SO_RCVBUF holds
+MESSAGE = 8  # words of 8 bytes in struct mmsghdr, on machines of 64 bits
+CONTROL = 4  # words of a control message with a struct timespec
+
+Address = tuple[socket.AddressFamily, bytes]
+
+
+def address(family: socket.AddressFamily, place: tuple[object, ...]) -> Address:
+    """Return a socket address as the kernel writes it."""
+    host, port = str(place[0]), int(str(place[1]))
+    if family == socket.AF_INET:
+        body = struct.pack("=H", family) + struct.pack("!H", port) + socket.inet_aton(host) + bytes(8)
+    else:
+        scope = int(str(place[3])) if len(place) > 3 else 0
+        packed = socket.inet_pton(family, host.partition("%")[0])
+        body = struct.pack("=H", family) + struct.pack("!HI", port, 0) + packed + struct.pack("=I", scope)
+    return family, body.ljust(SOCKET_ADDRESS, b"\0")
+
+
+def sender(families: Words, addresses: Bytes) -> Words:
+    """Return what tells one sender from another: three words of port and address, whatever else is there."""
+    six = families == socket.AF_INET6
+    padded = np.zeros((len(addresses), 32), np.uint8)
+    padded[:, :SOCKET_ADDRESS] = addresses
+    words: Words = padded.view("<u8").copy()
+    words[~six, 1:] = 0
+    words[six, 0] &= np.uint64(0xFFFFFFFF)  # the flow label is the sender's own affair
+    words[six, 3] = 0  # the scope likewise: it is ours, and zero where the address is global
+    return words[:, :3]
+
+
+def _calls() -> tuple[Callable[..., int], Callable[..., int]] | None:
+    """Return sendmmsg and recvmmsg, where the C library has them and lays out memory as is meant here."""
+    fitting = sys.platform == "linux" and sys.byteorder == "little" and ctypes.sizeof(ctypes.c_void_p) == 8
+    if not fitting:
+        return None
+    try:
+        library = ctypes.CDLL(None, use_errno=True)
+        return library.sendmmsg, library.recvmmsg
+    except (OSError, AttributeError):
+        return None
+
+
+class Wire:
+    """An unconnected UDP socket of one family, with a buffer for what comes in.
+
+    ``room`` is how many replies may be on their way at a time without loss in our own kernel.
+    """
+
+    def __init__(self, family: socket.AddressFamily, plain: bool = False) -> None:
+        self.family = family
+        self.data = Datagrams(BATCH)
+        self.sizes: Ints = np.zeros(BATCH, np.int64)
+        self.senders: Bytes = np.zeros((BATCH, SOCKET_ADDRESS), np.uint8)
+        self.times: Ints = np.zeros(BATCH, np.int64)
+        self._calls = None if plain else _calls()
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            except OSError:
+                continue
+        self.room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // KERNEL_COST
+        self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))  # noqa: S104 - any route
+        if self._calls is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            self._lay_out()
+
+    def fileno(self) -> int:
+        """Return the socket's number."""
+        return self._socket.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+    def send(self, messages: Bytes, sizes: Ints, addresses: Bytes) -> int:
+        """Send messages, one a row; return how many the kernel took, from the first.
+
+        One that cannot be sent (no route) counts as taken: it will be missed like a lost one.
+        """
+        if self._calls is None:
+            return self._send_one_by_one(messages, sizes, addresses)
+        count = len(sizes)
+        length = 28 if self.family == socket.AF_INET6 else 16
+        addresses = np.ascontiguousarray(addresses)
+        vectors = np.empty((count, 2), np.uint64)
+        vectors[:, 0] = messages.ctypes.data + np.arange(count, dtype=np.uint64) * messages.shape[1]
+        vectors[:, 1] = sizes
+        headers = np.zeros((count, MESSAGE), np.uint64)
+        headers[:, 0] = addresses.ctypes.data + np.arange(count, dtype=np.uint64) * SOCKET_ADDRESS
+        headers[:, 1] = length
+        headers[:, 2] = vectors.ctypes.data + np.arange(count, dtype=np.uint64) * 16
+        headers[:, 3] = 1
+        sent = 0
+        while sent < count:
+            at = ctypes.c_void_p(headers.ctypes.data + sent * MESSAGE * 8)
+            done = self._calls[0](self._socket.fileno(), at, count - sent, 0)
+            if done >= 0:
+                sent += done
+            elif ctypes.get_errno() in (errno.EAGAIN, errno.ENOBUFS):
+                return sent
+            elif ctypes.get_errno() != errno.EINTR:
+                sent += 1
+        return sent
+
+    def receive(self) -> int:
+        """Take in what has come, at most BATCH datagrams; return how many: the first of ``data``.
+
+        ``sizes`` are theirs (larger than STRIDE where cut), ``senders`` their addresses, ``times`` when the
+        kernel had them, nanoseconds of the system's clock.
+        """
+        if self._calls is None:
+            return self._receive_one_by_one()
+        self._headers[:, 1] = SOCKET_ADDRESS
+        self._headers[:, 5] = CONTROL * 8
+        count = self._calls[1](
+            self._socket.fileno(),
+            ctypes.c_void_p(self._headers.ctypes.data),
+            BATCH,
+            socket.MSG_DONTWAIT,
+            None,
+        )
+        if count <= 0:
+            return 0
+        head = self._headers[:count]
+        cut = (head[:, 6] & np.uint64(socket.MSG_TRUNC)) != 0
+        self.sizes[:count] = (head[:, 7] & np.uint64(0xFFFFFFFF)).astype(np.int64) + cut * STRIDE
+        stamp = self._control[:count].view(np.int64)
+        told = head[:, 5] >= CONTROL * 8
+        self.times[:count] = np.where(told, stamp[:, 2] * 10**9 + stamp[:, 3], time.time_ns())
+        return int(count)
+
+    def _lay_out(self) -> None:
+        """Point the kernel's structures at the buffers, once."""
+        self._vectors = np.empty((BATCH, 2), np.uint64)
+        self._control: Words = np.zeros((BATCH, CONTROL), np.uint64)
+        self._headers: Words = np.zeros((BATCH, MESSAGE), np.uint64)
+        each = np.arange(BATCH, dtype=np.uint64)
+        self._vectors[:, 0] = self.data.bytes.ctypes.data + each * STRIDE
+        self._vectors[:, 1] = STRIDE
+        self._headers[:, 0] = self.senders.ctypes.data + each * SOCKET_ADDRESS
+        self._headers[:, 2] = self._vectors.ctypes.data + each * 16
+        self._headers[:, 3] = 1
+        self._headers[:, 4] = self._control.ctypes.data + each * (CONTROL * 8)
+
+    def _send_one_by_one(self, messages: Bytes, sizes: Ints, addresses: Bytes) -> int:
+        for number, (size, raw) in enumerate(zip(sizes.tolist(), addresses, strict=True)):
+            try:
+                self._socket.sendto(messages[number, :size].data, _place(self.family, raw.tobytes()))
+            except BlockingIOError:
+                return number
+            except OSError:
+                continue
+        return len(sizes)
+
+    def _receive_one_by_one(self) -> int:
+        whole = self.data.bytes.data
+        for number in range(BATCH):
+            begin = number * STRIDE
+            try:
+                size, _, flags, place = self._socket.recvmsg_into([whole[begin : begin + STRIDE]])
+            except BlockingIOError:
+                return number
+            except OSError:
+                continue
+            self.sizes[number] = size + STRIDE * bool(flags & socket.MSG_TRUNC)
+            self.times[number] = time.time_ns()
+            self.senders[number] = np.frombuffer(address(self.family, place)[1], np.uint8)
+        return BATCH
+
+
+def _place(family: socket.AddressFamily, raw: bytes) -> tuple[str, int] | tuple[str, int, int, int]:
+    port = int.from_bytes(raw[2:4], "big")
+    if family == socket.AF_INET:
+        return socket.inet_ntoa(raw[4:8]), port
+    return socket.inet_ntop(family, raw[8:24]), port, 0, int.from_bytes(raw[24:28], sys.byteorder)
+
+
+def wait(wires: Sequence[Wire], seconds: float) -> bool:
+    """Wait until one of the sockets has something to read; return whether one has."""
+    poller = select.poll()
+    for one in wires:
+        poller.register(one, select.POLLIN)
+    return bool(poller.poll(max(0.0, seconds) * 1000))

@@ -1,0 +1,217 @@
+"""Switches polled together over the fast path: the same tables as each one's own poller makes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from a_switch import IF, IFX, UPTIME, interface, switch
+from pandas.testing import assert_frame_equal
+from snmp_agent import Agent, counter64, ticks
+
+from correlator import frames
+from correlator.pollers.recognition import Recognition
+from correlator.pollers.switches import SwitchPoller, SwitchTarget
+from correlator.pollers.together import Together
+from correlator.ports import Batch
+from correlator.snmp.control import SnmpClient
+from correlator.snmp.target import Community
+
+pytestmark = pytest.mark.anyio
+SHARED = Path(os.environ.get("CORRELATOR_SHARED", Path(__file__).parents[3] / "shared"))
+RECORDINGS = sorted(path.stem for path in (SHARED / "recordings").glob("*.snmprec"))
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def pollers(client: SnmpClient, port: int, name: str = "leaf1", **more: Any) -> dict[str, SwitchPoller]:
+    target = SwitchTarget(name, "127.0.0.1", port, **{"requests_per_second": 10_000, "timeout_s": 1.0} | more)
+    known = Recognition()
+    return {group: SwitchPoller(client, target, group, known, 60.0) for group in ("counters", "optics")}  # type: ignore[arg-type]
+
+
+async def alone(poller: SwitchPoller, now: datetime = NOW) -> Batch:
+    (batch,) = await poller.poll(now, {})
+    return batch
+
+
+async def at_once(group: str, *some: SwitchPoller, now: datetime = NOW) -> dict[str, list[Batch]]:
+    return await Together(group).poll(some, now, {one.name: {} for one in some})  # type: ignore[arg-type]
+
+
+def the_table(heard: dict[str, list[Batch]], name: str) -> pd.DataFrame:
+    (table,) = [b.tables[name] for answer in heard.values() for b in answer if name in b.tables] or [
+        frames.empty(name)
+    ]
+    return table
+
+
+def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
+    assert_frame_equal(one.reset_index(drop=True), other.reset_index(drop=True), rtol=1e-12)
+
+
+@pytest.mark.parametrize("group", ["counters", "optics"])
+async def test_the_tables_are_those_of_the_other_path(group: str) -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller = pollers(client, agent.port)[group]
+        expected = await alone(poller)
+        before = agent.requests
+        heard = await at_once(group, poller)
+    same(the_table(heard, group), expected.tables[group])
+    polls = the_table(heard, "polls")
+    assert polls.dtypes.equals(expected.tables["polls"].dtypes)
+    assert polls["ok"].all()
+    assert polls["requests"].tolist() == [agent.requests - before]
+    assert polls["rows"].tolist() == [len(expected.tables[group])]
+    assert heard[poller.name][0].cursor["last_good"] == NOW.isoformat()
+    for name in (group, "polls"):
+        same(frames.validate(name, the_table(heard, name)), the_table(heard, name))
+
+
+async def test_counters_above_half_of_64_bits_are_exact() -> None:
+    wide = {f"{IFX}.6.{port}": counter64(2**64 - port) for port in (1, 2, 3, 4)}
+    async with Agent(switch() | wide) as agent, SnmpClient() as client:
+        poller = pollers(client, agent.port)["counters"]
+        await alone(poller)
+        heard = await at_once("counters", poller)
+    assert the_table(heard, "counters")["in_octets"].tolist() == [2**64 - port for port in (1, 2, 3, 4)]
+
+
+async def test_many_switches_make_one_table_and_a_row_of_polls_each() -> None:
+    async with Agent(switch()) as one, Agent(switch(ports=6)) as two, SnmpClient() as client:
+        first, second = pollers(client, one.port)["counters"], pollers(client, two.port, "leaf2")["counters"]
+        for poller in (first, second):
+            await alone(poller)
+        heard = await at_once("counters", first, second)
+    table = the_table(heard, "counters")
+    assert table.groupby("device").size().to_dict() == {"leaf1": 4, "leaf2": 6}
+    assert sorted(the_table(heard, "polls")["target"]) == ["leaf1", "leaf2"]
+    assert set(heard) == {"leaf1 counters", "leaf2 counters"}
+
+
+async def test_who_was_not_learned_and_who_speaks_another_version_is_left_to_its_own_poller() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        new = pollers(client, agent.port)["counters"]
+        old = pollers(client, agent.port, credentials=Community("public", "1"))["counters"]
+        await alone(old)
+        assert await at_once("counters", new, old) == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        interface(2, name="Ethernet9"),
+        interface(5),
+        {UPTIME: ticks(100)},
+        {"1.3.6.1.2.1.31.1.5.0": ticks(200)},
+        {f"{IF}.14.3": "text"},
+    ],
+)
+async def test_what_has_changed_is_left_to_its_own_poller_which_learns_anew(changes: dict[str, Any]) -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller = pollers(client, agent.port)["counters"]
+        await alone(poller)
+        agent.set(switch() | changes)
+        if f"{IFX}.1.5" in changes:  # nothing said so: the number of rows is learned anew in time
+            assert poller.name in await at_once("counters", poller)
+            return
+        assert await at_once("counters", poller) == {}
+        anew = await alone(poller)
+        heard = await at_once("counters", poller)
+    same(the_table(heard, "counters"), anew.tables["counters"])
+    assert anew.tables["polls"]["requests"].iloc[0] > the_table(heard, "polls")["requests"].iloc[0]
+
+
+async def test_a_silent_switch_leaves_the_row_that_its_own_poller_would() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller = pollers(client, agent.port, timeout_s=0.05, retries=1)["counters"]
+        await alone(poller)
+        agent.drop = lambda number: True
+        heard = await at_once("counters", poller)
+        again = await alone(poller)
+    polls = the_table(heard, "polls")
+    assert polls["error"].tolist() == again.tables["polls"]["error"].tolist()
+    assert not polls["ok"].any()
+    assert polls["requests"].tolist() == [2]
+
+
+async def test_a_size_that_is_too_big_is_learned() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller = pollers(client, agent.port)["counters"]
+        expected = await alone(poller)
+        await alone(poller)
+        agent.too_big_above = 30
+        assert await at_once("counters", poller) == {}
+        for _ in range(3):
+            await alone(poller)
+        heard = await at_once("counters", poller)
+    same(the_table(heard, "counters"), expected.tables["counters"])
+
+
+async def test_a_device_that_is_being_asked_is_asked_when_that_is_done() -> None:
+    async with Agent(switch(), delay_s=0.02) as agent, SnmpClient() as client:
+        both = pollers(client, agent.port)
+        for poller in both.values():
+            await alone(poller)
+        agent.most_waiting = 0
+        slow = asyncio.create_task(alone(both["optics"]))
+        await asyncio.sleep(0.005)
+        heard = await at_once("counters", both["counters"])
+        await slow
+    assert heard
+    assert agent.most_waiting == 1
+
+
+async def test_light_keeps_its_rows_while_only_numbers_move_and_changes_them_when_it_goes_dark() -> None:
+    from a_switch import SENSOR
+
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller, together = pollers(client, agent.port)["optics"], Together("optics")
+        await alone(poller)
+        names = [name for name in switch() if name.startswith(f"{SENSOR}.4.")]
+        for step, value in enumerate((-2345, -5000, 1_000_000_000, -2345)):
+            agent.set(switch() | dict.fromkeys(names[:2], value))
+            now = NOW + timedelta(minutes=step)
+            heard = await together.poll([poller], now, {poller.name: {}})
+            same(
+                the_table(heard, "optics"),
+                (await alone(poller, now)).tables.get("optics", frames.empty("optics")),
+            )
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Serve all recordings on a free loopback port; the community chooses one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        number = int(probe.getsockname()[1])
+    command = [sys.executable, SHARED / "bench" / "replay.py", SHARED / "recordings", "--port", str(number)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("ready")
+        yield number
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+@pytest.mark.parametrize("group", ["counters", "optics"])
+@pytest.mark.parametrize("recording", RECORDINGS)
+async def test_recorded_switches_say_the_same_on_both_paths(port: int, recording: str, group: str) -> None:
+    async with SnmpClient() as client:
+        poller = pollers(client, port, credentials=Community(recording))[group]
+        expected = (await alone(poller)).tables
+        heard = await at_once(group, poller)
+    if poller.prepared(NOW) is None:
+        pytest.skip(f"{recording} cannot be read together")
+    assert heard, "left to its own poller"
+    same(the_table(heard, group), expected.get(group, frames.empty(group)))

@@ -1,0 +1,138 @@
+"""Replies broken in every way that is cheap to do to many at once, and what the decoder makes of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+from snmp_agent import Agent, counter32, counter64, gauge, ticks
+
+from correlator.snmp import codec
+from correlator.snmp.codec import ANY, EXACT, NUMBER, STRIDE, Datagrams, Refusal
+from correlator.snmp.plan import Cell, Line, Plan, gets, table
+
+UPTIME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
+NAME, IN, WIDE, SENSOR = (1, 3, 6, 1, 9, 1), (1, 3, 6, 1, 9, 2), (1, 3, 6, 1, 9, 3), (1, 3, 6, 1, 9, 9)
+PORTS = (1, 2, 3, 200, 70_000, 2**31)
+HOSTILE = np.array([0, 1, 2, 4, 0x30, 0x7F, 0x80, 0x81, 0x82, 0x83, 0x84, 0x88, 0xA2, 0xFE, 0xFF], np.uint8)
+
+
+def switch() -> dict[str, object]:
+    """Return a small switch: names, two counters, sensors that are numbers and text."""
+    values: dict[str, object] = {"1.3.6.1.2.1.1.3.0": ticks(4711)}
+    for number, port in enumerate(PORTS):
+        values[f"1.3.6.1.9.1.{port}"] = (
+            f"Ethernet{number}" if number else "A name of more than thirty-two bytes"
+        )
+        values[f"1.3.6.1.9.2.{port}"] = counter32(2**32 - 1 - number)
+        values[f"1.3.6.1.9.3.{port}"] = counter64(2**64 - 1 - number)
+        values[f"1.3.6.1.9.9.{port}"] = (-2500, "-2.5 dBm", gauge(4294967295))[number % 3]
+    return values
+
+
+def plan(varbinds: int = 20) -> Plan:
+    """Return the plan of that switch."""
+    values = switch()
+    lines = [
+        Line(
+            (port,),
+            number,
+            (
+                Cell(NAME, -1, EXACT, str(values[f"1.3.6.1.9.1.{port}"]).encode()),
+                Cell(IN, 1 + 2 * number),
+                Cell(WIDE, 2 + 2 * number),
+            ),
+        )
+        for number, port in enumerate(PORTS)
+    ]
+    first = 1 + 2 * len(PORTS)
+    kinds = (ANY, ANY, NUMBER)
+    sensors = [Line((p,), -1, (Cell(SENSOR, first + n, kinds[n % 3]),)) for n, p in enumerate(PORTS)]
+    requests = table(lines, varbinds) + gets(sensors, varbinds)
+    return Plan(b"public", (Cell(UPTIME, 0),), requests, first + len(PORTS), len(PORTS))
+
+
+def replies(known: Plan) -> list[bytes]:
+    """Return what an agent with another codec answers to the plan's requests."""
+    agent = Agent(switch())
+    agent.set(agent.values)
+    kinds = known.kinds
+    return [agent.answer(bytes(kinds.template[kind, : kinds.length[kind]]))[0] for kind in range(known.count)]
+
+
+def loaded(datagrams: list[bytes]) -> tuple[Datagrams, codec.Ints]:
+    """Return a buffer that holds them, and their sizes."""
+    data = Datagrams(len(datagrams))
+    for number, datagram in enumerate(datagrams):
+        kept = datagram[:STRIDE]
+        data.bytes[number * STRIDE : number * STRIDE + len(kept)] = np.frombuffer(kept, np.uint8)
+    return data, np.array([len(datagram) for datagram in datagrams], np.int64)
+
+
+def read(
+    data: Datagrams, sizes: codec.Ints, kind: codec.Ints, known: Plan
+) -> tuple[codec.Ints, codec.Words, codec.Read]:
+    """Return why each datagram is refused (0: it is not), the values by device and slot, and the rest."""
+    told = codec.heads(data, sizes)
+    why = told.refused.copy()
+    why[(why == 0) & (told.status != 0)] = Refusal.ERROR_STATUS
+    good = np.flatnonzero(why == 0)
+    values = np.zeros(len(sizes) * known.slots, np.uint64)
+    found = codec.read(
+        data, told.first[good], told.end[good], kind[good], good * known.slots, known.kinds, values
+    )
+    why[good] = found.refused
+    return why, values.reshape(len(sizes), known.slots), found
+
+
+def mutate(rng: np.random.Generator, data: Datagrams, sizes: codec.Ints, used: int) -> codec.Ints:
+    """Break each datagram in place, in one of seven ways; return the new sizes.
+
+    ``used`` is how many bytes of a datagram may hold anything.
+    """
+    count = len(sizes)
+    whole = data.bytes[: count * STRIDE].reshape(count, STRIDE)
+    way = rng.integers(0, 7, count)
+    rows = np.arange(count)
+    for times in range(4):  # 1 to 4 bytes replaced: any, and such as lengths and tags are made of
+        some = rows[(way <= 1) & (rng.integers(0, 4, count) >= times)]
+        place = rng.integers(0, sizes[some])
+        random = rng.integers(0, 256, len(some), dtype=np.uint8)
+        whole[some, place] = np.where(way[some] == 0, random, rng.choice(HOSTILE, len(some)))
+    some = rows[way == 2]  # one bit
+    whole[some, rng.integers(0, sizes[some])] ^= (1 << rng.integers(0, 8, len(some))).astype(np.uint8)
+    sizes = sizes.copy()
+    some = rows[way == 3]  # cut
+    sizes[some] = rng.integers(0, sizes[some])
+    some = rows[way == 4]  # longer, up to beyond the buffer
+    sizes[some] += rng.integers(1, STRIDE, len(some))
+    some = rows[way == 5]  # nothing but noise
+    whole[some, :used] = rng.integers(0, 256, (len(some), used), dtype=np.uint8)
+    some = rows[way == 6]  # bytes moved by one: everything behind stands elsewhere
+    at = rng.integers(0, 60, len(some))
+    for row, place in zip(some[:50].tolist(), at[:50].tolist(), strict=True):
+        whole[row, place + 1 : used] = whole[row, place : used - 1].copy()
+    return sizes
+
+
+def broken(seed: int, batches: int, size: int = 1000) -> tuple[int, Counter[str], int]:
+    """Return how many broken replies were read, how many were refused by kind, how many were taken."""
+    rng, known = np.random.default_rng(seed), plan()
+    sound = replies(known)
+    refused: Counter[str] = Counter()
+    taken = 0
+    kind = np.arange(size, dtype=np.int64) % len(sound)
+    pristine, lengths = loaded([sound[k] for k in kind.tolist()])
+    data = Datagrams(size)
+    for _ in range(batches):
+        data.bytes[:] = pristine.bytes
+        sizes = mutate(rng, data, lengths, int(lengths.max()))
+        why, _, found = read(data, sizes, kind, known)
+        assert len(why) == size
+        assert ((found.rows > 0) == (found.refused == 0)).all()
+        for reason, count in zip(*np.unique(why, return_counts=True), strict=True):
+            if reason:
+                refused[Refusal(int(reason)).name] += int(count)
+            else:
+                taken += int(count)
+    return batches * size, refused, taken
