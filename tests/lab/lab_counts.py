@@ -9,6 +9,8 @@ from lab_host import ANSWER, REQUEST
 from lab_plan import ASKED
 from lab_watch import moment
 
+from correlator.engine.pairs import resolve
+
 WAITS_S = 60
 SUMS = ("exchanges", "bytes_sent", "bytes_received", "retransmitted_segments")
 
@@ -68,9 +70,9 @@ class Errand:
             assert counts[3] in (None, known[3])
 
     def _rows(self, watch: Any) -> pd.DataFrame:
-        rows = watch.service.read("pair_samples", self._since)
-        mine, theirs = (
-            rows["container_id"] == self.counted["id"],
-            rows["peer_container_id"] == self.counted["id"],
-        )
-        return rows[mine | theirs]
+        """Return the rows of both ends, resolved as a cycle does: a peer may become known after its pair."""
+        service = watch.service
+        known = (service.store.newest(name, moment()) for name in ("containers", "hosts"))
+        rows = resolve(service.read("pair_samples", self._since), *known)
+        mine = self.counted["id"]
+        return rows[(rows["container_id"] == mine) | (rows["peer_container_id"] == mine)]
