@@ -16,6 +16,8 @@ PROGRAMS = Path(__file__).parent / "programs"
 PASSED = {  # where the program's answers stand in the tree, over or beside net-snmp's own
     "alias": ".1.3.6.1.2.1.31.1.1.1.18",
     "ether": ".1.3.6.1.2.1.10.7.2.1.3",
+    "received": ".1.3.6.1.2.1.31.1.1.1.6",
+    "sent": ".1.3.6.1.2.1.31.1.1.1.10",
     "discards": ".1.3.6.1.2.1.2.2.1.19",
     "speed": ".1.3.6.1.2.1.31.1.1.1.15",
     "bridge": ".1.3.6.1.2.1.17",

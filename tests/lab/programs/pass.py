@@ -1,9 +1,9 @@
 """What Debian's snmpd does not tell of a switch, by its pass_persist protocol.
 
-    python -SE pass.py alias|ether|discards|speed|bridge|entities|sensors LIGHT.json
+    python -SE pass.py alias|ether|received|sent|discards|speed|bridge|entities|sensors LIGHT.json
 
-ifAlias, frame errors, what a port's queue dropped and how fast it sends (both from its qdisc), the kernel's
-forwarding and spanning-tree tables, and light.
+ifAlias, frame errors, octets (the kernel's: snmpd's own are up to 3 s old), what a port's queue dropped and
+how fast it sends (both from its qdisc), the kernel's forwarding and spanning-tree tables, and light.
 
 ``LIGHT.json`` gives, by interface, rx_dbm and tx_dbm; it is read anew whenever it changes. Frame errors are
 the kernel's receive errors: what a dirty link of the lab loses is counted there.
@@ -23,6 +23,7 @@ FCS_ERRORS = (1, 3, 6, 1, 2, 1, 10, 7, 2, 1, 3)
 DISCARDS = (1, 3, 6, 1, 2, 1, 2, 2, 1, 19)
 SPEED = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 15)
 USUAL_MBPS = 10_000
+RECEIVED, SENT = (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 6), (1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 10)
 BRIDGE_PORT, STP_STATE, LEARNED_AT, STATUS = (
     (1, 3, 6, 1, 2, 1, 17, 1, 4, 1, 2),
     (1, 3, 6, 1, 2, 1, 17, 2, 15, 1, 3),
@@ -41,6 +42,7 @@ CHASSIS, MODULE, PORT, SENSES = 3, 9, 10, 8
 WATTS, AMPERES, CELSIUS = 6, 5, 8
 NANO, MILLI, UNITS = 6, 8, 9
 NOISE_DB = 0.03
+FRESH_S, AT_ONCE_S = 1.0, 0.1
 
 
 def ports():
@@ -57,6 +59,20 @@ def alias():
 def ether():
     errors = {name: int((NET / name / "statistics/rx_errors").read_text()) for name in ports()}
     return {(*FCS_ERRORS, i): ("counter", errors[name] % 2**32) for name, i in ports().items()}
+
+
+def received():
+    return octets(RECEIVED, "rx_bytes")
+
+
+def sent():
+    return octets(SENT, "tx_bytes")
+
+
+def octets(column, what):
+    """Return the kernel's octets; told seconds late, a full port would seem to carry more than it can."""
+    counted = {name: int((NET / name / "statistics" / what).read_text()) for name in ports()}
+    return {(*column, i): ("counter64", counted[name]) for name, i in ports().items()}
 
 
 def queues():
@@ -151,19 +167,19 @@ def sensors(light):
 
 
 TABLES = {
-    "alias": alias, "ether": ether, "discards": discards, "speed": speed, "bridge": bridge,
-    "entities": entities,
+    "alias": alias, "ether": ether, "received": received, "sent": sent, "discards": discards,
+    "speed": speed, "bridge": bridge, "entities": entities,
 }  # fmt: skip
 
 
 class Answers:
-    """A table that is made anew once a second at most: a walk asks for a hundred of its rows."""
+    """A table that is made anew once in a while at most: a walk asks for a hundred of its rows."""
 
     def __init__(self, what, file):
         self.what, self.file, self.made, self.table, self.order = what, Path(file), 0.0, {}, []
 
     def fresh(self):
-        if time.monotonic() - self.made > 1.0:
+        if time.monotonic() - self.made > (AT_ONCE_S if self.what in ("received", "sent") else FRESH_S):
             if self.what == "sensors":
                 self.table = sensors(json.loads(self.file.read_text()))
             else:
