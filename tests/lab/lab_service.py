@@ -122,6 +122,10 @@ class Service:
     def log(self) -> str:
         return (self._lab.machine.home / "service.log").read_text()
 
+    def cycles(self) -> int:
+        """Return how many cycles have been run."""
+        return self.log.count("event=cycle ")
+
     # -- what it concluded ------------------------------------------------------------------------------
 
     def incidents(self) -> list[Incident]:
