@@ -1,6 +1,6 @@
 # Two commands on a fresh machine: `make demo` and `make test`. Each sets up what it needs, once.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs lock lab lab-long real agent-long bench clean
+.PHONY: help setup demo test check format docs lock lab lab-long real agent-long bench broken clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -58,6 +58,9 @@ agent-long: $(STAMP) ## the host agent against Docker for half an hour: 300 one-
 
 bench: $(STAMP) ## reproducible benchmarks
 	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+broken: $(STAMP) ## ten million broken SNMP replies through the decoder (some minutes)
+	@$(BIN)/python bench/polling/broken.py 10
 
 clean: ## remove what was made here
 	@rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
