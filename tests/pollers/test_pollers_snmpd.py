@@ -11,12 +11,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from correlator.commands.poll import poll_once
+from correlator.pollers.switches import SwitchPoller, SwitchTarget
+from correlator.pollers.together import Together
+from correlator.snmp.control import SnmpClient
+from correlator.snmp.target import Community
 
 pytestmark = pytest.mark.real
 
@@ -201,3 +206,29 @@ def test_a_wrong_community_is_one_clear_sentence(port: int) -> None:
     with pytest.raises(CorrelatorError, match=f"127.0.0.1:{port} did not answer") as caught:
         asyncio.run(poll_once("127.0.0.1", port, "wrong"))
     assert "\n" not in str(caught.value)
+
+
+def test_the_fast_path_reads_what_net_snmp_reads(port: int) -> None:
+    async def polled() -> tuple[Values, list[dict[str, Any]], Values]:
+        target = SwitchTarget("leaf", "127.0.0.1", port, Community(COMMUNITY))
+        async with SnmpClient() as client:
+            poller, now = SwitchPoller(client, target, "counters"), datetime.now(UTC)
+            await poller.poll(now, {})
+            before = netsnmp(port, IF, IFX)
+            heard = await Together("counters").poll([poller], now, {poller.name: {}})
+            (batch,) = heard[poller.name]
+            return before, batch.tables["counters"].to_dict("records"), netsnmp(port, IF, IFX)
+
+    before, rows, after = asyncio.run(polled())
+    assert [row["if_index"] for row in rows] == interfaces(before)
+    objects = {"octets": (6, 10, IFX), "errors": (14, 20, IF), "discards": (13, 19, IF)}
+    for row in rows:
+        for what, (received, sent, table) in objects.items():
+            for way, column in (("in", received), ("out", sent)):
+                oid = f"{table}.{column}.{row['if_index']}"
+                assert before[oid] <= row[f"{way}_{what}"] <= after[oid], (row["if_name"], way, what)
+        for way, columns in PACKETS.items():
+            least, most = (
+                sum(v.get(f"{IFX}.{c}.{row['if_index']}", 0) for c in columns) for v in (before, after)
+            )
+            assert least <= row[f"{way}_packets"] <= most, (row["if_name"], way)
