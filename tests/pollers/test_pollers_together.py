@@ -33,7 +33,9 @@ NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 def pollers(client: SnmpClient, port: int, name: str = "leaf1", **more: Any) -> dict[str, SwitchPoller]:
-    target = SwitchTarget(name, "127.0.0.1", port, **{"requests_per_second": 10_000, "timeout_s": 1.0} | more)
+    target = SwitchTarget(
+        name, "127.0.0.1", port, **{"requests_per_second": 10_000, "timeout_s": 20.0} | more
+    )
     known = Recognition()
     return {group: SwitchPoller(client, target, group, known, 60.0) for group in ("counters", "optics")}  # type: ignore[arg-type]
 
@@ -132,7 +134,7 @@ async def test_what_has_changed_is_left_to_its_own_poller_which_learns_anew(chan
 
 async def test_a_silent_switch_leaves_the_row_that_its_own_poller_would() -> None:
     async with Agent(switch()) as agent, SnmpClient() as client:
-        poller = pollers(client, agent.port, timeout_s=0.05, retries=1)["counters"]
+        poller = pollers(client, agent.port, timeout_s=0.5, retries=1)["counters"]
         await alone(poller)
         agent.drop = lambda number: True
         heard = await at_once("counters", poller)
