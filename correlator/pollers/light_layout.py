@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from correlator import frames
 from correlator.pollers import cells, columns, sensors
@@ -32,15 +33,28 @@ MEASURED = tuple(COLUMNS.values())
 NO_FORMULA = Formula(1.0, 1.0, False, False, 0.0, ())
 OK = 1
 
+MOST_PLANS = 4096
+EPOCH = pd.Timestamp(0, tz="UTC")
+SCHEMA = frames.TABLES["optics"].schema
+
 _PLANS: dict[tuple[Any, ...], Plan] = {}
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Shape:
-    """The rows of one device: constant cells, and which reading each measured cell shows (-1: none)."""
+    """The rows of one device: constant columns, and which reading each measured cell shows (-1: none)."""
 
-    constant: list[dict[str, Any]]
-    readings: Mapping[str, list[int]]
+    constant: pa.Table
+    readings: Mapping[str, npt.NDArray[np.int64]]
+
+
+NOTHING = Shape(pa.table({}), {})
+
+
+def _present(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
+    """Return the schema of the columns that the rows have."""
+    names = {name for row in rows for name, value in row.items() if value is not None}
+    return pa.schema([field for field in SCHEMA if field.name in names])
 
 
 @dataclass(eq=False)
@@ -56,7 +70,7 @@ class LightLayout:
     simple: bool = field(init=False)
     formulas: list[Formula | None] = field(init=False)
     marks: bytes = b""
-    shape: Shape = field(default_factory=lambda: Shape([], {}))
+    shape: Shape = field(default_factory=lambda: NOTHING)
     _planned: tuple[tuple[bytes, int], Plan] | None = None
 
     def __post_init__(self) -> None:
@@ -108,15 +122,17 @@ class LightLayout:
             for (column, index), light in known.told(answers[name])
         ]
         found = rows(told)
+        constant = [{k: v for k, v in row.items() if k not in MEASURED} | {"at": EPOCH} for row in found]
+        told_by = {c: [-1 if row.get(c) is None else int(row[c]) for row in found] for c in MEASURED}
         self.shape = Shape(
-            [{k: v for k, v in row.items() if k not in MEASURED} for row in found],
-            {c: [-1 if row.get(c) is None else int(row[c]) for row in found] for c in MEASURED},
+            pa.Table.from_pylist(constant, schema=_present(constant)),
+            {
+                c: np.array(numbers, np.int64)
+                for c, numbers in told_by.items()
+                if any(n >= 0 for n in numbers)
+            },
         )
         self.marks = marks
-
-
-MOST_PLANS = 4096
-EPOCH = pd.Timestamp(0, tz="UTC")
 
 
 class LightTable:
@@ -144,7 +160,7 @@ class LightTable:
         shapes = tuple(one.shape for one in layouts)
         if shapes != self._shapes or not self._frame:
             self._shapes, self._frame = shapes, _assembled(devices, shapes, constants.first)
-        sizes = [len(shape.constant) for shape in shapes]
+        sizes = [shape.constant.num_rows for shape in shapes]
         padded = np.append(values, np.nan)
         measured = {column: padded[self._frame[column]] for column in MEASURED}
         given = self._frame | measured | {"at": columns.times(at, sum(sizes))}
@@ -191,16 +207,20 @@ class _Constants:
 
 def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[int]) -> dict[str, Any]:
     """Return the columns that stay, and for the measured ones which reading each cell shows."""
-    constant = [
-        row | {"device": device} for device, s in zip(devices, shapes, strict=True) for row in s.constant
+    sizes = [shape.constant.num_rows for shape in shapes]
+    told = [
+        shape.constant.append_column("device", pa.array([device] * size, pa.string()))
+        for device, shape, size in zip(devices, shapes, sizes, strict=True)
+        if size
     ]
-    table = frames.frame("optics", [row | {"at": EPOCH} for row in constant])
+    whole = pa.concat_tables(told, promote_options="default") if told else pa.table({})
+    table = frames.from_arrow("optics", whole) if told else frames.empty("optics")
     kept = [name for name in table.columns.astype(str) if name not in ("at", *MEASURED)]
     arrays: dict[str, Any] = {name: table[name].array for name in kept}
     for column in MEASURED:
         places = [
-            np.where((told := np.array(shape.readings.get(column, []), np.int64)) < 0, -1, told + at)
-            for shape, at in zip(shapes, first, strict=False)
+            np.where((known := shape.readings.get(column, np.full(size, -1))) < 0, -1, known + at)
+            for shape, size, at in zip(shapes, sizes, first, strict=False)
         ]
         arrays[column] = np.concatenate(places) if places else np.zeros(0, np.int64)
     return arrays

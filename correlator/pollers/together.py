@@ -25,7 +25,7 @@ import pyarrow as pa
 from correlator import frames
 from correlator.pollers import columns, counter_layout
 from correlator.pollers.attempt import gap_from
-from correlator.pollers.columns import Masked
+from correlator.pollers.columns import Array, Masked
 from correlator.pollers.counter_layout import Layout, Part
 from correlator.pollers.light import rows as light_rows
 from correlator.pollers.light_layout import LightLayout, LightTable
@@ -33,7 +33,7 @@ from correlator.pollers.switches import Prepared, SwitchPoller
 from correlator.ports import Batch, Poller, Tables
 from correlator.snmp import bulk, wire
 from correlator.snmp.bulk import Asked, Exchange, Outcome
-from correlator.snmp.codec import Refusal
+from correlator.snmp.codec import Ints, Refusal
 from correlator.snmp.plan import Plan
 from correlator.snmp.target import Community, Tally, Value
 
@@ -242,6 +242,14 @@ def _note_answers(one: _Device, count: int) -> None:
             size.answered(one.plan.varbinds)
 
 
+def _each(values: Array, first: Ints, some: Sequence[int], size: int) -> Array:
+    """Return the values of some devices, a device a row; without a copy where they lie together."""
+    if some[-1] - some[0] + 1 == len(some):
+        return values[first[some[0]] : first[some[-1] + 1]].reshape(len(some), size)
+    apart: Array = values[first[list(some)][:, None] + np.arange(size)]
+    return apart
+
+
 def _counters(
     devices: Sequence[_Device], read: list[int], outcome: Outcome, at: pd.Timestamp
 ) -> tuple[pd.DataFrame | None, list[int]]:
@@ -256,7 +264,7 @@ def _counters(
         layout = devices[some[0]].known.layout
         assert isinstance(layout, Layout)
         slots, rows = devices[some[0]].plan.slots, devices[some[0]].plan.rows
-        values = outcome.values[outcome.slots[some][:, None] + np.arange(slots)]
-        uptimes = outcome.uptimes[outcome.rows[some][:, None] + np.arange(rows)]
+        values = _each(outcome.values, outcome.slots, some, slots)
+        uptimes = _each(outcome.uptimes, outcome.rows, some, rows)
         parts.append(Part(layout, [devices[number].poller.target_name for number in some], values, uptimes))
     return (counter_layout.table(at, parts) if parts else None), sizes
