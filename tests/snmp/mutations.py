@@ -109,9 +109,9 @@ def mutate(rng: np.random.Generator, data: Datagrams, sizes: codec.Ints, used: i
     some = rows[way == 5]  # nothing but noise
     whole[some, :used] = rng.integers(0, 256, (len(some), used), dtype=np.uint8)
     some = rows[way == 6]  # bytes moved by one: everything behind stands elsewhere
-    at = rng.integers(0, 60, len(some))
-    for row, place in zip(some[:50].tolist(), at[:50].tolist(), strict=True):
-        whole[row, place + 1 : used] = whole[row, place : used - 1].copy()
+    columns = np.arange(used)
+    moved = columns - (columns > rng.integers(0, 60, len(some))[:, None])
+    whole[some, :used] = whole[some[:, None], moved]
     return sizes
 
 
