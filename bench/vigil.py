@@ -35,7 +35,6 @@ from correlator.fabric.stories import Author
 
 ONSET_S = 300
 CROSSED, POLLS = 50_000, 3
-INTO_HOSTS = 8  # every so many seeds the link leads to a host, whose card nobody asks
 STEP_DB, STEP_MINUTES = 1.5, 25
 RESTARTS_A_DAY = 0.25  # of a switch
 
@@ -105,14 +104,11 @@ def faint(seed: int, _: argparse.Namespace) -> Record:
         chances = np.array([draw.CAUSES[name] for name in names])
         name = names[int(rng.choice(len(names), p=chances / chances.sum()))]
         cards = {k for k in range(author.layout.links) if author.layout.receiver(k).kind == "nic"}
-        into_hosts = seed % INTO_HOSTS == 0
-        other = set(range(author.layout.links)) - cards if into_hosts else cards
-        return [draw.corrupting(name, author, ONSET_S, draw.FAINT, Dice(seed), other)]
+        return [draw.corrupting(name, author, ONSET_S, draw.FAINT, Dice(seed), cards)]
 
     course = Course(seed, draw.size(seed), faults)
     (fault,) = course.drawn
     link, counts = fault.link or 0, course.world.links.counts
-    layout = course.world.setting.layout
     before, polls, wrong = 0, 0, 0
     found: int | None = None
     for minute in course.minutes(30):
@@ -130,7 +126,6 @@ def faint(seed: int, _: argparse.Namespace) -> Record:
     return {
         "seed": seed,
         "cause": fault.kind,
-        "counted": layout.receiver(link).kind != "nic",
         "crossed": arrived - before,
         "polls": found,
         "others": wrong,
@@ -138,12 +133,11 @@ def faint(seed: int, _: argparse.Namespace) -> Record:
 
 
 def of_faint(records: list[Record]) -> Record:
-    """Return how many were named in time; links into hosts, which nobody counts, stand apart."""
+    """Return how many were named in time; only links between switches: nobody asks a host's card."""
     enough = [one for one in records if one["crossed"] >= CROSSED]
-    counted = [one for one in enough if one["counted"]]
     return {
-        "named_within_3_polls": share(counted, lambda one: one["polls"] is not None),
-        "links_into_hosts": share([one for one in enough if not one["counted"]], lambda one: one["polls"]),
+        "named_within_3_polls": share(enough, lambda one: one["polls"] is not None),
+        "at_the_first": share(enough, lambda one: one["polls"] == 1),
         "too_little_traffic": len(records) - len(enough),
         "orders_elsewhere": sum(one["others"] for one in records),
     }

@@ -97,6 +97,11 @@ class Search:
             chosen, _ = hopeful._exchanged(grown)
         return chosen, hopeful._weigh([choice.sick for choice in chosen])
 
+    def hopeful(self) -> Ints:
+        """Return the candidates that are not beyond hope by themselves."""
+        answer: Ints = self.numbers[self._weigh([]).total.max(axis=0) > HOPELESS]
+        return answer
+
     def _learned(self, sick: Sequence[Sick]) -> Search:
         """Return a search that knows what flows usually lose, these links being sick."""
         if self.flows is None or not sick:
