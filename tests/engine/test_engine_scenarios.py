@@ -175,6 +175,20 @@ def test_link_evidence_shuffled_over_links_convicts_nobody_of_dirt() -> None:
     assert not [v for v in story.all_verdicts if v.kind == "link" and v.root_cause == "dirty_connector"]
 
 
+def test_symptoms_shuffled_over_pairs_convict_no_other_link() -> None:
+    def shuffle(tables: dict[str, Any]) -> dict[str, Any]:
+        samples = tables["pair_samples"]
+        lost = ["retransmitted_segments", "response_ms_sum", "response_ms_count"]
+        order = np.random.default_rng(0).permutation(len(samples))
+        mixed = samples[lost].iloc[order].reset_index(drop=True)
+        return tables | {"pair_samples": samples.reset_index(drop=True).assign(**mixed)}
+
+    story = told(DIRTY, first=12, change=shuffle)
+    named = [v for v in story.all_verdicts if v.kind == "link"]
+    assert all(blames(verdict, uplink(0, 1)) for verdict in named)
+    assert all(verdict.kind != "host" for verdict in story.all_verdicts)
+
+
 def test_without_light_the_link_is_still_named() -> None:
     verdict = told(replace(DIRTY, no_light=True), first=11).verdict
     assert blames(verdict, uplink(0, 1))
