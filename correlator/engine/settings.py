@@ -37,7 +37,7 @@ class Params:
     lasting_p: float = 1e-4  # of what pairs lost without their worst moment, where only they accuse a link
     most_silent: int = 3  # targets that are told one by one; more at once are one finding
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls
-    most_links: int = 1024  # in question at a time, besides those that their own telemetry convicts
+    most_links: int = 256  # in question at a time, besides those that their own telemetry convicts
     rates: rates.Params = field(default_factory=rates.Params)
     health: health.Params = field(default_factory=health.Params)
     lanes: lanes.Params = field(default_factory=lanes.Params)

@@ -50,10 +50,9 @@ def test_bar_bound_and_result_stand_together(records: list[Record]) -> None:
 
 def test_a_probability_that_is_true_has_no_error_but_that_of_chance() -> None:
     so = [(0.25, n % 4 == 0) for n in range(4000)]
-    assert reliability(so)["overall"]["error"] < 0.01
-    assert reliability([(p, not right) for p, right in so])["overall"]["error"] == pytest.approx(
-        0.5, abs=0.01
-    )
+    assert reliability(so)["overall"]["error"] < 0.04
+    wrong = [(p, not right) for p, right in so]
+    assert reliability(wrong)["overall"]["error"] == pytest.approx(0.5, abs=0.04)
     assert 0.01 < reliability(so)["overall"]["by_chance"] < 0.04
     assert plot.reliability(reliability(so)).startswith("<svg")
 

@@ -70,7 +70,7 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
     numbers = _candidates(evidence)
     if evidence.flows is None and len(numbers) > params.most_weighed:
         slow = np.flatnonzero(evidence.pairs["slow"].to_numpy(dtype=bool))
-        numbers = _search(evidence.of_pairs(slow), numbers, params).hopeful()
+        numbers = _search(evidence.of_pairs(slow), numbers, params).likely()
     if not len(numbers):
         return []
     search = _search(evidence, numbers, params)

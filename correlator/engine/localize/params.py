@@ -51,7 +51,7 @@ class Params:
     busy_nats: float = 3.0  # for or against congestion by utilisation
     unseen_congestion_nats: float = -2.2  # a full queue that nobody counts: one in nine
     most_faults: int = 16
-    most_weighed: int = 256  # links: of more, those that even the slow pairs give no hope are left out
+    most_weighed: int = 128  # links: of more, those that the slow pairs alone do not suspect are left out
     named: float = 0.9  # above it the link is named; below, those that could stand in its place are a class
     class_mass: float = 0.95
     most_class: int = 16
