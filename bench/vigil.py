@@ -4,11 +4,12 @@
     python bench/vigil.py step --seeds FIRST COUNT      1.5 dB inside all limits: found before pairs are slow?
     python bench/vigil.py clean --seeds FIRST COUNT [--hours 24]      nothing is wrong: is anything ordered?
 
-A seed is a fabric that is watched minute by minute (``fusing/course.py``): agents tell each minute,
-switches are polled each minute, one poll in a hundred fails, hours are summed up as they end.
-``faint`` asks from the poll on at which 50,000 packets have crossed the link since the onset. ``clean`` has
-drift, daily waves, noise, and switches that start anew; a cycle every five minutes. Prints JSON;
-``--records`` appends a line a seed, ``--read`` sums such files up. Seeds below 1000 are for building.
+A seed is a fabric that is watched minute by minute (``fusing/course.py``): agents tell each minute (for
+``faint`` each ten seconds), switches are polled each minute, one poll in a hundred fails, hours are
+summed up as they end. ``faint`` asks from the poll on at which 50,000 packets have crossed the link
+since the onset. ``clean`` has drift, daily waves, noise, and switches that start anew; a cycle every
+five minutes. Prints JSON; ``--records`` appends a line a seed, ``--read`` sums such files up. Seeds
+below 1000 are for building.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from correlator.fabric.stories import Author
 
 ONSET_S = 300
 CROSSED, POLLS = 50_000, 3
+BURST_S = 10  # losses in bursts come and go so fast
 STEP_DB, STEP_MINUTES = 1.5, 25
 RESTARTS_A_DAY = 0.25  # of a switch
 
@@ -106,7 +108,7 @@ def faint(seed: int, _: argparse.Namespace) -> Record:
         cards = {k for k in range(author.layout.links) if author.layout.receiver(k).kind == "nic"}
         return [draw.corrupting(name, author, ONSET_S, draw.FAINT, Dice(seed), cards)]
 
-    course = Course(seed, draw.size(seed), faults)
+    course = Course(seed, draw.size(seed), faults, interval_s=BURST_S)
     (fault,) = course.drawn
     link, counts = fault.link or 0, course.world.links.counts
     before, polls, wrong = 0, 0, 0
