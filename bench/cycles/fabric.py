@@ -213,6 +213,7 @@ class Fabric:
                 "connections_open": whole, "connections_new": whole,
                 "data_segments_sent": pd.array(sent.astype(np.uint64), dtype="UInt64"),
                 "retransmitted_segments": pd.array(resent.astype(np.uint64), dtype="UInt64"),
+                "dsack": pd.array(np.zeros(size, dtype=np.uint64), dtype="UInt64"),
                 "rto_count": pd.array(np.zeros(size, dtype=np.uint64), dtype="UInt64"),
                 "min_rtt_us": dice.normal(60.0, 5.0, size), "exchanges": count,
                 "response_ms_sum": np.nan if server else 500 * dice.normal(10.0, 0.2, size),

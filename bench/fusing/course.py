@@ -37,13 +37,15 @@ AGENTS_S = 60  # agents' interval: a day costs a sixth of what it does at 10 s
 class Course:
     """A fabric with faults, moved on by ``minutes``; ``cycle`` concludes, incidents live on.
 
-    ``restarts``: minute → numbers of switches whose software starts anew.
+    ``restarts``: minute → numbers of switches whose software starts anew. ``interval_s``: the agents'; bursts
+    of loss are no shorter.
     """
 
     seed: int
     size: Size
     faults: Any  # Author → Sequence[Fault]
     restarts: dict[int, list[int]] = field(default_factory=dict)
+    interval_s: int = AGENTS_S
     world: World = field(init=False)
     recorder: Recorder = field(init=False)
     hours: dict[str, pd.DataFrame] = field(init=False)
@@ -55,7 +57,9 @@ class Course:
 
     def __post_init__(self) -> None:
         whole = Physics()
-        base = setting(self.seed, self.size, replace(whole, work=replace(whole.work, interval_s=AGENTS_S)))
+        base = setting(
+            self.seed, self.size, replace(whole, work=replace(whole.work, interval_s=self.interval_s))
+        )
 
         def author(one: Author) -> Story:
             self.drawn = tuple(self.faults(one))

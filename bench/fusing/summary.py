@@ -124,7 +124,7 @@ def attribution(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "false": share(full, lambda r: any(_false(v) for v in r["verdicts"])),
         "on_a_sick_link": share(full, lambda r: any(v["sick"] and _false(v) for v in r["verdicts"])),
-        "abstained": share(slow, lambda r: all(v["kind"] in ("unknown", "class") for v in r["verdicts"])),
+        "abstained": share(slow, lambda r: all(v["cause"] == "unknown" for v in r["verdicts"])),
     }
 
 
@@ -151,8 +151,9 @@ def reliability(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
 def _binned(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
     if not told:
         return {"told": 0, "error": None, "by_chance": None, "bins": []}
-    ordered = np.array(sorted(told))
     rng = np.random.default_rng(0)
+    mixed = rng.permutation(np.array(told, dtype=np.float64))  # of those told alike, none comes first
+    ordered = mixed[np.argsort(mixed[:, 0], kind="stable")]
     bins, error, by_chance = [], 0.0, 0.0
     for part in np.array_split(ordered, min(BINS, len(ordered))):
         said, so = float(part[:, 0].mean()), float(part[:, 1].mean())

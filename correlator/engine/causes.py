@@ -3,7 +3,7 @@
     P(cause | signs) ∝ share(cause) · Π P(sign | cause)
 
 A sign is what was measured of the light this way and the other way, of the transmitter, of errors the
-other way, of who counts the loss; one that was not measured is no factor. Page: docs/algorithms/causes.md.
+other way, of neighbours; one that was not measured is no factor. Page: docs/algorithms/causes.md.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ CORRUPTIONS: tuple[RootCause, ...] = (
     "bad_transceiver",
     "shared_component",
 )
-NEVER = -12.0
-"""What a sign weighs that a cause cannot show: nothing is certain to more than one in 160,000."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,8 @@ class SharedParams:
 class Params:
     """How often each cause is the one, and how often each shows its signs.
 
-    ``shares``: CorrOpt's tickets, the middle of each range, beside the two that count elsewhere or
-    nowhere (judgement). ``back``: the other direction loses as well; ``strands`` of damaged cables
-    lose light on both fibres, half of those packets too.
+    ``shares``: CorrOpt's tickets, the middle of each range. ``back``: the other direction loses as
+    well; ``strands`` of damaged cables lose light on both fibres, half of those packets too.
     """
 
     shares: Mapping[RootCause, float] = field(
@@ -56,8 +53,6 @@ class Params:
             "failing_transmitter": 0.01,
             "bad_transceiver": 0.255,
             "shared_component": 0.18,
-            "congestion": 0.12,
-            "silent_drop": 0.03,
         }
     )
     back: Mapping[RootCause, float] = field(
@@ -84,8 +79,7 @@ class Signs:
 
     ``lost_db``: light lost on the way, without what the transmitter sends less where that is told
     (``sent_db``, negative: less); ``other_db``: lost on the way back. ``back``: the other direction
-    loses packets; ``beside``: so does a neighbour. ``counted``: the receiver, or the sender's
-    queue, counts the loss; ``watched``: which of the two is polled.
+    loses packets; ``watched``: neighbouring links are counted as well.
     """
 
     lost_db: float
@@ -95,9 +89,7 @@ class Signs:
     other_db: float
     other_sigma_db: float
     back: bool | None
-    beside: bool | None
-    errors_watched: bool
-    discards_watched: bool
+    watched: bool
 
 
 def weighed(signs: Signs, params: Params) -> dict[RootCause, Terms]:
@@ -121,9 +113,6 @@ def weighed(signs: Signs, params: Params) -> dict[RootCause, Terms]:
             "other_way": _other_way(cause, signs, params),
             "beside": _beside(cause, signs, params),
         }
-    unseen = not signs.errors_watched
-    answer["congestion"] = _uncounted("congestion", unseen and not signs.discards_watched, params)
-    answer["silent_drop"] = _uncounted("silent_drop", unseen, params)
     return answer
 
 
@@ -147,16 +136,12 @@ def _other_way(cause: RootCause, signs: Signs, params: Params) -> float:
 
 
 def _beside(cause: RootCause, signs: Signs, params: Params) -> float:
-    """Return ln P(no neighbour loses | cause); those that do are weighed together (``shared``)."""
-    return _happens(params.beside, False) if cause == "shared_component" and signs.beside is False else 0.0
+    """Return ln P(no neighbour shares it | cause); those that do are weighed together (``shared``)."""
+    return _happens(params.beside, False) if cause == "shared_component" and signs.watched else 0.0
 
 
 def _happens(chance: float, so: bool | None) -> float:
     return 0.0 if so is None else float(np.log(chance if so else 1.0 - chance))
-
-
-def _uncounted(cause: RootCause, possible: bool, params: Params) -> Terms:
-    return {"share": float(np.log(params.shares[cause])), "counters": 0.0 if possible else NEVER}
 
 
 def _nats(change_db: float, sigma_db: float, params: Params, about: float = np.nan) -> float:

@@ -42,7 +42,6 @@ REASONS = {
     "transmitter": "light sent",
     "other_way": "light and errors of the other direction",
     "beside": "whether neighbouring links lose as well",
-    "counters": "who counts the loss",
 }
 OWN_TX = ("own_tx_change_db", "own_tx_sigma_db")
 BACK_AT_LEAST, ENOUGH_EXPECTED = 0.2, 5.0
@@ -298,20 +297,18 @@ def notice(window: Window, subject: Subject, kind: str, text: str) -> Verdict:
 def causes_of(charge: Charge, terms: Mapping[RootCause, CauseTerms]) -> dict[RootCause, float]:
     """Return the probability that the link is sick of each cause, likeliest first.
 
-    What localisation takes for corruption is any cause that nobody's counters contradict; queues and silent
-    drops that it tells apart itself are that.
+    Full queues and silent drops are told apart by localisation, corruption's causes by their signs.
     """
     corrupt = charge.modes.get("corruption", 0.0)
     answer = {cause: corrupt * share for cause, share in probabilities(terms).items()}
     for mode, cause in PLAIN.items():
-        answer[cause] += charge.modes.get(mode, 0.0)
+        answer[cause] = charge.modes.get(mode, 0.0)
     return dict(sorted(answer.items(), key=lambda item: -item[1]))
 
 
 def terms_of(scene: Scene, number: int, rate: float, params: Params) -> dict[RootCause, CauseTerms]:
     """Return what each sign of a directed link that loses at ``rate`` weighs for each cause, in nats."""
     here, back = scene.lane(number), scene.lane(number ^ 1)
-    row = scene.row(number)
     sent = ("tx_change_db", "tx_sigma_db") if np.isfinite(here["tx_change_db"]) else OWN_TX
     sender = here if sent != OWN_TX else back
     other = here if np.isfinite(here["other_change_db"]) else back
@@ -325,9 +322,7 @@ def terms_of(scene: Scene, number: int, rate: float, params: Params) -> dict[Roo
             other_db=other[of_other[0]],
             other_sigma_db=other[of_other[1]],
             back=_back_loses(scene, number ^ 1, rate),
-            beside=_neighbour_loses(scene, number),
-            errors_watched=bool(row["errors_known"]),
-            discards_watched=bool(row["discards_known"]),
+            watched=_neighbours_watched(scene, number),
         ),
         params,
     )
@@ -342,20 +337,13 @@ def _back_loses(scene: Scene, number: int, rate: float) -> bool | None:
     return False if enough else None
 
 
-def _neighbour_loses(scene: Scene, number: int) -> bool | None:
-    """Return whether another link of one of its two devices loses packets; None where nobody counts."""
-    ends = [(side, scene.row(number)[f"{side}_device"]) for side in ("sender", "receiver")]
-    health = scene.health
-    others = np.zeros(len(health), dtype=bool)
-    for _, device in ends:
-        others |= (health["sender_device"] == device).to_numpy() | (
-            health["receiver_device"] == device
-        ).to_numpy()
+def _neighbours_watched(scene: Scene, number: int) -> bool:
+    """Return whether errors are counted on another link of one of the link's two devices."""
+    row, health = scene.row(number), scene.health
+    ends = [row["sender_device"], row["receiver_device"]]
+    others = np.array(health["sender_device"].isin(ends) | health["receiver_device"].isin(ends))
     others[[number, number ^ 1]] = False
-    sick = health["sick"].to_numpy(dtype=bool) | np.isin(health.index, list(scene.accused))
-    if (others & sick).any():
-        return True
-    return False if (others & health["errors_known"].to_numpy(dtype=bool)).any() else None
+    return bool((others & health["errors_known"].to_numpy(dtype=bool)).any())
 
 
 def _lane(scene: Scene, number: int, cause: RootCause) -> int | None:
@@ -407,6 +395,8 @@ def _reasons(
 ) -> tuple[Evidence, ...]:
     """Return each term of the cause's odds against the next likely one, in decibans."""
     best, second, *_ = causes
+    if best not in terms or second not in terms:  # told apart by localisation, whose terms stand before
+        return ()
     told = {name for cause in (best, second) for name in terms[cause]}
     weights = {name: terms[best].get(name, 0.0) - terms[second].get(name, 0.0) for name in sorted(told)}
     text = f"for {best} rather than {second}: {{}}"

@@ -1,6 +1,6 @@
 """Several sick links that are one fault: both directions of one cable, or one part that neighbours share.
 
-Page: docs/algorithms/causes.md.
+Page: docs/algorithms/joint.md.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -166,6 +167,16 @@ def test_errors_that_a_switch_passed_on_convict_nobody_downstream() -> None:
     seen.health.loc[behind, "errors"] = 1300.0
     seen.health.loc[behind, "passed_on"] = 1300.0
     assert one(localize(seen)).number == up(0, 0)
+
+
+@pytest.mark.parametrize("lost", [{up(0, 0): 0.02}, {up(0, 0): 0.02, down(1, 2): 0.01}])
+def test_where_links_are_too_many_those_that_slow_pairs_do_not_suspect_are_left_out(
+    lost: dict[int, float],
+) -> None:
+    seen = evidence(lost)
+    told, few = localize(seen), localize(seen, replace(Params(), most_weighed=4))
+    assert [one.number for one in few] == [one.number for one in told]
+    assert [one.probability for one in few] == pytest.approx([one.probability for one in told], abs=0.01)
 
 
 def test_nothing_slow_names_nothing() -> None:

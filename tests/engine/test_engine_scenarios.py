@@ -175,6 +175,24 @@ def test_link_evidence_shuffled_over_links_convicts_nobody_of_dirt() -> None:
     assert not [v for v in story.all_verdicts if v.kind == "link" and v.root_cause == "dirty_connector"]
 
 
+def weight_of_pairs(story: Told) -> float:
+    """Return how much the pairs weigh against the dirty link, decibans; 0 where it has no verdict."""
+    mine = [v for v in story.cycles[-1].verdicts if v.kind == "link" and blames(v, uplink(0, 1))]
+    return sum(one.weight_db for verdict in mine for one in verdict.evidence if one.kind == "pairs")
+
+
+def test_symptoms_shuffled_over_pairs_no_longer_speak_against_the_link() -> None:
+    def shuffle(tables: dict[str, Any]) -> dict[str, Any]:
+        samples = tables["pair_samples"]
+        lost = ["retransmitted_segments", "response_ms_sum", "response_ms_count"]
+        order = np.random.default_rng(0).permutation(len(samples))
+        mixed = samples[lost].iloc[order].reset_index(drop=True)
+        return tables | {"pair_samples": samples.reset_index(drop=True).assign(**mixed)}
+
+    shuffled = weight_of_pairs(told(DIRTY, first=12, change=shuffle))
+    assert shuffled < 0.5 * weight_of_pairs(told(DIRTY, first=12))
+
+
 def test_without_light_the_link_is_still_named() -> None:
     verdict = told(replace(DIRTY, no_light=True), first=11).verdict
     assert blames(verdict, uplink(0, 1))

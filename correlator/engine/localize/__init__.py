@@ -9,7 +9,7 @@ counters (``telemetry``): a lost packet is one event. Greedy by Bayes factor wit
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,11 @@ class Evidence:
         none = csr_array((0, links))
         return cls(pd.DataFrame({"slow": []}, dtype=bool), none, none, None, np.full(links, np.nan), flows)
 
+    def of_pairs(self, rows: Ints) -> Evidence:
+        """Return what is known where only these host pairs are asked."""
+        pairs = self.pairs.iloc[rows].reset_index(drop=True)
+        return replace(self, pairs=pairs, forward=self.forward[rows], reverse=self.reverse[rows])
+
 
 def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
     """Return the sick links on the slow pairs' paths and the flows', the first found first.
@@ -63,9 +68,18 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
     """
     params = params or Params()
     numbers = _candidates(evidence)
+    if evidence.flows is None and len(numbers) > params.most_weighed:
+        slow = np.flatnonzero(evidence.pairs["slow"].to_numpy(dtype=bool))
+        numbers = _search(evidence.of_pairs(slow), numbers, params).likely()
     if not len(numbers):
         return []
-    search = Search(
+    search = _search(evidence, numbers, params)
+    choices, rest = search.run()
+    return [suspect(search, choice, rest) for choice in choices]
+
+
+def _search(evidence: Evidence, numbers: Ints, params: Params) -> Search:
+    return Search(
         params=params,
         numbers=numbers,
         classes=classes(evidence.flows, evidence.forward, evidence.reverse)[numbers],
@@ -75,8 +89,6 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
         pairs=_pair_witness(evidence, numbers, params),
         flows=None if evidence.flows is None else FlowWitness(evidence.flows, params),
     )
-    choices, rest = search.run()
-    return [suspect(search, choice, rest) for choice in choices]
 
 
 def _candidates(evidence: Evidence) -> Ints:

@@ -30,8 +30,8 @@ class Params:
     faults_unasked: float = 0.25  # the same of the first, where nobody complains: see log_prior
     most_prior: float = 2e-3  # of one link: CoreSec (OSDI 2026) sees 0.3–1 % sick in some way, few newly so
     rarity: Mapping[str, float] = field(
-        default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -6.8}
-    )  # a loss that nobody counts: one in 900
+        default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -3.6}
+    )  # a loss that nobody counts: one in 36
     floor_rate: float = (
         1e-5  # what links are taken to lose before any flow was seen, with half an event of weight
     )
@@ -49,8 +49,9 @@ class Params:
     light_weight: float = 0.5  # half of all corruption shows in the light (CorrOpt)
     utilisation_busy: float = 0.9
     busy_nats: float = 3.0  # for or against congestion by utilisation
-    unseen_congestion_nats: float = -6.8  # a full queue that nobody counts is as rare as a silent drop
+    unseen_congestion_nats: float = -2.2  # a full queue that nobody counts: one in nine
     most_faults: int = 16
+    most_weighed: int = 128  # links: of more, those that the slow pairs alone do not suspect are left out
     named: float = 0.9  # above it the link is named; below, those that could stand in its place are a class
     class_mass: float = 0.95
     most_class: int = 16

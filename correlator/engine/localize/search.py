@@ -31,6 +31,7 @@ from correlator.engine.localize.params import (
 from correlator.engine.localize.telemetry import TELEMETRY
 
 ROUNDS = 5  # in practice two or three
+UNLIKELY = -5.0  # log odds, of links that are looked at with the slow pairs alone: one in 150
 HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
 
 
@@ -96,6 +97,14 @@ class Search:
                 break
             chosen, _ = hopeful._exchanged(grown)
         return chosen, hopeful._weigh([choice.sick for choice in chosen])
+
+    def likely(self) -> Ints:
+        """Return the sick links, and those that are not unlikely to be one more; none where none is sick."""
+        choices, rest = self.run()
+        chosen = np.array([choice.sick.link for choice in choices], dtype=np.int64)
+        near = rest.numbers[rest.total.max(axis=0, initial=-np.inf) > UNLIKELY]
+        alike = np.isin(self.classes, self.classes[np.isin(self.numbers, chosen)])
+        return np.union1d(np.union1d(chosen, near), self.numbers[alike]) if choices else chosen
 
     def _learned(self, sick: Sequence[Sick]) -> Search:
         """Return a search that knows what flows usually lose, these links being sick."""
