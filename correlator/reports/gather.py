@@ -46,7 +46,7 @@ LIGHT = ("rx_power_dbm", "tx_power_dbm")
 UNREAD: dict[str, frozenset[str]] = {
     "pair_samples": frozenset(
         {
-            "connections_closed", "bytes_sent", "bytes_received", "retransmitted_bytes", "dsack", "srtt_us",
+            "connections_closed", "bytes_sent", "bytes_received", "retransmitted_bytes", "srtt_us",
             "response_histogram", "method",
         }
     ),
