@@ -1,39 +1,28 @@
-"""What delivery does while a receiver is away for ten minutes, and while it is slow, in real time.
+"""What delivery does while a receiver is away for ten minutes, in real time.
 
-    python bench/alerts.py [away|slow|both] [--messages 60000] [--per-second 100] [--seconds 90]
+    python bench/alerts.py [--messages 60000] [--per-second 100]
 
-``away``: messages arise at that rate, over TCP nobody listens; then somebody does. Prints how many came,
-whether in order, and the memory; exits 1 where one is missing or doubled, or memory grew by more than 32 MB.
-``slow``: ``correlator run`` over a simulated fabric, with 50,000 lines waiting for a receiver that takes 1 kB
-a second, beside one that takes all at once. Prints how far apart polls and cycles were, with each.
+Messages arise at that rate, over TCP nobody listens; then somebody does. Prints how many came, whether in
+order, and the memory; exits 1 where one is missing or doubled, or memory grew by more than 32 MB.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import re
 import resource
 import socket
-import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-
-import yaml
 
 from correlator.alerts.outbox import Delivery, Terms
 from correlator.alerts.syslog import SyslogParams, SyslogSink
-from correlator.commands.fabric import ready, running
-from correlator.commands.play import write_configuration
 from correlator.model import Action, End, Evidence, IncidentEvent, Link, PairImpact, Verdict, Window
-from correlator.pipeline import COPY
 from correlator.ports import SinkError
 from correlator.store.state import SqliteState
 
@@ -41,8 +30,6 @@ SEQ = re.compile(rb'^<\d+>1 .* incident="bench" seq="(\d+)" .*p=0\.98$')
 EACH_S, LOOK_S = 0.1, 5.0
 """How often messages arise, and how often the service looks for some that wait, seconds."""
 MOST_GROWN_MB = 32
-PERIOD_S, WAITING, SLOW_BYTES = 5, 50_000, 1000
-LOGGED = re.compile(r"^(\S+ \S+) \S+ correlator\.\w+ event=(\w+) ?(?:group=(\w+))?")
 
 
 def event(seq: int, at: datetime) -> IncidentEvent:
@@ -148,72 +135,12 @@ def _arise(
     return held, refused, time.monotonic() - begun
 
 
-def slow(seconds: int) -> int:
-    """Run the service with a slow receiver and with a prompt one; return the exit code."""
-    for said, bytes_s in (("takes all at once", None), (f"takes {SLOW_BYTES} bytes a second", SLOW_BYTES)):
-        with tempfile.TemporaryDirectory(prefix="bench-alerts-") as name:
-            folder, receiver = Path(name), Receiver(bytes_s=bytes_s)
-            with running(folder / "fabric", ["--seed", "2", "--speed", "real"]) as process:
-                config = _configure(folder, ready(process, folder / "fabric"), receiver.address[1])
-                state = SqliteState(folder / "state.sqlite", [COPY, "receiver"])
-                state.commit([], [event(seq, datetime.now(UTC)) for seq in range(1, WAITING + 1)])
-                log = _served(config, folder, seconds)
-            print(f"a receiver that {said}: {receiver.lines} of {WAITING} lines taken in {seconds} s")
-            for what in ("counters", "optics", "hosts", "cycle"):
-                print(f"  {what}: {_apart(log, what)}")
-            print(f"  left out: {log.count('event=missed')}, faults: {log.count('event=bug')}")
-    return 0
-
-
-def _configure(folder: Path, fabric: object, port: int) -> Path:
-    path = write_configuration(folder, fabric, port)  # type: ignore[arg-type]
-    periods = dict.fromkeys(("counters_s", "optics_s", "hosts_s", "cycle_s"), PERIOD_S) | {"topology_s": 30}
-    sink = {"name": "receiver", "address": "127.0.0.1", "port": port, "transport": "tcp", "per_minute": 10**6}
-    document = yaml.safe_load(path.read_text()) | {"periods": periods, "alerts": {"syslog": [sink]}}
-    path.write_text(yaml.safe_dump(document))
-    return path
-
-
-def _served(config: Path, folder: Path, seconds: int) -> str:
-    """Return what the service logged in so many seconds."""
-    with (folder / "log").open("wb") as out:
-        command = [sys.executable, "-m", "correlator.cli", "run", "-c", str(config)]
-        with subprocess.Popen(command, stdout=out, stderr=out) as service:
-            time.sleep(seconds)
-            service.terminate()
-    return (folder / "log").read_text()
-
-
-def _apart(log: str, what: str) -> str:
-    """Return how far apart the log's lines of a kind are, in words."""
-    at = [datetime.fromisoformat(when.replace(",", ".")) for when, *kind in _lines(log) if what in kind]
-    apart = [(later - earlier) / timedelta(seconds=1) for earlier, later in itertools.pairwise(at)]
-    if len(apart) < 2:
-        return "too few"
-    return f"{len(at)} times, {statistics.median(apart):.1f} s apart (longest {max(apart):.1f} s)"
-
-
-def _lines(log: str) -> Iterator[tuple[str, ...]]:
-    for line in log.splitlines():
-        if found := LOGGED.match(line):
-            yield found.groups("")
-
-
 def main() -> int:
-    arguments = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    arguments.add_argument("story", nargs="?", choices=("away", "slow", "both"), default="both")
+    arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--messages", type=int, default=60_000)
     arguments.add_argument("--per-second", type=int, default=100)
-    arguments.add_argument("--seconds", type=int, default=90)
     given = arguments.parse_args()
-    failed = 0
-    if given.story != "slow":
-        failed |= away(given.messages, given.per_second)
-    if given.story != "away":
-        failed |= slow(given.seconds)
-    return failed
+    return away(given.messages, given.per_second)
 
 
 if __name__ == "__main__":

@@ -77,12 +77,14 @@ def wanted_ends(
 
 
 def _trend(tables: Tables, network: Network, end: End, lane: int, period: Period) -> LightTrend | None:
-    readings = _readings(tables, end, lane, period)
+    rows = of_interface(table(tables, "optics"), end)
+    rows = during(rows[rows["lane"] == lane], period)
+    readings = _readings(rows, tables, end, lane, period)
     if len(readings) < Params.least_readings:
         return None
     link = network.links_by_end().get(end)
     sender = None if link is None else link.b if link.a == end else link.a
-    levels = _levels(tables, end, lane, period)
+    levels = _levels(rows)
     split = change_point(readings.to_numpy(dtype=np.float64), Params())
     since = readings.iloc[split[0] :] if split else readings
     return LightTrend(
@@ -98,10 +100,9 @@ def _trend(tables: Tables, network: Network, end: End, lane: int, period: Period
     )
 
 
-def _readings(tables: Tables, end: End, lane: int, period: Period) -> pd.Series[float]:
+def _readings(rows: pd.DataFrame, tables: Tables, end: End, lane: int, period: Period) -> pd.Series[float]:
     """Return the light by time: hourly means before the day's first reading, then every reading."""
-    rows = of_interface(table(tables, "optics"), end)
-    rows = during(rows[rows["lane"] == lane], period).dropna(subset=["rx_power_dbm"])
+    rows = rows.dropna(subset=["rx_power_dbm"])
     hours = of_interface(table(tables, "optics_hours"), end)
     hours = hours[(hours["metric"] == "rx_power_dbm") & (hours["lane"] == lane) & (hours["count"] > 0)]
     first = rows["at"].iloc[0] if len(rows) else pd.Timestamp(period.until)
@@ -123,9 +124,7 @@ def _drawn(readings: pd.Series[float], period: Period) -> Series:
     return Series(drawn.start, 4 * 3600, drawn.offsets_s, drawn.values)
 
 
-def _levels(tables: Tables, end: End, lane: int, period: Period) -> Thresholds:
-    rows = of_interface(table(tables, "optics"), end)
-    rows = during(rows[rows["lane"] == lane], period)
+def _levels(rows: pd.DataFrame) -> Thresholds:
     if rows.empty:
         return Thresholds(None, None, None, None)
     last = {f"rx_power_{level}_dbm": rows[f"rx_power_{level}_dbm"].iloc[-1] for level in LEVELS}
