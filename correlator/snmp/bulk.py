@@ -313,7 +313,6 @@ class Exchange:
                 self._pending.pop(one, None)
         self._next[whole] += 1
         self._over[whole] = self._next[whole] >= self._count[whole]
-        self._next[device[cut]] += 0
         for one, came in zip(device[cut].tolist(), rows[cut].tolist(), strict=True):
             self._continue(one, came)
 
