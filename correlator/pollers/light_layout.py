@@ -34,6 +34,7 @@ NO_FORMULA = Formula(1.0, 1.0, False, False, 0.0, ())
 OK = 1
 
 MOST_PLANS = 4096
+MOST_PARTS = 16  # sets of devices that are read together: what is further back is put together anew
 EPOCH = pd.Timestamp(0, tz="UTC")
 SCHEMA = frames.TABLES["optics"].schema
 
@@ -136,30 +137,45 @@ class LightLayout:
 
 
 class LightTable:
-    """Makes table optics of devices; remembers how the ones that it saw last were put together."""
+    """Makes table optics of devices; remembers how those that it saw together were put together."""
 
     def __init__(self) -> None:
-        self._layouts: tuple[LightLayout, ...] = ()
-        self._constants: _Constants | None = None
-        self._shapes: tuple[Shape, ...] = ()
-        self._frame: dict[str, Any] = {}
+        self._parts: dict[tuple[str, ...], _Part] = {}
 
     def table(
         self, at: pd.Timestamp, devices: Sequence[str], layouts: Sequence[LightLayout], raw: Sequence[Words]
     ) -> tuple[pd.DataFrame, list[int]]:
         """Return the rows of table optics and how many are each device's; all layouts are simple ones."""
-        if self._constants is None or self._layouts != tuple(layouts):
-            self._layouts, self._constants = tuple(layouts), _Constants(layouts)
-        constants = self._constants
+        part = self._parts.pop(tuple(devices), None)
+        if part is None or part.layouts != tuple(layouts):
+            part = _Part(tuple(devices), tuple(layouts))
+        self._parts[part.devices] = part  # the last seen stand last
+        if len(self._parts) > MOST_PARTS:
+            del self._parts[next(iter(self._parts))]
+        return part.table(at, raw)
+
+
+class _Part:
+    """Devices that are read together, and what stays of their table while their light does."""
+
+    def __init__(self, devices: tuple[str, ...], layouts: tuple[LightLayout, ...]) -> None:
+        self.devices, self.layouts = devices, layouts
+        self._constants = _Constants(layouts)
+        self._shapes: tuple[Shape, ...] = ()
+        self._frame: dict[str, Any] = {}
+
+    def table(self, at: pd.Timestamp, raw: Sequence[Words]) -> tuple[pd.DataFrame, list[int]]:
+        """Return the rows of table optics and how many are each device's."""
+        first = self._constants.first
         numbers = np.concatenate(raw).view(np.int64) if raw else np.zeros(0, np.int64)
-        values, marks = constants.read(numbers)
-        for one, first, end in zip(layouts, constants.first[:-1], constants.first[1:], strict=True):
-            now = marks[first:end].tobytes()
+        values, marks = self._constants.read(numbers)
+        for one, begin, end in zip(self.layouts, first[:-1], first[1:], strict=True):
+            now = marks[begin:end].tobytes()
             if now != one.marks:
-                one.reshape(numbers[first:end].tolist(), now)
-        shapes = tuple(one.shape for one in layouts)
+                one.reshape(numbers[begin:end].tolist(), now)
+        shapes = tuple(one.shape for one in self.layouts)
         if shapes != self._shapes or not self._frame:
-            self._shapes, self._frame = shapes, _assembled(devices, shapes, constants.first)
+            self._shapes, self._frame = shapes, _assembled(self.devices, shapes, first)
         sizes = [shape.constant.num_rows for shape in shapes]
         padded = np.append(values, np.nan)
         measured = {column: padded[self._frame[column]] for column in MEASURED}
