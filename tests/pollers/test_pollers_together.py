@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,8 +103,10 @@ async def test_many_switches_make_one_table_and_a_row_of_polls_each() -> None:
 async def test_who_was_not_learned_and_who_speaks_another_version_is_left_to_its_own_poller() -> None:
     async with Agent(switch()) as agent, SnmpClient() as client:
         new = pollers(client, agent.port)["counters"]
-        old = pollers(client, agent.port, credentials=Community("public", "1"))["counters"]
+        old = pollers(client, agent.port)["counters"]
         await alone(old)
+        assert old.name in await at_once("counters", old)
+        old._agent = replace(old._agent, credentials=Community("public", "1"))
         assert await at_once("counters", new, old) == {}
 
 
