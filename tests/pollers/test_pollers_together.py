@@ -216,7 +216,8 @@ async def test_recorded_switches_say_the_same_on_both_paths(port: int, recording
         poller = pollers(client, port, credentials=Community(recording))[group]
         expected = (await alone(poller)).tables
         heard = await at_once(group, poller)
-    if poller.prepared(NOW) is None:
-        pytest.skip(f"{recording} cannot be read together")
+    if poller.prepared(NOW) is None:  # nothing there that could be asked without a walk
+        assert heard == {}
+        return
     assert heard, "left to its own poller"
     same(the_table(heard, group), expected.get(group, frames.empty(group)))
