@@ -1,13 +1,12 @@
 """The preloaded week: valid tables, whole hours, and the same world as the run."""
 
-import datetime
-from datetime import math
+import math
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import UTC
 from a_fabric import ran, rows
 
 from correlator import frames
