@@ -39,7 +39,10 @@ PACKETS, LOSS = 100_000.0, 0.01  # a second and link; of them lost
 SEGMENTS = 10.0  # a second and pair
 MAC = {name: f"02:00:00:00:00:{number:02x}" for number, name in enumerate(("leaf8", "leaf9", "spine7"), 1)}
 LINK = ("leaf8", "Ethernet1"), ("leaf9", "Ethernet1")
-SPARE = [(("spine7", f"Ethernet{n}"), ("leaf9", f"Ethernet{n}")) for n in range(2, SPARES + 2)]
+APART = 5  # ports: neighbours that lose alike would share a part
+SPARE = [
+    (("spine7", f"Ethernet{APART * n}"), ("leaf9", f"Ethernet{APART * n}")) for n in range(1, SPARES + 1)
+]
 PORTS = {name: [port for ends in (LINK, *SPARE) for device, port in ends if device == name] for name in MAC}
 HOSTS = {"front": ("leaf8", 1), "back": ("leaf9", 2)}  # each on Ethernet48 of its leaf
 IF, IFX, DOT3 = (1, 3, 6, 1, 2, 1, 2, 2, 1), (1, 3, 6, 1, 2, 1, 31, 1, 1, 1), (1, 3, 6, 1, 2, 1, 10, 7, 2, 1)
