@@ -241,6 +241,13 @@ class Engine:
                 return float(line.split(" ")[1])
         raise KeyError(name)
 
+    def written_until(self) -> float:
+        """Return up to when the running agent has written everything; 0 before its first interval."""
+        try:
+            return self.metric("written_until_timestamp_seconds")
+        except KeyError:
+            return 0.0
+
     def serve(self, name: str, *, service: float = 0, port: int = 9000, flags: tuple[str, ...] = ()) -> str:
         """Start a serving container; return its id."""
         made = self.docker(

@@ -27,7 +27,7 @@ def settled(agents, closed=0):
     """Return both agents' pair rows once all until now is written, ``closed`` ends of connections too."""
     asked = time.time()
     for engine, _ in agents:
-        agent_lab.until(lambda one=engine: one.metric("written_until_timestamp_seconds") >= asked, PATIENCE)
+        agent_lab.until(lambda one=engine: one.written_until() >= asked, PATIENCE)
 
     def ended():
         for _, reader in agents:
