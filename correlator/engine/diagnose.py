@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -188,21 +188,7 @@ def service_verdict(
 ) -> Verdict:
     """Return the verdict that a service itself is slow: nothing to do on the network."""
     text = f"the network is as usual: look into service {subject.service}"
-    return Verdict(
-        id="",
-        kind="service",
-        link=None,
-        direction=None,
-        root_cause="service",
-        probability=round(probability, 4),
-        severity="warning",
-        onset=onset,
-        window=window,
-        actions=(Action(step=1, do="none", text=text),),
-        evidence=evidence,
-        pairs=pairs,
-        subject=subject,
-    )
+    return _not_the_network("service", subject, text, window, pairs, onset, evidence, probability)
 
 
 def host_verdict(
@@ -215,12 +201,25 @@ def host_verdict(
 ) -> Verdict:
     """Return the verdict that a host is slow by itself: nothing to do on the network."""
     text = f"the links of {host} are well: look into its processor, memory and interrupts"
+    return _not_the_network("host", Subject(host=host), text, window, pairs, onset, evidence, probability)
+
+
+def _not_the_network(
+    kind: Literal["service", "host"],
+    subject: Subject,
+    text: str,
+    window: Window,
+    pairs: tuple[PairImpact, ...],
+    onset: datetime | None,
+    evidence: tuple[Evidence, ...],
+    probability: float,
+) -> Verdict:
     return Verdict(
         id="",
-        kind="host",
+        kind=kind,
         link=None,
         direction=None,
-        root_cause="host",
+        root_cause=kind,
         probability=round(probability, 4),
         severity="warning",
         onset=onset,
@@ -228,7 +227,7 @@ def host_verdict(
         actions=(Action(step=1, do="none", text=text),),
         evidence=evidence,
         pairs=pairs,
-        subject=Subject(host=host),
+        subject=subject,
     )
 
 
