@@ -226,7 +226,8 @@ async def serve(folder: Path) -> None:
     due, bad_s = world.started + INTERVAL_S, 0.0
     while not ended.done():
         world.tick()
-        (folder / "flaps").write_text(str(world.flaps))
+        (folder / "flaps.new").write_text(str(world.flaps))
+        (folder / "flaps.new").replace(folder / "flaps")  # whoever reads it reads a number
         if world.last >= due:
             samples(agents["front"], world.last, min(1.0, (world.bad_s - bad_s) / INTERVAL_S))
             due, bad_s = due + INTERVAL_S, world.bad_s
