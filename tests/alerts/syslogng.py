@@ -5,6 +5,7 @@ Debian's syslog-ng and rsyslog exclude one another, so that this one is unpacked
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 from daemons import free_port, listens, running, wait_for
 
-PACKAGES = ("syslog-ng-core", "libivykis0", "libpcre3", "libnet1")
+PACKAGES = ("syslog-ng-core", "libivykis0", "libpcre3", "libnet1", "libwrap0", "libnsl2", "libtirpc3")
 CONFIGURATION = """@version: 3.35
 @module afsocket
 @module affile
@@ -58,7 +59,22 @@ def unpacked(folder: Path) -> Path:
         pytest.skip(f"syslog-ng is missing (apt-get download {' '.join(PACKAGES)} failed)")
     for package in folder.glob("*.deb"):
         subprocess.run(["dpkg", "-x", str(package), str(folder / "root")], check=True)
-    return folder / "root"
+    root = folder / "root"
+    for binary in (root / "usr/sbin/syslog-ng", _modules(root) / "libafsocket.so"):
+        told = subprocess.run(["ldd", str(binary)], env=_libraries(root), capture_output=True, text=True)
+        if "not found" in told.stdout:
+            pytest.skip(f"syslog-ng lacks libraries of this machine: {told.stdout}")
+    return root
+
+
+def _modules(root: Path) -> Path:
+    return next(root.glob("usr/lib/syslog-ng/*/libafsocket.so")).parent
+
+
+def _libraries(root: Path) -> dict[str, str]:
+    """Return the environment in which the unpacked libraries are found."""
+    folders = sorted({str(path.parent) for path in root.rglob("*.so*")})
+    return {**os.environ, "LD_LIBRARY_PATH": ":".join(folders)}
 
 
 @contextlib.contextmanager
@@ -66,15 +82,13 @@ def syslog_ng(root: Path, folder: Path, pems: dict[str, Path]) -> Iterator[Syslo
     """Run syslog-ng in the foreground with files in ``folder``."""
     ports = {name: free_port(socket.SOCK_STREAM) for name in ("lf", "octet", "tls")}
     (folder / "ng.conf").write_text(CONFIGURATION.format(folder=folder, **ports, **pems))
-    libraries = sorted({str(path.parent) for path in root.rglob("*.so*")})
-    modules = next(root.glob("usr/lib/syslog-ng/*/libafsocket.so")).parent
-    command = [str(root / "usr/sbin/syslog-ng"), "--foreground", "--no-caps", f"--module-path={modules}"]
+    command = [str(root / "usr/sbin/syslog-ng"), "--foreground", "--no-caps"]
+    command += [f"--module-path={_modules(root)}"]
     command += [f"--cfgfile={folder}/ng.conf", f"--persist-file={folder}/ng.persist"]
     command += [f"--pidfile={folder}/ng.pid", f"--control={folder}/ng.ctl"]
-    environment = {"LD_LIBRARY_PATH": ":".join(libraries)}
 
     def ready() -> bool:
         return all(listens(("tcp", port)) for port in ports.values())
 
-    with running(command, folder / "ng.log", ready, environment):
+    with running(command, folder / "ng.log", ready, _libraries(root)):
         yield SyslogNg(folder, **ports)
