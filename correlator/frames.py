@@ -373,7 +373,8 @@ _TABLES = (
     _table(
         "optics_hours",
         "An hour of one lane, by metric: rx_power_dbm, tx_power_dbm, bias_ma, temperature_c; "
-        "exposure = count = readings with a value, sum = sum of the values.",
+        "exposure = count = readings with a value, sum = sum of the values. rx_power_squared, "
+        "tx_power_squared: the same of the squares of the powers (dBm²).",
         ("device", "if_name", "lane", "hour", "metric"),
         _DEVICE,
         ("if_name", STRING, "the interface"),

@@ -22,6 +22,7 @@ Flags = npt.NDArray[np.bool_]
 PLACE = ["device", "if_name"]
 LANE = [*PLACE, "lane"]
 POWERS = ("rx_power_dbm", "tx_power_dbm")
+SQUARED = {"rx_power_dbm": "rx_power_squared", "tx_power_dbm": "tx_power_squared"}  # their squares' metrics
 MAD_TO_SIGMA = 1.4826
 HOUR = timedelta(hours=1)
 BIWEIGHT = 4.685  # scales off, from which on an hour has no say (95 % efficiency for normal noise)
@@ -36,7 +37,7 @@ class Params:
     least_hours_of_days: int = 36  # fewer hours show no daily wave
     rounds: int = 4  # of reweighting
     least_sigma_db: float = 0.05  # quantisation of 0.1 dB and less
-    usual_noise_db: float = 0.2  # of one reading, where too few tell (0.05 to 0.5 seen)
+    usual_noise_db: float = 0.2  # of one reading, where nothing tells (0.05 to 0.5 seen)
     back_sigmas: float = 5.0  # by which readings that are back differ from those before
     least_readings: int = 2  # that make a now, where there are as many: one alone is picked too easily
 
@@ -159,12 +160,13 @@ def read_lanes(
     place = tally.find(keys, past, LANE)
     powers = []
     for metric in POWERS:
-        usual, spread = (
-            np.append(past[f"{metric}_{what}"].to_numpy(), np.nan)[place] for what in ("usual", "spread")
+        usual, spread, noise = (
+            np.append(past[f"{metric}_{what}"].to_numpy(), np.nan)[place]
+            for what in ("usual", "spread", "noise")
         )
         power = _by_lane(rows[metric].to_numpy(), lane, back)
         off = np.where(silent[:, None], np.nan, power - usual[:, None])
-        powers.append(Power(off, at, usual, spread, _noise(power, params)))
+        powers.append(Power(off, at, usual, spread, _noise(power, noise, params)))
     return Lanes(keys, *powers)
 
 
@@ -175,29 +177,46 @@ def _by_lane(values: Floats, lane: Ints, back: Ints) -> Floats:
 
 
 def usual_light(optics_hours: pd.DataFrame, now: datetime, params: Params | None = None) -> pd.DataFrame:
-    """Return one row a lane of the last days' hours: LANE, and of rx and tx power _usual and _spread, dB.
+    """Return one row a lane of the last days' hours: LANE; of rx and tx power _usual, _spread and _noise, dB.
 
-    The usual is that of this hour of the day, and the same for every moment of it. NaN where there are
-    too few hours.
+    The usual is that of this hour of the day, and the same for every moment of it; the noise is that of
+    one reading. NaN where there are too few hours.
     """
     params = params or Params()
     hour = pd.Timestamp(now).floor("h")
-    told = optics_hours["metric"].isin(POWERS) & (optics_hours["count"] > 0)
+    told = optics_hours["metric"].isin([*POWERS, *SQUARED.values()]) & (optics_hours["count"] > 0)
     hours = optics_hours[told & (optics_hours["hour"] >= hour - params.past)]
     keys, number = tally.numbered(hours, LANE)
     mean = hours["sum"] / hours["count"]
     back: Any = (hour - hours["hour"]).dt.total_seconds() // 3600
     table = pd.DataFrame({"number": number, "metric": hours["metric"], "back": back, "mean": mean})
-    table["back"] = table["back"].astype("int64")
+    table = table.assign(back=table["back"].astype("int64"), count=hours["count"].to_numpy())
     kept = table[(table["number"] >= 0) & (table["back"] >= 0)]
     table = kept.drop_duplicates(["number", "metric", "back"], keep="last")
     for metric in POWERS:
-        mine = table[table["metric"] == metric]
-        keys[f"{metric}_usual"], keys[f"{metric}_spread"] = _usual(mine, len(keys), params)
+        mine, squared = (table[table["metric"] == name] for name in (metric, SQUARED[metric]))
+        means = _by_hour(mine, "mean", len(keys), params)
+        keys[f"{metric}_usual"], keys[f"{metric}_spread"] = _usual(means, params)
+        squares, count = (_by_hour(squared, what, len(keys), params) for what in ("mean", "count"))
+        keys[f"{metric}_noise"] = _noise_of_hours(means, squares, count)
     return keys
 
 
-def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Floats]:
+def _by_hour(hours: pd.DataFrame, column: str, lanes: int, params: Params) -> Floats:
+    """Return lanes × hours, those back from now; NaN where an hour tells nothing."""
+    table = np.full((lanes, round(params.past / HOUR) + 1), np.nan)
+    table[hours["number"], hours["back"]] = hours[column].to_numpy()
+    return table
+
+
+def _noise_of_hours(means: Floats, squares: Floats, count: Floats) -> Floats:
+    """Return, by lane, the standard deviation of the readings of the middle hour of those that tell it."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = (squares - means**2) * count / (count - 1.0)
+    return np.sqrt(np.maximum(_median(np.where(count > 1.0, variance, np.nan)), 0.0))
+
+
+def _usual(table: Floats, params: Params) -> tuple[Floats, Floats]:
     """Return what each lane's hourly means say of now, and their robust spread; NaN where too few.
 
         mean(hour) = level + a · sin(2π hour / 24) + b · cos(2π hour / 24)
@@ -205,8 +224,6 @@ def _usual(hours: pd.DataFrame, lanes: int, params: Params) -> tuple[Floats, Flo
     The level is the median, the daily wave what the hours say that are near it (biweight, Tukey), where
     days enough are known.
     """
-    table = np.full((lanes, round(params.past / HOUR) + 1), np.nan)
-    table[hours["number"], hours["back"]] = hours["mean"].to_numpy()
     known = np.isfinite(table)
     count = known.sum(axis=1)
     level = _median(table)
@@ -247,12 +264,16 @@ def _median(table: Floats) -> Floats:
     return answer
 
 
-def _noise(power: Floats, params: Params) -> Floats:
-    """Return, by lane, the noise of one reading: from neighbours' differences, which a step hardly moves."""
+def _noise(power: Floats, past: Floats, params: Params) -> Floats:
+    """Return, by lane, the noise of one reading: the past's, or the window's where that is greater.
+
+    The window's is that of neighbours' differences, which a step hardly moves; few do not tell it.
+    """
     difference = np.abs(np.diff(power, axis=1))
     noise = MAD_TO_SIGMA / np.sqrt(2.0) * _median(difference)
     enough = np.isfinite(difference).sum(axis=1) >= 4
-    return np.maximum(np.where(enough, noise, params.usual_noise_db), params.least_sigma_db)
+    told = np.fmax(np.where(enough, noise, np.nan), past)
+    return np.maximum(np.where(np.isfinite(told), told, params.usual_noise_db), params.least_sigma_db)
 
 
 def _shut(keys: pd.DataFrame, interfaces: pd.DataFrame) -> npt.NDArray[np.bool_]:

@@ -45,7 +45,8 @@ class Params:
     lower_to_tell: int = 10  # cycles in a row of a lower severity, or a tenth of the impact, before an update
     well_for: timedelta = timedelta(seconds=100)  # before a clear; three cycles of a minute take two
     most_doublings: int = 5  # each return of the fault doubles well_for: 53 minutes at most
-    surer: float = 0.05  # how much surer another cause or end must be before it is told
+    surer: float = 0.05  # how much surer another kind or end must be before it is told
+    likelier: float = 0.2  # by how much another cause must by now be likelier than the told one
     tenfold: int = 10  # growth or decline of the number of hurt pairs that is told
     calm: timedelta = timedelta(minutes=2)  # after the first update; each further one triples it
     blind_to_tell: int = 3  # cycles without a measurement, before a line says so
@@ -231,13 +232,21 @@ def _news(told: Verdict, verdict: Verdict, params: Params) -> str:
     surer = verdict.probability >= told.probability + params.surer
     if verdict.kind != told.kind and surer:
         return f"{told.kind} -> {verdict.kind}"
-    if verdict.root_cause != told.root_cause and surer:
+    likelier = verdict.probability >= _held(told, verdict) + params.likelier
+    if verdict.root_cause != told.root_cause and likelier:
         return f"cause {told.root_cause} -> {verdict.root_cause}"
     if (verdict.link, verdict.direction) != (told.link, told.direction) and surer:
         return "blamed end changed"
     if verdict.hurt >= params.tenfold * max(told.hurt, 1):
         return f"hurts {verdict.hurt} pairs, before {told.hurt}"
     return ""
+
+
+def _held(told: Verdict, verdict: Verdict) -> float:
+    """Return how likely the told cause is by what is known now: what was known then no longer counts."""
+    named = sum(one.probability for one in verdict.alternatives if one.root_cause == told.root_cause)
+    others = sum(one.probability for one in verdict.alternatives)
+    return named or max(0.0, 1.0 - verdict.probability - others)
 
 
 def relief(told: Verdict, verdict: Verdict, params: Params) -> str:

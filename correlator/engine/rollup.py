@@ -15,8 +15,8 @@ import pandas as pd
 
 from correlator import frames
 from correlator.engine import pairs, rates, tally
+from correlator.engine.lanes import LANE, SQUARED
 
-LANE = ["device", "if_name", "lane"]
 LIGHT = ("rx_power_dbm", "tx_power_dbm", "bias_ma", "temperature_c")
 HOUR = timedelta(hours=1)
 BUCKETS = 17  # edges 0.1 · 2^k ms, k = 0 … 15, and one open; a list of another length is dropped
@@ -63,7 +63,11 @@ def _links(moved: pd.DataFrame) -> pd.DataFrame:
 
 def _optics(optics: pd.DataFrame) -> pd.DataFrame:
     unique = optics.drop_duplicates([*LANE, "at"], keep="last")
-    return pd.concat([_summed(_readings(unique, LANE, metric), LANE) for metric in LIGHT], ignore_index=True)
+    parts = [_readings(unique, LANE, metric) for metric in LIGHT]
+    for metric, name in SQUARED.items():
+        rows = _readings(unique, LANE, metric)
+        parts.append(rows.assign(metric=name, sum=rows["sum"] ** 2))
+    return pd.concat([_summed(rows, LANE) for rows in parts], ignore_index=True)
 
 
 def _readings(table: pd.DataFrame, key: list[str], metric: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ DAYS = 7
 HOUR_S = 3600.0
 POLLS_AN_HOUR = 60  # readings of light and load that an hour is made of
 SAMPLES = 2000  # draws that a pair's usual histogram is made of
+SQUARED = {"rx_power_dbm": "rx_power_squared", "tx_power_dbm": "tx_power_squared"}
 LOAD_NOISE, SPEED_NOISE = 0.02, 0.01  # of hourly means: short noise averages out
 WHY = "made by the simulator to stand for the week before the run"
 
@@ -141,7 +142,7 @@ def _spoiled(past: Past, packets: Floats) -> Floats:
 
 
 def _optics_hours(past: Past) -> Iterator[pd.DataFrame]:
-    world, rng = past.world, past.rng("light")
+    world, rng, within = past.world, past.rng("light"), past.rng("light within hours")
     modules, light = world.modules, world.setting.physics.light
     ports = [p for p in world.setting.layout.ports if p.kind != "nic" and modules.far[p.number] >= 0]
     number = [p.number for p in ports]
@@ -162,8 +163,11 @@ def _optics_hours(past: Past) -> Iterator[pd.DataFrame]:
     }
     for metric, (mean, spread) in means.items():
         fresh = rng.normal(0.0, 1.0, (len(ports), len(past))) * spread * np.sqrt(POLLS_AN_HOUR)
-        values = {"exposure": 60.0, "count": 60.0, "sum": mean * POLLS_AN_HOUR + fresh}
-        yield past.table(keys, metric, values)
+        total = mean * POLLS_AN_HOUR + fresh
+        yield past.table(keys, metric, {"exposure": 60.0, "count": 60.0, "sum": total})
+        if metric in SQUARED:
+            squares = total**2 / POLLS_AN_HOUR + spread**2 * within.chisquare(POLLS_AN_HOUR - 1, total.shape)
+            yield past.table(keys, SQUARED[metric], {"exposure": 60.0, "count": 60.0, "sum": squares})
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from correlator.model import (
     IncidentEvent,
     Link,
     PairImpact,
+    RootCause,
     Subject,
     Verdict,
     Window,
@@ -111,14 +112,29 @@ def test_a_restart_forgets_nothing_and_repeats_nothing() -> None:
     assert list(reborn.known) == [incident.id]
 
 
-def test_a_surer_other_cause_is_an_update_and_a_shakier_one_is_not() -> None:
+def thought(cause: RootCause, sure: float, dirty: float) -> Verdict:
+    """Return a verdict by which dirt, told before, is as likely as ``dirty``."""
+    left = (Candidate(LINK, "a_to_b", "dirty_connector", dirty),)
+    return replace(DIRTY, root_cause=cause, probability=sure, alternatives=left)
+
+
+def test_another_cause_is_an_update_once_it_is_likelier_than_the_told_one() -> None:
     life = Life()
     life.cycle(DIRTY)
     life.cycle(DIRTY)
-    assert life.cycle(replace(DIRTY, root_cause="bad_transceiver", probability=0.6)) == []
-    told = life.cycle(replace(DIRTY, root_cause="damaged_fiber", probability=0.99))
+    assert life.cycle(thought("bad_transceiver", 0.5, dirty=0.45)) == []
+    told = life.cycle(thought("damaged_fiber", 0.99, dirty=0.01))
     assert told == [("updated", "cause dirty_connector -> damaged_fiber")]
     assert [event.seq for event in life.events] == [1, 2]
+
+
+def test_how_sure_the_first_cause_once_was_does_not_keep_it() -> None:
+    life = Life()
+    life.cycle(DIRTY)
+    life.cycle(DIRTY)
+    assert DIRTY.probability > 0.6
+    told = life.cycle(thought("bad_transceiver", 0.6, dirty=0.3))
+    assert told == [("updated", "cause dirty_connector -> bad_transceiver")]
 
 
 def test_a_finding_that_begins_to_hurt_is_the_same_incident_raised() -> None:

@@ -75,6 +75,22 @@ def test_light_that_grows_worse_is_off_since_it_first_was() -> None:
     assert seen["onset"] == pd.Timestamp(NOW - timedelta(minutes=11))
 
 
+def squares(noise: float, hours: int = 72) -> pd.DataFrame:
+    """The past of Rx with what its readings vary by."""
+    rows = past(hours=hours)
+    rows = rows[rows["metric"] == "rx_power_dbm"]
+    total = 12 * 5.0**2 + 11 * noise**2
+    return pd.concat([past(hours=hours), rows.assign(metric="rx_power_squared", sum=total)])
+
+
+@pytest.mark.parametrize("noise", [0.1, 0.5])
+def test_three_readings_are_believed_as_far_as_the_past_lets(noise: float) -> None:
+    seen = look(readings([-5.0, -7.0, -7.0]), squares(noise))
+    of_tx, least = 0.2, 0.05  # not told
+    expected = np.sqrt(2 * noise**2 / 2 + of_tx**2 / 2 + 2 * least**2)
+    assert seen["loss_sigma_db"] == pytest.approx(expected, rel=0.01)
+
+
 @pytest.mark.parametrize("offset", [-3.0, 3.0])
 def test_a_monitor_that_is_off_by_three_db_says_nothing(offset: float) -> None:
     seen = look(readings([-5.0 + offset] * 15), past(rx=-5.0 + offset))

@@ -69,7 +69,9 @@ def test_an_hour_of_light_keeps_its_mean() -> None:
     rx = metric(light, "rx_power_dbm")
     assert rx["count"] == 12
     assert rx["sum"] / rx["count"] == pytest.approx(-5.65)
-    assert set(light["metric"]) == {"rx_power_dbm"}
+    mean_square = metric(light, "rx_power_squared")["sum"] / 12
+    assert mean_square - 5.65**2 == pytest.approx(143 / 1200)  # of 0, 0.1 … 1.1
+    assert set(light["metric"]) == {"rx_power_dbm", "rx_power_squared"}
 
 
 def samples() -> dict[str, pd.DataFrame]:

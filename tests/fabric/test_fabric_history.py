@@ -59,7 +59,8 @@ def test_it_says_that_it_was_preloaded(week):
 
 def test_metrics_are_those_of_the_contract(week):
     assert set(week["link_hours"]["metric"]) == {"errors", "discards", "utilisation_in", "utilisation_out"}
-    assert set(week["optics_hours"]["metric"]) == {"rx_power_dbm", "tx_power_dbm", "bias_ma", "temperature_c"}
+    powers = {"rx_power_dbm", "tx_power_dbm", "rx_power_squared", "tx_power_squared"}
+    assert set(week["optics_hours"]["metric"]) == powers | {"bias_ma", "temperature_c"}
     assert set(week["pair_hours"]["metric"]) == {
         "retransmissions", "rto", "response_ms", "service_ms", "min_rtt_us", "exchanges", "connections"
     }  # fmt: skip
