@@ -270,3 +270,12 @@ def test_a_few_targets_are_asked_in_one_go(chain, config):
     service = Service(chain(counters=[Poller("leaf1 counters")]), config, Clock(NOW))
     service._schedule()
     assert [j.id for j in service._scheduler.get_jobs() if j.id.startswith("counters")] == ["counters"]
+
+
+@pytest.mark.parametrize(("period_s", "after_s"), [(5, 2.5), (60, 5)])
+def test_a_cycle_comes_between_two_polls_and_not_with_one(chain, period_s, after_s):
+    periods = Periods(counters_s=period_s, cycle_s=period_s)
+    service = Service(chain(counters=[Poller("leaf1 counters")]), Config(periods=periods), Clock(NOW))
+    service._schedule()
+    cycle, polls = (service._scheduler.get_job(name).next_run_time for name in ("cycle", "counters"))
+    assert (cycle - polls).total_seconds() == after_s
