@@ -8,7 +8,7 @@ second the sending end. Page: docs/algorithms/diagnose.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -58,12 +58,14 @@ class Scene:
 
     ``health`` carries the columns of the map's directed links and of ``health.health``; ``light``
     those of ``optics.strongest``. ``accused``: the directed links that symptoms or counters convict.
+    ``then``: the light while it was off, of directed links whose light has come back.
     """
 
     health: pd.DataFrame
     light: pd.DataFrame
     window: Window
     accused: frozenset[int] = frozenset()
+    then: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def row(self, number: int) -> Any:
         """Return the health of a directed link."""
@@ -72,6 +74,10 @@ class Scene:
     def lane(self, number: int) -> Any:
         """Return the light of a directed link, of its lane with the strongest evidence."""
         return self.light.loc[number]
+
+    def lane_then(self, number: int) -> Any:
+        """Return the light of a directed link while packets were lost: before it came back, where it has."""
+        return self.then.loc[number] if number in self.then.index else self.light.loc[number]
 
     def link(self, number: int) -> Link:
         """Return the link that directed link ``number`` belongs to."""
@@ -307,7 +313,7 @@ def causes_of(charge: Charge, terms: Mapping[RootCause, CauseTerms]) -> dict[Roo
 
 def terms_of(scene: Scene, number: int, rate: float, params: Params) -> dict[RootCause, CauseTerms]:
     """Return what each sign of a directed link that loses at ``rate`` weighs for each cause, in nats."""
-    here, back = scene.lane(number), scene.lane(number ^ 1)
+    here, back = scene.lane_then(number), scene.lane_then(number ^ 1)
     sent = ("tx_change_db", "tx_sigma_db") if np.isfinite(here["tx_change_db"]) else OWN_TX
     sender = here if sent != OWN_TX else back
     other = here if np.isfinite(here["other_change_db"]) else back
@@ -346,7 +352,7 @@ def _neighbours_watched(scene: Scene, number: int) -> bool:
 
 
 def _lane(scene: Scene, number: int, cause: RootCause) -> int | None:
-    light = scene.lane(number)
+    light = scene.lane_then(number)
     if cause in ("congestion", "silent_drop") or not light["known"]:
         return None
     return int(light["lane"])
@@ -354,7 +360,7 @@ def _lane(scene: Scene, number: int, cause: RootCause) -> int | None:
 
 def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence, ...]:
     """Return every term with its weight, those against it too."""
-    row, light = scene.row(charge.number), scene.lane(charge.number)
+    row, light = scene.row(charge.number), scene.lane_then(charge.number)
     told: list[Evidence] = []
     if with_pairs:
         told.append(
@@ -382,6 +388,7 @@ def _evidence(scene: Scene, charge: Charge, with_pairs: bool) -> tuple[Evidence,
         text = (
             f"lane {light['lane']:.0f}: light lost on the way changed by {light['loss_change_db']:+.2f} dB "
             f"(± {light['loss_sigma_db']:.2f})"
+            + (", and has come back" if charge.number in scene.then.index else "")
         )
         told.append(_term("light", light["loss_change_db"], charge, text))
     if _back_loses(scene, charge.number ^ 1, charge.rate) is False:

@@ -61,27 +61,28 @@ class Power:
     spread: Floats
     noise: Floats
 
-    def start(self, params: Params) -> Floats:
-        """Return since when each lane has been off, as a time of ``at``.
+    def course(self, params: Params) -> tuple[Floats, Floats]:
+        """Return since when each lane has been off, and since when it has been back, as times of ``at``.
 
-        The reading from which on the squared distance from usual, summed back from the newest, gains
-        most over staying at usual (CUSUM, Page 1954). Where the newest of these readings are back, nearer
-        to usual by half at least, it is the reading from which on they are (binary segmentation, Scott and
-        Knott 1974): a repair need not outlast the fault to be seen. NaN where nothing is known.
+        Off: the reading from which on the squared distance from usual, summed back from the newest, gains
+        most over staying at usual (CUSUM, Page 1954). Back: where the newest of these readings are nearer
+        to usual by half at least, the reading from which on they are (binary segmentation, Scott and
+        Knott 1974): a repair need not outlast the fault to be seen. NaN where nothing is known, or not so.
         """
         if not self.off.size:
-            return np.full(len(self.off), np.nan)
+            return np.full(len(self.off), np.nan), np.full(len(self.off), np.nan)
         told = np.isfinite(self.off)
         count = told.cumsum(axis=1)
         mean = np.where(told, self.off, 0.0).cumsum(axis=1) / np.maximum(count, 1)
         enough = told & (count >= np.minimum(params.least_readings, count[:, -1:]))
         start = np.argmax(np.where(enough, count * mean**2, -1.0), axis=1)
-        start = self._back(start, enough, count, mean, params)
-        answer: Floats = np.where(told.any(axis=1), self.at[np.arange(len(start)), start], np.nan)
-        return answer
+        back = self._back(start, enough, count, mean, params)
+        lane, known = np.arange(len(start)), told.any(axis=1)
+        since = np.where(known, self.at[lane, start], np.nan)
+        return since, np.where(known & (back >= 0), self.at[lane, back], np.nan)
 
     def _back(self, start: Ints, enough: Flags, count: Ints, mean: Floats, params: Params) -> Ints:
-        """Return ``start``, or where the readings since then came back, when they did."""
+        """Return the reading from which on those since ``start`` are back, −1 where they are not."""
         lane = np.arange(len(start))
         whole, level = count[lane, start][:, None], mean[lane, start][:, None]
         older = whole - count
@@ -91,17 +92,17 @@ class Power:
         nearer = enough & (older >= params.least_readings) & (np.abs(mean) < np.abs(before) / 2.0)
         gain = np.where(nearer, gain, 0.0)
         best = np.argmax(gain, axis=1)
-        answer: Ints = np.where(gain[lane, best] >= params.back_sigmas**2, best, start)
+        answer: Ints = np.where(gain[lane, best] >= params.back_sigmas**2, best, -1)
         return answer
 
-    def since(self, lanes: Ints, start: Floats, picked: bool, params: Params) -> Change:
-        """Return the change of ``lanes`` (−1: none) since ``start``, of the newest readings at least.
+    def since(self, lanes: Ints, start: Floats, until: Floats, picked: bool, params: Params) -> Change:
+        """Return the change of ``lanes`` (−1: none) from ``start`` on, of the newest readings at least.
 
-        ``picked``: the start was chosen for this very power, because its change looks largest from
-        there on; twice the noise pays for that.
+        ``until``: readings from then on do not count; NaN for all. ``picked``: the start was chosen for
+        this very power, because its change looks largest from there on; twice the noise pays for that.
         """
         off = np.where((lanes >= 0)[:, None], self.off[lanes], np.nan)
-        told = np.isfinite(off)
+        told = np.isfinite(off) & ~(self.at[lanes] >= until[:, None])
         newest = told.cumsum(axis=1) <= params.least_readings
         used = told & ((self.at[lanes] >= start[:, None]) | newest)
         readings = used.sum(axis=1)

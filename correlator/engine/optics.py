@@ -48,14 +48,39 @@ def light(
     a dark or shut port), nats (log Bayes factor of light lost on the way), stepped (a finding by
     itself). NaN where unknown.
     """
-    params = params or Params()
-    table, near, far = _ends(directed, lanes)
+    off, back = lanes.rx.course(of_lanes)
+    start, all_of_them = np.where(np.isfinite(back), back, off), np.full(len(off), np.nan)
+    return _over(directed, lanes, start, all_of_them, of_lanes, params or Params())
+
+
+def while_off(
+    directed: pd.DataFrame, lanes: Lanes, of_lanes: LaneParams, params: Params | None = None
+) -> pd.DataFrame:
+    """Return the columns of ``light`` as they were while it was off, of lanes whose light has come back.
+
+    A cause is judged by the light that there was while packets were lost, not by that after a repair.
+    """
+    off, back = lanes.rx.course(of_lanes)
+    return _over(directed, lanes, off, back, of_lanes, params or Params(), np.isfinite(back))
+
+
+def _over(
+    directed: pd.DataFrame,
+    lanes: Lanes,
+    start: Floats,
+    until: Floats,
+    of_lanes: LaneParams,
+    params: Params,
+    chosen: npt.NDArray[np.bool_] | None = None,
+) -> pd.DataFrame:
+    """Return the light of lanes (all, or the chosen) from ``start`` on and before ``until``."""
+    table, near, far = _ends(directed, lanes, chosen)
     other_module = (far >= 0) & lanes.keys["swapped"].to_numpy(dtype=bool)[far] if len(far) else far >= 0
-    start = lanes.rx.start(of_lanes)[near] if len(near) else np.empty(0)
-    rx = lanes.rx.since(near, start, True, of_lanes)
-    tx = lanes.tx.since(far, start, False, of_lanes)
-    back_rx = lanes.rx.since(far, start, False, of_lanes)
-    back_tx = lanes.tx.since(near, start, False, of_lanes)
+    start, until = (start[near], until[near]) if len(near) else (np.empty(0), np.empty(0))
+    rx = lanes.rx.since(near, start, until, True, of_lanes)
+    tx = lanes.tx.since(far, start, until, False, of_lanes)
+    back_rx = lanes.rx.since(far, start, until, False, of_lanes)
+    back_tx = lanes.tx.since(near, start, until, False, of_lanes)
     table["rx_power_dbm"] = lanes.rx.usual[near] + rx.change
     table["rx_usual_dbm"] = lanes.rx.usual[near]
     usual = np.where(far >= 0, lanes.tx.usual[far], np.nan)
@@ -80,6 +105,12 @@ def strongest(light: pd.DataFrame, links: int) -> pd.DataFrame:
     return table
 
 
+def stronger(light: pd.DataFrame, than: pd.DataFrame) -> pd.DataFrame:
+    """Return those rows of ``strongest`` for ``light`` whose evidence is stronger than in ``than``."""
+    table = strongest(light, len(than))
+    return table[table["nats"] > than["nats"].fillna(-np.inf)]
+
+
 def log_bayes_factor(change: Floats, sigma: Floats, typical_loss_db: float, most: float) -> Floats:
     """Return ln P(change | light lost) / P(change | nothing lost), arrays of one shape.
 
@@ -96,12 +127,13 @@ def log_bayes_factor(change: Floats, sigma: Floats, typical_loss_db: float, most
     return answer
 
 
-def _ends(directed: pd.DataFrame, lanes: Lanes) -> tuple[pd.DataFrame, Ints, Ints]:
+def _ends(
+    directed: pd.DataFrame, lanes: Lanes, chosen: npt.NDArray[np.bool_] | None
+) -> tuple[pd.DataFrame, Ints, Ints]:
     """Return every lane at a receiver (number, lane, dark), its row, and that of the sender's same lane."""
     ends = directed[[*SENDER, *RECEIVER]].assign(number=directed.index)
-    keys = lanes.keys.reset_index(names="near").rename(
-        columns={"device": RECEIVER[0], "if_name": RECEIVER[1]}
-    )
+    keys = lanes.keys if chosen is None else lanes.keys[chosen]
+    keys = keys.reset_index(names="near").rename(columns={"device": RECEIVER[0], "if_name": RECEIVER[1]})
     table = ends.merge(keys, on=RECEIVER)
     far = lanes.find(table[SENDER[0]], table[SENDER[1]], table["lane"])
     return table[["number", "lane", "dark"]].copy(), table["near"].to_numpy(dtype=np.int64), far

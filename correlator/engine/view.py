@@ -135,7 +135,7 @@ def look(
     fabric = mapped(tables)
     past = past or memory.remember(tables, fabric, now, params)
     moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
-    links, light = _links(tables, fabric, moved, past, since, now, params)
+    links, light, away = _links(tables, fabric, moved, past, since, now, params)
     fabric = _with_last_ways(fabric, links, tables["interfaces"])
     samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
     observed = pairs.observations(samples, tables["containers"])
@@ -170,7 +170,7 @@ def look(
         host_pairs=by_hosts,
         paths=found,
         evidence=localize.Evidence(by_hosts, told.forward, told.reverse, links, strongest["nats"].to_numpy()),
-        scene=diagnose.Scene(links, strongest, Window(since, now)),
+        scene=diagnose.Scene(links, strongest, Window(since, now), then=optics.stronger(away, strongest)),
         falls=past.falls,
         corrected=corrected.growth(moved, now, params.corrected),
     )
@@ -211,12 +211,13 @@ def _links(
     since: datetime,
     now: datetime,
     params: Params,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return health and light of every directed link."""
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return health and light of every directed link, and the light that was off and has come back."""
     links = health.health(fabric.directed, moved, tables["devices"], past.links, since, params.health)
     read = lanes.read_lanes(tables["optics"], past.light, tables["interfaces"], now, params.lanes)
     light = optics.light(fabric.directed, read, params.lanes, params.optics)
-    return links, light
+    away = optics.while_off(fabric.directed, read, params.lanes, params.optics)
+    return links, light, away
 
 
 def _symptoms(recent: pd.DataFrame, past: baseline.Past, now: datetime, params: Params) -> pd.DataFrame:

@@ -15,16 +15,18 @@ import logging
 import math
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pyasn1.codec.ber import decoder
 from pysnmp.carrier.asyncio.dgram import udp, udp6
 from pysnmp.entity import config
 from pysnmp.entity.engine import SnmpEngine
 from pysnmp.error import PySnmpError
 from pysnmp.proto import errind, rfc1902
 from pysnmp.proto.api import v1, v2c
+from pysnmp.proto.secmod.rfc3414.service import UsmSecurityParameters
 
 from correlator.snmp.errors import (
     AddressError,
@@ -201,7 +203,9 @@ class SnmpClient:
                     engine.send(target, family, address, question, answer)
                     try:
                         async with asyncio.timeout(target.timeout_s):
-                            return await asyncio.shield(answer)
+                            got: Answer = await asyncio.shield(answer)
+                        engine.lets_in(address)
+                        return got
                     except TimeoutError:
                         peer.size.silent(question.varbinds)
                 peer.size.absent(before)
@@ -291,8 +295,10 @@ class _Engine:
         self._transports: dict[socket.AddressFamily, tuple[tuple[int, ...], _Udp4]] = {}
         self._users: dict[Credentials, Any] = {}
         self._met: set[Address] = set()  # engines that told a user of ours their id and clock
+        self._let_in: set[Address] = set()  # those that answered what was asked
         self._awaited: Counter[Address] = Counter()
         self._strange: Counter[Address] = Counter()
+        self._engine.observer.register_observer(_renamed, "rfc3412.prepareDataElements:sm-failure")
         builder = self._engine.get_mib_builder()
         (self._text,) = builder.import_symbols("SNMP-FRAMEWORK-MIB", "SnmpAdminString")
         self._unread = builder.import_symbols("__SNMPv2-MIB", "snmpInASNParseErrs", "snmpInBadVersions")
@@ -343,13 +349,18 @@ class _Engine:
         except (PySnmpError, OSError) as error:
             log.debug("%s: not sent: %s", target, error)  # counts as unanswered
 
+    def lets_in(self, address: tuple[Any, ...]) -> None:
+        """Take note that the engine at ``address`` answered."""
+        self._let_in.add(address[:2])
+
     def silence(self, target: Target, address: tuple[Any, ...]) -> SnmpError | None:
         """Return what the silence of an engine means that has met the user before, else None.
 
-        It knows user and digest then; agents drop what they cannot decrypt.
+        It knows user and digest then; agents drop what they cannot decrypt. One that has answered before
+        is silent for another reason.
         """
-        user = target.credentials
-        if isinstance(user, User) and user.priv and address[:2] in self._met:
+        user, shut_out = target.credentials, self._met - self._let_in
+        if isinstance(user, User) and user.priv and address[:2] in shut_out:
             return UserError(
                 target,
                 user.name,
@@ -501,6 +512,21 @@ def _received(*arguments: Any) -> None:
     error_index = int(pdu.getComponentByPosition(2))  # pysnmp's getter wants varbinds beside it
     varbinds = [(tuple(oid), _plain(value)) for oid, value in v2c.apiPDU.get_varbinds(pdu)]
     asked.answer.set_result(Answer(asked.question, status, error_index, varbinds))
+
+
+def _renamed(engine: SnmpEngine, _: str, heard: Mapping[str, Any], __: Any) -> None:
+    """Take the new id of an engine that answers under another one: a device that was replaced or restarted.
+
+    pysnmp knows the user under the old id alone, drops the report that tells the new one (RFC 3414, section
+    3.2, step 3) and would go on with the old one for five minutes. Its keys follow with the next request.
+    """
+    if heard["statusInformation"].get("errorIndication") is not errind.unknownSecurityName:
+        return
+    peers = engine.message_processing_subsystems[V3]._SnmpV3MessageProcessingModel__engineIdCache
+    known = peers.get((heard["transportDomain"], heard["transportAddress"]))
+    if known is not None:
+        said, _rest = decoder.decode(heard["securityParameters"], asn1Spec=UsmSecurityParameters())
+        known["securityEngineId"] = known["contextEngineId"] = said[0]
 
 
 _MEETING = (errind.unknownEngineID, errind.notInTimeWindow)

@@ -9,7 +9,7 @@ import pytest
 
 from correlator import frames
 from correlator.engine.lanes import Params, read_lanes
-from correlator.engine.optics import light, log_bayes_factor, strongest
+from correlator.engine.optics import light, log_bayes_factor, stronger, strongest, while_off
 
 NOW = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 DIRECTED = pd.DataFrame(
@@ -68,6 +68,22 @@ def test_light_that_came_back_is_well_however_long_it_was_off() -> None:
     assert not after["stepped"]
     assert after["loss_change_db"] == pytest.approx(0.0, abs=0.3)
     assert after["nats"] < 0
+
+
+def test_of_light_that_came_back_it_is_known_how_it_was_while_it_was_off() -> None:
+    optics = readings([-5.0] * 5 + [-8.0] * 6 + [-5.0] * 4)
+    lanes = read_lanes(optics, past(), frames.empty("interfaces"), NOW)
+    now = strongest(light(DIRECTED, lanes, Params()), 2)
+    then = stronger(while_off(DIRECTED, lanes, Params()), now)
+    assert now.at[A_TO_B, "loss_change_db"] == pytest.approx(0.0, abs=0.05)
+    assert list(then.index) == [A_TO_B]
+    assert then.at[A_TO_B, "loss_change_db"] == pytest.approx(3.0, abs=0.05)
+    assert then.at[A_TO_B, "readings"] == 6
+
+
+def test_light_that_is_still_off_has_not_come_back() -> None:
+    lanes = read_lanes(readings([-5.0] * 5 + [-8.0] * 6), past(), frames.empty("interfaces"), NOW)
+    assert while_off(DIRECTED, lanes, Params()).empty
 
 
 def test_light_that_grows_worse_is_off_since_it_first_was() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -74,20 +75,30 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="module")
 def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """Start an snmpd of our own on a free loopback port; it ends with the tests."""
-    if SNMPD is None:
-        pytest.skip("snmpd is missing (Debian package snmpd)")
-    folder = tmp_path_factory.mktemp("snmpd")
+    number = free_port()
+    with snmpd(tmp_path_factory.mktemp("snmpd"), number):
+        yield number
+
+
+def free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def snmpd(folder: Path, number: int, more: str = "") -> Iterator[None]:
+    """Run snmpd on a loopback port, with an engine id of its own for each folder."""
+    if SNMPD is None:
+        pytest.skip("snmpd is missing (Debian package snmpd)")
     conf = folder / "snmpd.conf"
-    conf.write_text(f"agentAddress udp:127.0.0.1:{number}\n{CONF}")
+    conf.write_text(f"agentAddress udp:127.0.0.1:{number}\n{CONF}{more}")
     environment = os.environ | {"SNMP_PERSISTENT_DIR": str(folder / "state"), "MIBS": ""}
     command = [SNMPD, "-f", "-Lf", str(folder / "log"), "-C", "-c", str(conf), "-p", str(folder / "pid")]
     process = subprocess.Popen([*command, "-I", "-smux"], env=environment)
     try:
         _wait(folder / "log", process)
-        yield number
+        yield
     finally:
         process.terminate()
         process.wait(timeout=20)
@@ -132,6 +143,33 @@ async def test_users_and_communities_share_a_client(port: int) -> None:
         for credentials in (USERS["shaaes"], Community("a-community"), USERS["md5des"], USERS["shaaes"]):
             values = await client.get(target(port, credentials), [SYS_NAME])
             assert values[SYS_NAME] == b"leaf-under-test"
+
+
+@pytest.mark.real
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["sha512", "shaaes"])
+async def test_a_device_that_comes_back_under_another_engine_id_is_read_at_once(
+    tmp_path: Path, name: str
+) -> None:
+    number = free_port()
+    agent = Target("127.0.0.1", number, USERS[name], timeout_s=0.5, retries=2)
+    async with SnmpClient() as client:
+        for engine in ("first", "second"):
+            (tmp_path / engine).mkdir()
+            with snmpd(tmp_path / engine, number, f"engineID {engine}\n"):
+                assert await client.get(agent, [SYS_NAME]) == {SYS_NAME: b"leaf-under-test"}
+
+
+@pytest.mark.real
+@pytest.mark.anyio
+async def test_a_device_that_was_read_and_falls_silent_is_not_said_to_shut_us_out(tmp_path: Path) -> None:
+    number = free_port()
+    agent = Target("127.0.0.1", number, USERS["shaaes"], timeout_s=0.2, retries=1)
+    async with SnmpClient() as client:
+        with snmpd(tmp_path, number):
+            await client.get(agent, [SYS_NAME])
+        with pytest.raises(NoAnswerError):
+            await client.get(agent, [SYS_NAME])
 
 
 @pytest.mark.real
