@@ -105,6 +105,7 @@ class Watch:
         assert incident is not None
         self.mine.add(incident.id)
         (line,) = self._lines(incident.id, "opened")
+        assert line.fields["root_cause"] in {truth["root_cause"] for truth in truths}, line.text
         periods = f"{took:.0f} s, {took / PERIOD_S:.1f} periods"
         print(f"\n{story}: told after {periods} (severity {line.severity}): {line.text[:160]}")
         return incident
