@@ -74,7 +74,7 @@ def run_cycle(
     verdicts += conclude.unknown_verdicts(view, blamed, verdicts, params)
     trouble = Trouble(view.tables["polls"], view.tables["counters"], view.now, params.settles)
     findings = conclude.findings(view, verdicts, params)
-    verdicts, findings = joint.joined(view.scene, verdicts, findings, params.causes)
+    verdicts, findings = joint.joined(view.scene, verdicts, findings, view.container_pairs, params.causes)
     verdicts, findings = taken_over(dead_links(view, trouble), verdicts, findings)
     places = Places(view.tables["devices"], view.tables["cables"])
     proof = Proof(view, params)

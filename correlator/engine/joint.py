@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from correlator.engine import causes, diagnose
 from correlator.engine.diagnose import Scene
 from correlator.model import RANKS, Action, Candidate, End, Evidence, Subject, Verdict
 
+IDS = ["src_container_id", "dst_container_id"]
 DECIBANS = 10.0 / np.log(10.0)
 
 
@@ -37,14 +39,20 @@ def joined(
     scene: Scene,
     verdicts: Sequence[Verdict],
     findings: Sequence[Verdict],
+    pairs: pd.DataFrame,
     params: causes.Params,
 ) -> tuple[list[Verdict], list[Verdict]]:
-    """Return verdicts and findings, where those that are one fault are one; it explains what they explain."""
+    """Return verdicts and findings, where those that are one fault are one; it explains what they explain.
+
+    ``pairs``: container pairs (src_container_id, dst_container_id) with src_host and dst_host.
+    """
     every = [*verdicts, *findings]
     sick = _sick(scene, every)
     merged: dict[int, Verdict] = {}
-    for parts, whole in _shared(scene, sick, params):
-        merged |= {id(one.verdict): whole for one in parts}
+    for parts, shared in _shared(scene, sick, params):
+        fed = [one for one in verdicts if _is_fed(scene, shared, one, pairs)]
+        whole = _also(shared, fed)
+        merged |= {id(one): whole for one in (*(part.verdict for part in parts), *fed)}
     left = [one for one in sick if id(one.verdict) not in merged]
     for both, whole in _both_ways(scene, left, params):
         merged |= {id(one.verdict): whole for one in both}
@@ -71,18 +79,18 @@ def _sick(scene: Scene, every: Sequence[Verdict]) -> list[Sick]:
     return answer
 
 
-def _whole(verdict: Verdict, parts: Sequence[Sick]) -> Verdict:
+def _whole(verdict: Verdict, parts: Sequence[Verdict]) -> Verdict:
     """Return the verdict with all that its parts hurt, since the first of them began."""
-    pairs = {(pair.src, pair.dst): pair for one in parts for pair in one.verdict.pairs}
-    hurt = max(len(pairs), *(one.verdict.hurt for one in parts))
-    onsets = [one.verdict.onset for one in parts if one.verdict.onset]
+    pairs = {(pair.src, pair.dst): pair for one in parts for pair in one.pairs}
+    hurt = max(len(pairs), *(one.hurt for one in parts))
+    onsets = [one.onset for one in parts if one.onset]
     return replace(
         verdict,
         pairs=tuple(pairs.values()),
         pairs_hurt=hurt if hurt > len(pairs) else None,
-        severity=max((one.verdict.severity for one in parts), key=RANKS.__getitem__),
+        severity=max((one.severity for one in parts), key=RANKS.__getitem__),
         onset=min(onsets, default=None),
-        missing=tuple(dict.fromkeys(text for one in parts for text in one.verdict.missing)),
+        missing=tuple(dict.fromkeys(text for one in parts for text in one.missing)),
     )
 
 
@@ -113,7 +121,7 @@ def _both(scene: Scene, worse: Sick, less: Sick, params: causes.Params) -> Verdi
     Linux resends at both ends what was lost on one way, more or less often.
     """
     if _counted(scene, worse) and not _counted(scene, less):
-        return _whole(worse.verdict, (worse, less))
+        return _whole(worse.verdict, (worse.verdict, less.verdict))
     convicted = replace(scene, accused=scene.accused | {worse.number, less.number})
     charge = diagnose.Charge(worse.number, {"corruption": min(worse.mass, less.mass)}, worse.rate, {})
     anew = diagnose.link_verdict(convicted, charge, worse.verdict.pairs, None, params)
@@ -126,7 +134,7 @@ def _both(scene: Scene, worse: Sick, less: Sick, params: causes.Params) -> Verdi
         evidence=(*measured, Evidence("other_direction", less.rate, 0.0, back), *reasons),
         alternatives=tuple(replace(one, direction="both") for one in anew.alternatives),
     )
-    return _whole(told, (worse, less))
+    return _whole(told, (worse.verdict, less.verdict))
 
 
 # -- one part that several share ---------------------------------------------------------------------
@@ -228,4 +236,55 @@ def _shared_verdict(parts: Sequence[Sick], device: str, odds: float) -> Verdict:
         alternatives=(),
         subject=Subject(device=device),
     )
-    return _whole(told, parts)
+    return _whole(told, [one.verdict for one in parts])
+
+
+# -- the other way through a shared part -------------------------------------------------------------
+
+
+def _is_fed(scene: Scene, shared: Verdict, other: Verdict, pairs: pd.DataFrame) -> bool:
+    """Return whether what pairs lose on the ways into a device is lost behind it, in a part shared there.
+
+    Hosts tell no errors: what is lost on the way out to them looks like loss on any way in that nobody
+    counts, which is rare. So it is the same part, where it is counted the other way and all of these
+    pairs have their host behind it.
+    """
+    device, behind = shared.subject.device, {end.device for one in shared.candidates for end in _two(one)}
+    if other.kind != "class" or other.root_cause != "unknown" or not other.pairs:
+        return False
+    into = (_receiver(one) for one in other.candidates)
+    if any(end is None or end.device != device for end in into) or not _all_counted(scene, device, shared):
+        return False
+    mine = pd.MultiIndex.from_tuples([(pair.src, pair.dst) for pair in other.pairs])
+    theirs = pairs[pd.MultiIndex.from_frame(pairs[IDS]).isin(mine)]
+    return bool((theirs["src_host"].isin(behind) | theirs["dst_host"].isin(behind)).all())
+
+
+def _two(candidate: Candidate) -> tuple[End, ...]:
+    return (candidate.link.a, candidate.link.b) if candidate.link else ()
+
+
+def _receiver(candidate: Candidate) -> End | None:
+    if candidate.link is None:
+        return None
+    return candidate.link.b if candidate.direction == "a_to_b" else candidate.link.a
+
+
+def _all_counted(scene: Scene, device: str | None, shared: Verdict) -> bool:
+    """Return whether the device counts the errors of all links of a part that is shared there."""
+    ends = {_receiver(one) for one in shared.candidates}
+    health = scene.health[scene.health["receiver_device"] == device]
+    places = zip(health["receiver_device"], health["receiver_if_name"], strict=True)
+    mine = [known for place, known in zip(places, health["errors_known"], strict=True) if End(*place) in ends]
+    return len(mine) == len(ends) and all(mine)
+
+
+def _also(shared: Verdict, fed: Sequence[Verdict]) -> Verdict:
+    """Return the verdict on a shared part with what is lost the other way through it."""
+    if not fed:
+        return shared
+    told = {one.kind: one.value for one in fed[0].evidence}
+    rate = told.get("pairs")
+    text = "pairs whose hosts are behind it lose the other way too, where nobody counts"
+    way = Evidence("other_direction", rate, 0.0, text)
+    return _whole(replace(shared, evidence=(*shared.evidence, way)), (shared, *fed))

@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 
 from correlator.engine.causes import Params
-from correlator.engine.diagnose import Charge, Scene, link_verdict
+from correlator.engine.diagnose import Charge, Scene, class_verdict, link_verdict
 from correlator.engine.joint import joined
 from correlator.model import PairImpact, Verdict, Window
 
 AT = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 PAIR = PairImpact("a", "b", "web", "api", 2.0, 1.5, 2.5, 3.0, 8.0, 1.0)
 PORTS = [1, 2, 3, 40]
+PAIRS = pd.DataFrame(
+    {"src_container_id": ["a"], "dst_container_id": ["b"], "src_host": ["host9"], "dst_host": ["spine2"]}
+)
 
 
 def scene(rates: dict[int, float], lost: dict[int, float] | None = None, **columns: Any) -> Scene:
@@ -45,14 +48,17 @@ def scene(rates: dict[int, float], lost: dict[int, float] | None = None, **colum
     return Scene(health, light, Window(AT, AT))
 
 
-def told(seen: Scene, *numbers: int, hurting: tuple[int, ...] = ()) -> tuple[list[Verdict], list[Verdict]]:
+def told(
+    seen: Scene, *numbers: int, hurting: tuple[int, ...] = (), more: tuple[Verdict, ...] = ()
+) -> tuple[list[Verdict], list[Verdict]]:
     def of(number: int) -> Verdict:
         rate = float(seen.health.at[number, "error_rate"])
         charge = Charge(number, {"corruption": 0.999}, rate, {"errors": 100.0})
         return link_verdict(seen, charge, (PAIR,) if number in hurting else (), AT)
 
     verdicts = [of(number) for number in numbers if number in hurting]
-    return joined(seen, verdicts, [of(n) for n in numbers if n not in hurting], Params())
+    findings = [of(n) for n in numbers if n not in hurting]
+    return joined(seen, [*verdicts, *more], findings, PAIRS, Params())
 
 
 def test_both_directions_of_a_cable_are_one_verdict_on_both() -> None:
@@ -107,3 +113,24 @@ def test_a_single_link_is_hardly_a_shared_part_where_its_neighbours_are_well() -
     assert finding.root_cause == "bad_transceiver"
     shared = [one.probability for one in finding.alternatives if one.root_cause == "shared_component"]
     assert sum(shared) < 0.1
+
+
+def unsure(seen: Scene, *numbers: int) -> Verdict:
+    """Return the class of links, one of which loses what nobody counts on the way into leaf1."""
+    charge = Charge(numbers[0], {"silent": 0.44}, 0.001, {"pairs": 50.0})
+    return class_verdict(seen, charge, [(number, 0.44) for number in numbers], (PAIR,), AT)
+
+
+def test_what_is_lost_on_the_way_out_through_a_shared_part_is_not_laid_on_the_ways_in() -> None:
+    seen = scene({0: 0.010, 2: 0.008, 4: 0.011})
+    (verdict,), findings = told(seen, 0, 2, 4, more=(unsure(seen, 6, 2),))
+    assert findings == []
+    assert (verdict.root_cause, verdict.pairs, verdict.severity) == ("shared_component", (PAIR,), "err")
+    assert any(one.kind == "other_direction" for one in verdict.evidence)
+
+
+def test_pairs_whose_hosts_are_not_behind_the_shared_part_lose_elsewhere() -> None:
+    seen = scene({0: 0.010, 4: 0.008})
+    verdicts, findings = told(seen, 0, 4, more=(unsure(seen, 6, 2),))
+    assert [one.root_cause for one in verdicts] == ["unknown"]
+    assert [one.root_cause for one in findings] == ["shared_component"]
