@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -66,6 +66,8 @@ class Params:
     """How far back a cycle looks at raw rows: 30 polls of a minute's period, 6 of light's five."""
     past: timedelta = timedelta(days=28)
     """How far back hourly rows count as usual: four of each hour of the week."""
+    patience: timedelta = timedelta(seconds=4)
+    """How long a group's answers are waited for before those that have come are stored without the others."""
     at_once: int = 64
     """Targets asked at a time: bounds sockets, and what answers may weigh in memory."""
     late: timedelta = timedelta(minutes=10)
@@ -165,7 +167,8 @@ class Pipeline:
         """Ask every target of a group and keep what they say; return what it came to.
 
         Of several ``parts``, counted from 0, only one is asked: a target's name says which it is in.
-        A target that fails costs its own rows. Where the store cannot write, cursors stay where they
+        A target that fails costs its own rows, and one that is slow or silent holds up no others': what
+        has come within ``patience`` is kept then. Where the store cannot write, cursors stay where they
         were: agents are asked for the same rows again, and a switch's gap is said by its next row.
         """
         pollers = [one for one in self.pollers.get(group, ()) if crc32(one.name.encode()) % parts == part]
@@ -174,10 +177,13 @@ class Pipeline:
         except StoreError as error:
             self.store_failed(error)
             return Round(len(pollers), len(pollers), 0)
-        heard = await self._ask_together(group, pollers, cursors, now)
-        heard |= await self._ask([one for one in pollers if one.name not in heard], cursors, now)
+        quick = await self._ask_together(group, pollers, cursors, now)
+        heard: dict[str, list[Batch]] = {}
+        async for some in self._ask([one for one in pollers if one.name not in quick], cursors, now):
+            kept = some if heard else quick | some
+            await asyncio.to_thread(self.keep, group, kept, now)
+            heard |= kept
         done = _round(len(pollers), heard)
-        await asyncio.to_thread(self.keep, group, heard, now)
         self.figures.polled(group, done.targets, done.failed)
         log.info("%s", Line("poll", group=group, targets=done.targets, failed=done.failed, rows=done.rows))
         return done
@@ -318,21 +324,41 @@ class Pipeline:
 
     async def _ask(
         self, pollers: Sequence[Poller], cursors: Mapping[str, Mapping[str, str]], now: datetime
-    ) -> dict[str, list[Batch]]:
-        """Return what each poller brought, by its name; one that broke down is shown and left out."""
+    ) -> AsyncIterator[dict[str, list[Batch]]]:
+        """Yield what pollers brought, by name: of those who are quick, then of all others if there are any.
+
+        One that broke down is shown and left out.
+        """
         limit = asyncio.Semaphore(self.params.at_once)
 
         async def ask(poller: Poller) -> list[Batch]:
             async with limit:
                 return await poller.poll(now, cursors[poller.name])
 
-        answers = await asyncio.gather(*(ask(poller) for poller in pollers), return_exceptions=True)
+        asked: dict[asyncio.Future[list[Batch]], str] = {
+            asyncio.ensure_future(ask(poller)): poller.name for poller in pollers
+        }
+        done: Set[asyncio.Future[list[Batch]]] = set()
+        left: Set[asyncio.Future[list[Batch]]] = set(asked)
+        try:
+            if left:
+                done, left = await asyncio.wait(left, timeout=self.params.patience.total_seconds())
+            yield self._brought({asked[one]: one for one in done})
+            if left:
+                done, _ = await asyncio.wait(left)
+                yield self._brought({asked[one]: one for one in done})
+        finally:
+            for one in asked:
+                one.cancel()
+
+    def _brought(self, done: Mapping[str, asyncio.Future[list[Batch]]]) -> dict[str, list[Batch]]:
         heard: dict[str, list[Batch]] = {}
-        for poller, answer in zip(pollers, answers, strict=True):
-            if isinstance(answer, BaseException):
-                self._bug(f"poll {poller.name}", answer)
+        for name, answer in done.items():
+            error = answer.exception()
+            if error is None:
+                heard[name] = answer.result()
             else:
-                heard[poller.name] = answer
+                self._bug(f"poll {name}", error)
         return heard
 
     def _keep(self, group: str, heard: Mapping[str, Sequence[Batch]], now: datetime) -> None:

@@ -11,7 +11,7 @@ from parts_of_a_chain import LINK, NOW, Poller, Sink, opened, polls, reading, ve
 
 from correlator import frames, pipeline
 from correlator.model import IncidentEvent
-from correlator.pipeline import COPY, Params
+from correlator.pipeline import COPY, Params, Pipeline
 from correlator.ports import Batch, StoreError
 
 LATER = NOW + timedelta(minutes=1)
@@ -53,6 +53,32 @@ def test_a_target_that_does_not_answer_costs_its_own_rows(chain, store):
     assert list(stored(store, "counters")["device"]) == ["leaf2"]
     assert dict(stored(store, "polls").set_index("target")["ok"]) == {"leaf1": False, "leaf2": True}
     assert figure(chained, "correlator_polls_total", group="counters", outcome="failed") == 1
+
+
+def test_a_target_that_is_silent_holds_up_no_others_rows(chain, store, monkeypatch):
+    class Silent(Poller):
+        async def poll(self, now, cursor):
+            await kept.wait()
+            return await super().poll(now, cursor)
+
+    def keep(*arguments):
+        Pipeline.keep(chained, *arguments)
+        loops[0].call_soon_threadsafe(kept.set)
+
+    async def polled():
+        loops.append(asyncio.get_running_loop())
+        async with asyncio.timeout(60):
+            return await chained.poll("counters", NOW)
+
+    kept, loops = asyncio.Event(), []
+    silent = Silent("leaf1 counters", [reading("leaf1", ok=False)])
+    pollers = [silent, Poller("leaf2 counters", [reading("leaf2")])]
+    chained = chain(counters=pollers, params=Params(patience=timedelta(milliseconds=10)))
+    monkeypatch.setattr(chained, "keep", keep)
+    done = asyncio.run(polled())
+    assert (done.targets, done.failed, done.rows) == (2, 1, 3)
+    assert list(stored(store, "counters")["device"]) == ["leaf2"]
+    assert dict(stored(store, "polls").set_index("target")["ok"]) == {"leaf1": False, "leaf2": True}
 
 
 def test_a_poller_that_breaks_down_harms_no_other(chain, store, caplog):
