@@ -142,7 +142,9 @@ class Service:
         return step
 
     async def _cycle(self) -> None:
-        await asyncio.to_thread(self.chain.conclude, self.clock.now())
+        cycle, _ = await asyncio.to_thread(self.chain.conclude, self.clock.now())
+        if cycle.events:
+            await self._deliver()
 
     async def _deliver(self) -> None:
         """Start a delivery to each sink whose last one is done: a slow receiver delays nobody but itself."""

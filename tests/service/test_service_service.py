@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from datetime import UTC, datetime, time, timedelta
+from types import SimpleNamespace
 
 import pytest
 from parts_of_a_chain import NOW, Poller, opened, polls, reading
@@ -29,14 +30,14 @@ def config(tmp_path):
 
 @pytest.fixture
 def quiet(monkeypatch):
-    """Let cycles do nothing but count."""
+    """Let cycles do nothing but count; ``conclude`` returns their events."""
 
     def _quiet(chain, conclude=lambda: None):
         told = threading.Event()
 
         def concluded(now):
             told.set()
-            return conclude()
+            return SimpleNamespace(events=conclude() or ()), {}
 
         monkeypatch.setattr(chain, "conclude", concluded)
         return told
@@ -270,6 +271,20 @@ def test_a_few_targets_are_asked_in_one_go(chain, config):
     service = Service(chain(counters=[Poller("leaf1 counters")]), config, Clock(NOW))
     service._schedule()
     assert [j.id for j in service._scheduler.get_jobs() if j.id.startswith("counters")] == ["counters"]
+
+
+def test_what_a_cycle_tells_is_delivered_at_once(chain, config, quiet, monkeypatch):
+    delivered = threading.Event()
+
+    async def story():
+        chained = chain()
+        quiet(chained, lambda: ("an event",))
+        monkeypatch.setattr(chained, "copy_events", delivered.set)
+        service = Service(chained, config)
+        await service._cycle()
+
+    asyncio.run(story())
+    assert delivered.is_set()
 
 
 @pytest.mark.parametrize(("period_s", "after_s"), [(5, 2.5), (60, 5)])
