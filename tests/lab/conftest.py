@@ -14,7 +14,12 @@ from real_lab import Lab, missing
 
 HERE = Path(__file__).parent
 LAB = "CORRELATOR_LAB"  # how much is told: short (as in every test run), all, long, or hour
-MARKS = {"all": f"a story that {LAB}=all and long tell", "long": "that long tells", "hour": "that hour tells"}
+MARKS = {
+    "short": f"a story that {LAB}=short tells alone: it ends what others go on with",
+    "all": "that all and long tell",
+    "long": "that long tells",
+    "hour": "that hour tells",
+}
 TOLD = {"short": set(), "all": {"all"}, "long": {"all", "long"}}
 
 
@@ -40,7 +45,9 @@ def _place(item):
 
 def _is_told(item, level):
     marks = {mark.name for mark in item.iter_markers()} & MARKS.keys()
-    return "hour" in marks if level == "hour" else marks <= TOLD[level]
+    if level == "hour" or "short" in marks:
+        return level in marks
+    return marks <= TOLD[level]
 
 
 def pytest_generate_tests(metafunc):

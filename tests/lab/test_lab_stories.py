@@ -76,6 +76,7 @@ def test_a_slow_service_is_not_the_network(lab, watch):
     watch.calm()
 
 
+@pytest.mark.short  # more stories go on meanwhile, and the time of nothing begins with the clears
 def test_what_was_repaired_is_cleared_once(watch):
     assert watch.owed
     watch.settle()
