@@ -28,10 +28,12 @@ def dead_links(view: View, trouble: Trouble) -> list[Verdict]:
     An end whose device does not answer, or has just restarted, says nothing of the link: the device
     is the fault.
     """
-    status, used = Status(view.tables["interfaces"]), _used(view)
+    idle = view.fabric.links[~view.fabric.links["usable"]]
+    devices = set(idle["a_device"]) | set(idle["b_device"])
+    status, used = Status(_of(devices, view.tables["interfaces"])), _used(view, devices)
     away = _not_answering(view.tables["polls"])
     answer = []
-    for link in _links(view.fabric.links[~view.fabric.links["usable"]]):
+    for link in _links(idle):
         down = status.dead(link)
         ends = {link.a, link.b}
         if not down or used.isdisjoint(ends) or away & {end.device for end in ends}:
@@ -66,9 +68,14 @@ def _links(rows: Any) -> Iterator[Link]:
         yield Link(End(row.a_device, row.a_if_name), End(row.b_device, row.b_if_name))
 
 
-def _used(view: View) -> set[End]:
-    """Return the ends that have received packets of late."""
-    hours, counters = view.tables["link_hours"], view.tables["counters"]
+def _of(devices: set[str], table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of some devices: of the others' ports nothing is asked."""
+    return table[table["device"].isin(devices)]
+
+
+def _used(view: View, devices: set[str]) -> set[End]:
+    """Return the ends of these devices that have received packets of late."""
+    hours, counters = (_of(devices, view.tables[name]) for name in ("link_hours", "counters"))
     late = hours["hour"] > pd.Timestamp(view.now - IN_USE)
     carried = hours[late & (hours["metric"] == "errors") & (hours["exposure"] > 0)]
     moved = counters.dropna(subset=["in_packets"]).groupby(["device", "if_name"])["in_packets"].nunique()

@@ -17,6 +17,7 @@ from correlator.engine.diagnose import Scene
 from correlator.model import RANKS, Action, Candidate, End, Evidence, Subject, Verdict
 
 IDS = ["src_container_id", "dst_container_id"]
+PLACE = ["sender_device", "sender_if_name"]
 DECIBANS = 10.0 / np.log(10.0)
 
 
@@ -65,9 +66,10 @@ def _sick(scene: Scene, every: Sequence[Verdict]) -> list[Sick]:
     """Return those that convict one directed link of corruption."""
     health = scene.health
     ends = {(end.device, end.if_name) for one in every if one.link for end in (one.link.a, one.link.b)}
-    places = zip(health["sender_device"], health["sender_if_name"], strict=True)
-    near = np.fromiter((place in ends for place in places), dtype=bool, count=len(health))
-    numbers = {(scene.link(int(n)), scene.direction(int(n))): int(n) for n in health.index[near]}
+    near = health.loc[health["sender_device"].isin({device for device, _ in ends}), PLACE]
+    places = zip(near.index.tolist(), near[PLACE[0]], near[PLACE[1]], strict=True)
+    senders = [n for n, device, if_name in places if (device, if_name) in ends]
+    numbers = {(scene.link(n), scene.direction(n)): n for n in senders}
     answer = []
     for verdict in every:
         if verdict.link is None or verdict.direction is None or verdict.severity == "notice":

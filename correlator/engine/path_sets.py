@@ -218,18 +218,17 @@ class _Class:
         spread: list[tuple[Ints, Floats]] = []
         row_of: dict[bytes, int] = {}
         row = np.zeros(len(firsts), dtype=np.int64)
-        bounds = np.searchsorted(place, np.arange(len(firsts) + 1))
-        heads, shares = self.net.head[downhill[links]], share[links]
+        of, start, mass = _merged(place, self.net.head[downhill[links]], share[links], self.net.switches)
+        bounds = np.searchsorted(of, np.arange(len(firsts) + 1)).tolist()
         for i, first in enumerate(firsts.tolist()):
             mine = slice(bounds[i], bounds[i + 1])
-            start, back = np.unique(heads[mine], return_inverse=True)
-            mass: Floats = np.bincount(back, weights=shares[mine]).astype(np.float64)
-            if not len(start):  # it is one of those before the exits
-                start, mass = np.array([first]), np.ones(1)
-            key = start.tobytes() + mass.tobytes()
+            way = (start[mine], mass[mine])
+            if bounds[i] == bounds[i + 1]:  # it is one of those before the exits
+                way = (np.array([first]), np.ones(1))
+            key = way[0].tobytes() + way[1].tobytes()
             row[i] = row_of.setdefault(key, len(spread))
             if row[i] == len(spread):
-                spread.append((start, mass))
+                spread.append(way)
         middle, arrival = self._middle(distance, downhill, share, by_tail, spread)
         return _Ways(entry, row, middle, arrival)
 

@@ -238,6 +238,6 @@ def _paths(
     tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame, samples: pd.DataFrame
 ) -> paths.Paths:
     hosts = sorted(set(tables["hosts"]["host"].dropna()))
-    wanted = list(by_hosts[HOSTS].itertuples(index=False, name=None))
+    wanted = list(zip(*(by_hosts[end].to_numpy(dtype=object) for end in HOSTS), strict=True))
     found = paths.find_paths(fabric.directed, hosts, wanted, fabric.closed, routed(tables, fabric))
     return replace(found, followed=traces.followed(found, fabric.directed, wanted, tables, samples))

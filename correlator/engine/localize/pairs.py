@@ -12,7 +12,7 @@ docs/algorithms/localize.md.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,10 @@ class PairNats:
     loss: Floats
     scaled: Floats
     delay: Floats
+
+    def of(self, rows: Ints) -> PairNats:
+        """Return the same of some of the candidates."""
+        return PairNats(self.loss[rows], self.scaled[rows], self.delay[rows])
 
 
 def exposures(
@@ -65,15 +69,19 @@ def variation(share: Floats, connections: Floats, params: Params) -> Floats:
 
 @dataclass(frozen=True)
 class PairWitness:
-    """Ends of host pairs and, as flat arrays, the entries (end, candidate) that have a share.
+    """Ends of host pairs and, as flat arrays, what links share them: *entries* and their *forms*.
 
     Ends are numbered 2·host pair (its client) and 2·host pair + 1 (its server). What waits is the client.
+    An entry is a candidate (``column``) that an end crosses; candidates that it crosses alike, as those of
+    one stage of equal-cost paths, have one ``form`` and are weighed once. Forms lie in the order of ``row``,
+    all clients first.
     """
 
     params: Params
     numbers: Ints  # directed link of each candidate
-    row: Ints
     column: Ints
+    form: Ints
+    row: Ints  # end of each form
     exposure: Floats
     crossing: Floats
     variation: Floats  # cv² of what a pair sees of the link's loss
@@ -82,6 +90,8 @@ class PairWitness:
     variance: Floats  # of the expected count, beyond Poisson
     delay: Floats
     delay_variance: Floats
+    weighed: dict[tuple[Sick, ...], PairNats] = field(default_factory=dict, compare=False, repr=False)
+    """What was weighed already, here or before candidates were left out: a search asks the same often."""
 
     @classmethod
     def of(
@@ -99,19 +109,27 @@ class PairWitness:
         expected = _by_end(pairs, directed) * np.repeat(pairs["expected"].to_numpy(dtype=np.float64), 2)
         sigma = pairs["delay_sigma_ms"].to_numpy(dtype=np.float64)
         delay = np.where(sigma > 0, pairs["delay_ms"].to_numpy(dtype=np.float64), np.nan)
-        return cls(
-            params=params,
-            numbers=numbers,
-            row=np.concatenate([2 * row, 2 * row + 1]),
-            column=np.tile(column, 2),
-            exposure=np.concatenate(exposures(pairs, there, back, row, params)),
-            crossing=np.append(there + back, np.zeros(len(row))),
-            variation=np.concatenate(
+        ends = np.concatenate([2 * row, 2 * row + 1])
+        told = (
+            np.concatenate(exposures(pairs, there, back, row, params)),
+            np.append(there + back, np.zeros(len(column))),
+            np.concatenate(
                 [
                     variation(share, connections, params) + params.other_error**2 * (own <= 0.0)
                     for share, own in zip(shares, ways, strict=True)
                 ]
             ),
+        )
+        first, form = _forms(ends, *told)
+        return cls(
+            params=params,
+            numbers=numbers,
+            column=np.tile(column, 2),
+            form=form,
+            row=ends[first],
+            exposure=told[0][first],
+            crossing=told[1][first],
+            variation=told[2][first],
             count=_interleaved(
                 *_told_apart(pairs["retransmitted_client"], pairs["retransmitted_server"], directed)
             ),
@@ -124,24 +142,31 @@ class PairWitness:
     def narrowed(self, numbers: Ints) -> PairWitness:
         """Return a witness for these candidates alone."""
         kept = np.isin(self.numbers[self.column], numbers)
+        forms, form = np.unique(self.form[kept], return_inverse=True)
+        places = np.searchsorted(self.numbers, numbers)
         return replace(
             self,
             numbers=numbers,
-            row=self.row[kept],
             column=np.searchsorted(numbers, self.numbers[self.column[kept]]),
-            exposure=self.exposure[kept],
-            crossing=self.crossing[kept],
-            variation=self.variation[kept],
+            form=form,
+            row=self.row[forms],
+            exposure=self.exposure[forms],
+            crossing=self.crossing[forms],
+            variation=self.variation[forms],
+            weighed={sick: nats.of(places) for sick, nats in self.weighed.items()},
         )
 
     def weigh(self, sick: Sequence[Sick]) -> PairNats:
         """Return what the pairs say of a further sick link, given these."""
-        loss = self._loss_nats(sick)
-        return PairNats(loss, _over_scales(loss, self.params), self._delay_nats(sick))
+        key = tuple(sick)
+        if key not in self.weighed:
+            loss = self._loss_nats(sick)
+            self.weighed[key] = PairNats(loss, _over_scales(loss, self.params), self._delay_nats(sick))
+        return self.weighed[key]
 
     def _crossing(self, link: int) -> Ints:
-        """Return the entries of a link."""
-        answer: Ints = np.flatnonzero(self.numbers[self.column] == link)
+        """Return the forms of a link: one of each end that crosses it."""
+        answer: Ints = self.form[self.numbers[self.column] == link]
         return answer
 
     def _given(self, sick: Sequence[Sick]) -> tuple[Floats, Floats]:
@@ -157,7 +182,7 @@ class PairWitness:
     def _loss_nats(self, sick: Sequence[Sick]) -> Floats:
         """Return Σ over pairs of ln P(k | link sick too) / P(k | chosen), candidates × rates."""
         mean, variance = self._given(sick)
-        now = self._fit(self.count, mean, variance)[self.row, None]
+        now = self._fit(self.count[self.row], mean[self.row], variance[self.row])[:, None]
         lost = grid(self.params)[None, :] * self.exposure[:, None]
         more = variance[self.row, None] + lost**2 * self.variation[:, None]
         then = self._fit(self.count[self.row, None], mean[self.row, None] + lost, more)
@@ -174,7 +199,10 @@ class PairWitness:
         return answer
 
     def _delay_nats(self, sick: Sequence[Sick]) -> Floats:
-        """Return the same for extra delay, candidates × delays: normal, with the model's error added."""
+        """Return the same for extra delay, candidates × delays: normal, with the model's error added.
+
+        Ends that no delay is known of (all servers) say nothing, and are left out.
+        """
         mean, variance = np.zeros(len(self.delay)), self.delay_variance.copy()
         error = self.variation + self.params.model_error**2
         for one in sick:
@@ -183,11 +211,15 @@ class PairWitness:
                 extra = one.delay_ms * self.crossing[mine]
                 np.add.at(mean, self.row[mine], extra)
                 np.add.at(variance, self.row[mine], extra**2 * error[mine])
-        extra = delays()[None, :] * self.crossing[:, None]
-        wider = variance[self.row, None] + extra**2 * error[:, None]
-        now = self._normal_fit(self.delay, mean, variance)[self.row, None]
-        then = self._normal_fit(self.delay[self.row, None], mean[self.row, None] + extra, wider)
-        return self._summed(np.nan_to_num(then - now, nan=0.0))
+        told = np.flatnonzero(~np.isnan(self.delay + self.delay_variance)[self.row])
+        row = self.row[told]
+        extra = delays()[None, :] * self.crossing[told, None]
+        wider = variance[row, None] + extra**2 * error[told, None]
+        now = self._normal_fit(self.delay[row], mean[row], variance[row])[:, None]
+        then = self._normal_fit(self.delay[row, None], mean[row, None] + extra, wider)
+        nats = np.zeros((len(self.row), extra.shape[1]))
+        nats[told] = np.nan_to_num(then - now, nan=0.0)
+        return self._summed(nats)
 
     def _normal_fit(self, value: Any, mean: Any, variance: Any) -> Floats:
         nats = -0.5 * np.log(variance) - (value - mean) ** 2 / (2.0 * variance)
@@ -195,12 +227,24 @@ class PairWitness:
         return answer
 
     def _summed(self, nats: Floats) -> Floats:
-        """Return the sum over the entries of each candidate."""
-        entries = np.arange(len(self.column))
-        shape = (len(self.numbers), len(entries))
-        of_candidate = csr_array((np.ones(len(entries)), (self.column, entries)), shape=shape)
+        """Return the sum of the forms' nats over the entries of each candidate."""
+        shape = (len(self.numbers), len(self.row))
+        of_candidate = csr_array((np.ones(len(self.column)), (self.column, self.form)), shape=shape)
         answer: Floats = of_candidate @ nats
         return answer
+
+
+def _forms(row: Ints, *told: Floats) -> tuple[Ints, Ints]:
+    """Return an entry of each form, and the form of each entry: those of one end that tell the same.
+
+    ``row``: the end of each entry. Forms are numbered by whether they are of clients or servers, then by end.
+    """
+    keys = (row % 2, row, *told)
+    order = np.lexsort(keys[::-1])
+    new = np.logical_or.reduce([np.diff(key[order], prepend=np.nan) != 0 for key in keys])
+    form = np.empty(len(row), dtype=np.int64)
+    form[order] = np.cumsum(new) - 1
+    return order[new], form
 
 
 def _interleaved(client: Any, server: Any) -> Floats:
@@ -257,11 +301,9 @@ def log_likelihood(count: Any, mean: Any, variance: Any) -> Floats:
     """Return ln P(count) of a negative binomial with this mean and variance beyond Poisson."""
     mean = np.maximum(mean, 1e-12)
     size = mean**2 / np.maximum(variance, 1e-12 * mean**2)
-    answer: Floats = (
-        gammaln(count + size)
-        - gammaln(size)
-        - gammaln(count + 1.0)
-        + size * np.log(size / (size + mean))
-        + count * np.log(mean / (size + mean))
-    )
+    answer: Floats = np.array(size * np.log(size / (size + mean)))
+    # most ends sent nothing again: all other terms of theirs are zero, and dear
+    some = np.broadcast_to(np.asarray(count) != 0.0, answer.shape)
+    k, m, s = (np.broadcast_to(part, answer.shape)[some] for part in (count, mean, size))
+    answer[some] = gammaln(k + s) - gammaln(s) - gammaln(k + 1.0) + answer[some] + k * np.log(m / (s + m))
     return answer
