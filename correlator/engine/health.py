@@ -92,9 +92,7 @@ def _past(link_hours: pd.DataFrame, metric: str, params: Params) -> pd.DataFrame
     """Return, by interface, the floor: the rate of its past with half an event of a clean link added."""
     hours = link_hours[link_hours["metric"] == metric]
     table, number = tally.numbered(hours, PLACE)
-    twice = (
-        pd.DataFrame({"number": number, "hour": hours["hour"].to_numpy()}).duplicated(keep="last").to_numpy()
-    )
+    twice = pd.DataFrame({"number": number, "hour": hours["hour"].array}).duplicated(keep="last").to_numpy()
     number = np.where(twice, -1, number)
     count = tally.total(hours["count"], number, len(table))
     exposure = tally.total(hours["exposure"], number, len(table))

@@ -37,6 +37,20 @@ class Tier:
         elif self.of.setdefault(key, value) != value:
             self.shared[key] |= {self.of.pop(key), value}
 
+    def add_all(self, names: Iterable[tuple[object, str]]) -> None:
+        """Note many names: in one go where no two are alike, as those of a fabric's ports hardly ever are."""
+        named = list(names)
+        fresh = dict(named)
+        if (
+            len(fresh) == len(named)
+            and fresh.keys().isdisjoint(self.of)
+            and fresh.keys().isdisjoint(self.shared)
+        ):
+            self.of.update(fresh)
+            return
+        for key, value in named:
+            self.add(key, value)
+
 
 @dataclass
 class Identities:
@@ -102,7 +116,7 @@ class Identities:
         return tiers[-1].of.get(short if device is None else (device, short))
 
     def _add_switches(self, devices: pd.DataFrame, interfaces: pd.DataFrame) -> None:
-        own, mac, chassis, system, address, short = self.devices
+        own, _, chassis, system, address, short = self.devices
         for name, given, spoken, at in rows(devices, "device", "chassis_id", "sys_name", "address"):
             self.switches.add(name)
             _add(((own, name), (chassis, given), (system, spoken), (address, at)), name)
@@ -113,18 +127,25 @@ class Identities:
             self.switches.add(name)
             self.nameless.add(name)
             _add(((own, name),), name)
-        columns = ("device", "if_name", "lldp_port_id", "if_descr", "mac", "if_alias", "if_index")
+        self._add_interfaces(interfaces)
+
+    def _add_interfaces(self, interfaces: pd.DataFrame) -> None:
+        mac = self.devices[1]
+        columns = ("if_name", "lldp_port_id", "if_descr", "mac", "if_alias", "if_index")
+        known = [row for row in rows(interfaces, "device", *columns) if isinstance(row[1], str)]
+        if not known:
+            return
+        device, if_name, given, text, own_mac, called, index = zip(*known, strict=True)
         said, names, descr, macs, alias, number, brief = self.port_names
-        for device, if_name, given, text, own_mac, called, index in rows(interfaces, *columns):
-            if not isinstance(if_name, str):
-                continue
-            self.ports.add((device, if_name))
-            keys = ((said, given), (names, if_name), (descr, text), (macs, own_mac), (alias, called))
-            _add_ports(keys, device, if_name)
-            number.add((device, str(index)), if_name)
-            brief.add((device, _short(if_name)), if_name)
-            if isinstance(own_mac, str):
-                mac.add(own_mac, device)
+        self.ports |= set(zip(device, if_name, strict=True))
+        every = ((said, given), (names, if_name), (descr, text), (macs, own_mac), (alias, called))
+        for tier, words in every:
+            told = [one for one in zip(device, words, if_name, strict=True) if _said(one[1])]
+            tier.add_all(((at, word), name) for at, word, name in told)
+            tier.add_all(((at, low), name) for at, word, name in told if (low := word.casefold()) != word)
+        for tier, keys in ((number, map(str, index)), (brief, map(_short, if_name))):
+            tier.add_all(zip(zip(device, keys, strict=True), if_name, strict=True))
+        mac.add_all((one, at) for one, at in zip(own_mac, device, strict=True) if isinstance(one, str))
 
     def _add_hosts(self, hosts: pd.DataFrame) -> None:
         own, mac, _, system, address, _ = self.devices
@@ -169,6 +190,10 @@ def values(column: pd.Series[Any]) -> list[Any]:
     text = isinstance(column.dtype, pd.StringDtype)
     answer: list[Any] = (column.to_numpy(dtype=object) if text else column).tolist()
     return answer
+
+
+def _said(word: object) -> bool:
+    return isinstance(word, str) and word != ""
 
 
 def _add(keys: Iterable[tuple[Tier, object]], value: str) -> None:

@@ -167,7 +167,9 @@ def _addresses(hosts: pd.DataFrame) -> dict[str, Any]:
     """Return address → host, without addresses that several hosts claim (bridges reuse 172.17.0.1)."""
     owner: dict[str, Any] = {}
     shared: set[str] = set()
-    for host, addresses in zip(hosts["host"].array, hosts["addresses"].array, strict=True):
+    for host, addresses in zip(
+        *(hosts[c].to_numpy(dtype=object) for c in ("host", "addresses")), strict=True
+    ):
         for address in addresses if _listed(addresses) else ():
             if owner.setdefault(address, host) != host:
                 shared.add(address)

@@ -16,9 +16,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import block_diag, csr_array, vstack
 
 from correlator.engine.network import FAR, Floats, Ints, Network, Ranges
+
+Numbers = npt.NDArray[np.int64] | npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -168,8 +171,8 @@ class _Build:
             factor = np.where(reached, 1.0 / whole[atoms.of_set], 0.0)
         made_of = _csr(atoms.of_set, atoms.atom, atoms.weight * factor, (number, count))
         links = _csr(
-            _joined(self.segment),
-            _joined(self.link),
+            _taken(self.segment),
+            _taken(self.link),
             np.concatenate([np.zeros(0), *self.share]),
             (self.count, self.network.links),
         )
@@ -301,10 +304,19 @@ def _merged(row: Ints, switch: Ints, mass: Floats, switches: int) -> tuple[Ints,
 
 
 def _joined(parts: Sequence[Ints]) -> Ints:
-    return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64)
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64, copy=False)
 
 
-def _csr(row: Ints, column: Ints, value: Floats | None, shape: tuple[int, int]) -> csr_array:
+def _taken(parts: list[Ints]) -> npt.NDArray[np.int32]:
+    """Return the parts as one, and let go of them: a large fabric's are hundreds of megabytes."""
+    answer: npt.NDArray[np.int32] = _joined(parts).astype(np.int32)
+    parts.clear()
+    return answer
+
+
+def _csr(row: Numbers, column: Numbers, value: Floats | None, shape: tuple[int, int]) -> csr_array:
     values = np.ones(len(row)) if value is None else value
     kept = values != 0.0
-    return csr_array((values[kept], (row[kept], column[kept])), shape=shape)
+    if not kept.all():
+        values, row, column = values[kept], row[kept], column[kept]
+    return csr_array((values, (row, column)), shape=shape)

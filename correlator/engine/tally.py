@@ -156,7 +156,9 @@ def _ranked(number: Ints) -> tuple[Ints, Ints]:
 
 def total(values: Any, number: Ints, size: int) -> Floats:
     """Return the sum of ``values`` in each of ``size`` groups; nulls add nothing."""
-    values = np.nan_to_num(np.asarray(values, dtype=np.float64))
+    values = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(values).all():
+        values = np.nan_to_num(values)
     if len(number) and number.min() < 0:
         kept = number >= 0
         number, values = number[kept], values[kept]

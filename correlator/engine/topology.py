@@ -288,7 +288,7 @@ def _links(
     known = [sources.known[ends] for ends in ordered]
     source = [sources.source[ends] for ends in ordered]
     why = [idle.get(one) or idle.get(other) for one, other in ordered]
-    now = devices["at"].max() if len(devices) else None
+    long_ago = devices["at"].max() - LONG_AGO if len(devices) else None
     table = pd.DataFrame(
         {
             **{column: [ends[i // 2][i % 2] for ends in ordered] for i, column in enumerate(LINK)},
@@ -296,7 +296,7 @@ def _links(
             "usable": np.array([reason is None for reason in why], dtype=bool),
             "idle": why,
             "confidence": [
-                _confidence(one, by, ends in settled.doubted, now)
+                _confidence(one, by, ends in settled.doubted, long_ago)
                 for ends, one, by in zip(ordered, known, source, strict=True)
             ],
             "seen_at": pd.Series([one.at for one in known], dtype="datetime64[us, UTC]"),
@@ -310,11 +310,11 @@ def _links(
     return table.astype(dict.fromkeys(texts, pd.StringDtype(na_value=np.nan)) | {"confidence": "float64"})
 
 
-def _confidence(known: Known, source: str, doubted: bool, now: pd.Timestamp | None) -> float:
+def _confidence(known: Known, source: str, doubted: bool, long_ago: pd.Timestamp | None) -> float:
     answer = CABLE_CONFIRMED if known.cable and known.heard else CONFIDENCE[source]
     if doubted:
         answer *= DOUBT
-    if not known.cable and now is not None and known.at is not None and known.at < now - LONG_AGO:
+    if not known.cable and long_ago is not None and known.at is not None and known.at < long_ago:
         answer *= STALE
     return round(answer, 3)
 

@@ -47,6 +47,11 @@ ROUTING = {
 }
 """What places next hops, and the MIB tables that each is read from."""
 FIGURES = ["min_rtt_us", "response_ms_sum", "service_ms_sum", "exchanges", "data_segments_sent"]
+ASKED_LATER = [
+    "at", *symptoms.GROUP, *impacts.CONTAINERS, *impacts.TIMES, "seconds", "exchanges", "segments_client",
+    "segments_server", "retransmitted_client", "retransmitted_server",
+]  # fmt: skip
+"""The columns of observations that are looked at again once groups are measured."""
 MIXER = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele and others, 2014)
 
 
@@ -98,9 +103,10 @@ def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     for column in FIGURES:
         figures = table[column].to_numpy(dtype=np.float64, na_value=np.nan)
         mixed = (mixed ^ (mixed >> np.uint64(29))) * MIXER + (figures + 0.0).view(np.uint64)
-    alike = pd.Series(mixed).duplicated(keep=False).to_numpy()
     answer = np.zeros(len(table), dtype=bool)
-    if alike.any():
+    ordered = np.sort(mixed)
+    if (ordered[1:] == ordered[:-1]).any():
+        alike = pd.Series(mixed).duplicated(keep=False).to_numpy()
         plain = table[alike].copy(deep=False)
         for column in {"response_histogram", "source_ports"} & set(plain.columns):
             plain[column] = plain[column].map(str)
@@ -141,6 +147,7 @@ def look(
     observed = pairs.observations(samples, tables["containers"])
     recent = tally.only(observed, observed["at"] > pd.Timestamp(since))
     table = _symptoms(recent, past.pairs, now, params)
+    observed, recent = observed[ASKED_LATER], recent[ASKED_LATER]  # a large fabric's others weigh 200 MB
     by_hosts = symptoms.host_pairs(table)
     found = _paths(tables, fabric, by_hosts, tally.only(samples, samples["at"] > pd.Timestamp(since)))
     sick = (links["sick"] | links["dropping"]).to_numpy()
