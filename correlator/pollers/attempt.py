@@ -47,7 +47,7 @@ class Attempt:
         """Return what to remember: the attempt's time as ``last_good``, or that one has failed."""
         if self.failed:
             return {**cursor, "failed": "yes"}
-        return {**{k: v for k, v in cursor.items() if k != "failed"}, "last_good": self.at.isoformat()}
+        return good(cursor, self.at)
 
     def _poll(self, tables: Tables) -> dict[str, Any]:
         said = [self.failed] if self.failed else self.remarks
@@ -63,6 +63,13 @@ class Attempt:
             "rows": self.received + sum(len(table) for table in tables.values()),
             "gap_from": None if self.failed else self.gap_from,
         }
+
+
+def good(cursor: Mapping[str, str], now: datetime) -> dict[str, str]:
+    """Return what to remember of a good poll."""
+    remembered = {**cursor, "last_good": now.isoformat()}
+    remembered.pop("failed", None)
+    return remembered
 
 
 def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -> datetime | None:

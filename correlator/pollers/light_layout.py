@@ -94,11 +94,10 @@ class LightLayout:
             first = len(self.scalars)
             scalars = tuple(Cell(oid, slot, COUNTER) for slot, oid in enumerate(self.scalars))
             lines = [
-                Line((), number, (Cell(oid, first + number, ANY),))
-                for number, (oid, _) in enumerate(self.places)
+                Line((), -1, (Cell(oid, first + number, ANY),)) for number, (oid, _) in enumerate(self.places)
             ]
             requests = plan.gets(lines, max(1, varbinds - first))
-            _PLANS[key] = Plan(community, scalars, requests, first + len(lines), len(lines))
+            _PLANS[key] = Plan(community, scalars, requests, first + len(lines), 0)
         return _PLANS[key]
 
     def answers(self, numbers: Sequence[Value]) -> dict[str, TableRows]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from correlator.pollers import topology
-from correlator.pollers.attempt import Attempt, gap_from
+from correlator.pollers.attempt import Attempt, gap_from, good
 from correlator.pollers.counter_layout import Layout
 from correlator.pollers.counters import CounterReader
 from correlator.pollers.device import Device, Row
@@ -16,10 +16,12 @@ from correlator.pollers.light_layout import LightLayout
 from correlator.pollers.optics import OpticsReader
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.text import text, unsigned
-from correlator.ports import Batch, Tables
+from correlator.ports import Batch
 from correlator.profiles.profile import FALLBACK, Profile
-from correlator.snmp.control import Peer, SnmpClient
+from correlator.snmp.control import Peer, Place, SnmpClient
 from correlator.snmp.errors import NoAnswerError, SnmpError
+from correlator.snmp.plan import Plan
+from correlator.snmp.shapes import Memory
 from correlator.snmp.target import Community, Credentials, Tally, Target
 
 Group = Literal["topology", "counters", "optics"]
@@ -59,16 +61,37 @@ class SwitchTarget:
 class Prepared:
     """What is needed to read a device together with others: where it is and what was learned of it.
 
-    ``uptime_cs`` and ``unchanging`` (values of the layout's further scalars) hold while the layout does;
-    ``used`` is to be called when it was read by it.
+    ``found`` is its address; ``uptime_cs`` and ``unchanging`` (values of the layout's further scalars) hold
+    while the layout does; ``used`` is to be called when it was read by it. ``memory`` is what its answers
+    looked like.
     """
 
     target: Target
     peer: Peer
+    found: Place
     layout: Layout | LightLayout
     uptime_cs: int | None
     unchanging: tuple[int, ...]
     used: Callable[[], None]
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def plan(self) -> Plan:
+        """What to ask it, in the size that it bears now."""
+        assert isinstance(self.target.credentials, Community)
+        return self.layout.plan(self.target.credentials.name.encode(), self.peer.size.varbinds)
+
+    def is_of(
+        self, target: Target, peer: Peer, known: tuple[Layout | LightLayout, int | None, tuple[int, ...]]
+    ) -> bool:
+        """Return whether it was made of these, and still holds."""
+        return (
+            self.layout is known[0]
+            and self.target is target
+            and self.peer is peer
+            and self.found is peer.found
+            and (self.uptime_cs, self.unchanging) == known[1:]
+        )
 
 
 class SwitchPoller:
@@ -96,6 +119,8 @@ class SwitchPoller:
         self._read_by: Profile | None = None
         self._read_at: dict[str, datetime] = {}
         self._counters, self._optics = CounterReader(), OpticsReader()
+        self._source = f"{target.name}/{group}"
+        self._prepared: Prepared | None = None
         self._refusals = 0
         self._silences, self._rest_until = 0, datetime.min.replace(tzinfo=UTC)
 
@@ -126,7 +151,7 @@ class SwitchPoller:
         """Return what it takes to read the device together with others; None where it must be asked alone.
 
         That is so while it rests, before it was learned, when that was long ago, and for credentials
-        that only the control plane speaks.
+        that only the control plane speaks. It is the same object while nothing has changed.
         """
         target = self._agent
         if now < self._rest_until or not isinstance(target.credentials, Community):
@@ -140,13 +165,14 @@ class SwitchPoller:
         known = reader.known(now)
         if peer.found is None or known is None:
             return None
-        layout, uptime_cs, unchanging = known
-        return Prepared(target, peer, layout, uptime_cs, unchanging, reader.used)
+        if self._prepared is None or not self._prepared.is_of(target, peer, known):
+            self._prepared = Prepared(target, peer, peer.found, known[0], known[1], known[2], reader.used)
+        return self._prepared
 
     def cursors(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
         """Return a batch without tables: what to remember of a poll whose rows went with others'."""
         self._silences = self._refusals = 0
-        return self._batch(Attempt(self._target.name, "switch", now), cursor, tables={})
+        return Batch({}, self._source, int(now.timestamp() * 1000), good(cursor, now))
 
     def refused(self, spent: Tally, learn: bool) -> None:
         """Note that an answer was not as learned, after so many requests; ``learn``: nor will the next be.
@@ -174,11 +200,10 @@ class SwitchPoller:
         attempt: Attempt,
         cursor: Mapping[str, str],
         remembered: Mapping[str, str] | None = None,
-        tables: Tables | None = None,
     ) -> Batch:
         return Batch(
-            attempt.tables() if tables is None else tables,
-            f"{self._target.name}/{self._group}",
+            attempt.tables(),
+            self._source,
             int(attempt.at.timestamp() * 1000),
             attempt.cursor(cursor) | dict(remembered or {}),
         )

@@ -13,9 +13,10 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -32,12 +33,17 @@ from correlator.pollers.light_layout import LightLayout, LightTable
 from correlator.pollers.switches import Prepared, SwitchPoller
 from correlator.ports import Batch, Poller, Tables
 from correlator.snmp import bulk, wire
-from correlator.snmp.bulk import Asked, Exchange, Outcome
+from correlator.snmp.bulk import Exchange, Outcome
 from correlator.snmp.codec import Ints, Refusal
+from correlator.snmp.control import Peer
+from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.plan import Plan
-from correlator.snmp.target import Community, Tally, Value
+from correlator.snmp.target import Tally, Value
 
 Measured = Literal["counters", "optics"]
+
+
+MOST_PARTIES = 16  # sets of devices that are asked together: what is further back is put together anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,30 @@ class _Device:
     plan: Plan
 
 
+class _Party:
+    """Devices that are asked together, those of one plan behind each other, and what stays of that."""
+
+    def __init__(self, devices: Sequence[_Device]) -> None:
+        self.devices = sorted(devices, key=lambda one: (id(one.known.layout), id(one.plan)))
+        self.fleet = Fleet([_asked(one) for one in self.devices], bulk.MOST_TRIES - 1)
+        self.names = [one.poller.target_name for one in self.devices]
+        peers = sorted(self.devices, key=lambda one: (one.known.target.host, one.known.target.port))
+        self._peers = [one.known.peer for one in peers]  # in one order, so that none waits in a ring
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """Ask the devices while nobody else does."""
+        held: list[Peer] = []
+        try:
+            for peer in self._peers:
+                await peer.lock.acquire()
+                held.append(peer)
+            yield
+        finally:
+            for peer in held:
+                peer.lock.release()
+
+
 @dataclass
 class Together:
     """Polls switches of one group at once. ``refused`` counts by reason what the last round did not use."""
@@ -57,6 +87,7 @@ class Together:
     params: bulk.Params = field(default_factory=bulk.Params)
     refused: Mapping[str, int] = field(default_factory=dict)
     _light: LightTable = field(default_factory=LightTable)
+    _parties: dict[tuple[int, ...], _Party] = field(default_factory=dict)
 
     async def poll(
         self, pollers: Sequence[Poller], now: datetime, cursors: Mapping[str, Mapping[str, str]]
@@ -67,49 +98,51 @@ class Together:
         one request is in flight, here and elsewhere: those that are being asked something else now are
         asked when the others are done.
         """
-        ready = self._ready(pollers, now)
-        busy = [one for one in ready if one.known.peer.lock.locked()]
-        free = [one for one in ready if not one.known.peer.lock.locked()]
+        ready: dict[int, tuple[SwitchPoller, Prepared]] = {}
+        for poller in pollers:
+            known = poller.prepared(now) if isinstance(poller, SwitchPoller) else None
+            if known is not None:
+                assert isinstance(poller, SwitchPoller)
+                ready.setdefault(id(known.peer), (poller, known))
+        busy = [one for one in ready.values() if one[1].peer.lock.locked()]
+        free = [one for one in ready.values() if not one[1].peer.lock.locked()] if busy else [*ready.values()]
         heard: dict[str, list[Batch]] = {}
         self.refused = Counter()
         for some in (free, busy):
             if some:
-                heard |= await self._go(some, now, cursors)
+                heard |= await self._go(self._party(some), now, cursors)
         return heard
 
-    def _ready(self, pollers: Sequence[Poller], now: datetime) -> list[_Device]:
-        """Return the devices that can be asked together, those of one plan behind each other."""
-        found: dict[int, _Device] = {}
-        for poller in pollers:
-            known = poller.prepared(now) if isinstance(poller, SwitchPoller) else None
-            if isinstance(poller, SwitchPoller) and known is not None and id(known.peer) not in found:
-                credentials = known.target.credentials
-                assert isinstance(credentials, Community)
-                plan = known.layout.plan(credentials.name.encode(), known.peer.size.varbinds)
-                found[id(known.peer)] = _Device(poller, known, plan)
-        return sorted(found.values(), key=lambda one: (id(one.known.layout), id(one.plan)))
+    def _party(self, ready: Sequence[tuple[SwitchPoller, Prepared]]) -> _Party:
+        """Return what was put together of the same devices before, where nothing of it has changed."""
+        plans = [known.plan for _, known in ready]
+        key = *(id(known) for _, known in ready), *map(id, plans)
+        party = self._parties.pop(key, None)
+        if party is None:
+            party = _Party([_Device(*one, plan) for one, plan in zip(ready, plans, strict=True)])
+        self._parties[key] = party  # the last seen stand last
+        if len(self._parties) > MOST_PARTIES:
+            del self._parties[next(iter(self._parties))]
+        return party
 
     async def _go(
-        self, devices: Sequence[_Device], now: datetime, cursors: Mapping[str, Mapping[str, str]]
+        self, party: _Party, now: datetime, cursors: Mapping[str, Mapping[str, str]]
     ) -> dict[str, list[Batch]]:
-        async with contextlib.AsyncExitStack() as held:
-            for one in sorted(devices, key=lambda one: (one.known.target.host, one.known.target.port)):
-                await held.enter_async_context(
-                    one.known.peer.lock
-                )  # in one order, so that none waits in a ring
+        async with party.held():
             started = time.time_ns()
-            clock = asyncio.get_running_loop().time
-            exchange = Exchange([_asked(one, clock()) for one in devices], self.params)
+            moment = asyncio.get_running_loop().time()
+            sent = [one.known.peer.pace.recent(moment) for one in party.devices]
+            exchange = Exchange(party.fleet, self.params, sent)
             try:
                 outcome = await asyncio.to_thread(exchange.run)
             finally:
                 exchange.stopped = True
         self.refused = Counter(self.refused) + outcome.refused
-        return self._batches(devices, outcome, started, now, cursors)
+        return self._batches(party, outcome, started, now, cursors)
 
     def _batches(
         self,
-        devices: Sequence[_Device],
+        party: _Party,
         outcome: Outcome,
         started: int,
         now: datetime,
@@ -118,8 +151,8 @@ class Together:
         heard: dict[str, list[Batch]] = {}
         read: list[int] = []
         why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
-        for number, one in enumerate(devices):
-            one.known.peer.pace.sent.extend(outcome.sent[number])
+        for number, one in enumerate(party.devices):
+            one.known.peer.pace.went_elsewhere(partial(outcome.sent.since, number))
             poller, cursor = one.poller, cursors[one.poller.name]
             if why[number] == 0:
                 read.append(number)
@@ -132,14 +165,14 @@ class Together:
                 told_size = _note_size(one, why[number])
                 poller.refused(Tally(requests[number], retries[number]), learn=not told_size)
         if read:
-            tables = self._tables(devices, read, outcome, started, now, cursors)
-            first = heard[devices[read[0]].poller.name]
+            tables = self._tables(party, read, outcome, started, now, cursors)
+            first = heard[party.devices[read[0]].poller.name]
             first[0] = Batch(tables, first[0].source, first[0].sequence, first[0].cursor)
         return heard
 
     def _tables(
         self,
-        devices: Sequence[_Device],
+        party: _Party,
         read: list[int],
         outcome: Outcome,
         started: int,
@@ -147,26 +180,23 @@ class Together:
         cursors: Mapping[str, Mapping[str, str]],
     ) -> Tables:
         """Return the tables of the devices that were read, the group's and their rows of polls."""
-        at = pd.Timestamp(now)
+        at, devices = pd.Timestamp(now), party.devices
         if self.group == "counters":
             table, sizes = _counters(devices, read, outcome, at)
         else:
             table, sizes = self._optics(devices, read, outcome, at)
-        chosen = [devices[number] for number in read]
-        latest = np.maximum.reduceat(np.append(outcome.times, 0), outcome.rows[:-1])[read]
-        latest[np.diff(outcome.rows)[read] == 0] = started
         never = np.zeros(len(read), dtype=bool)
         polls = {
             "at": columns.times(at, len(read)),
-            "target": columns.texts(pa.array([one.poller.target_name for one in chosen])),
-            "kind": columns.texts(pa.array(["switch"] * len(read))),
+            "target": columns.texts(pa.array([party.names[number] for number in read])),
+            "kind": columns.texts(pa.repeat("switch", len(read))),
             "ok": pd.arrays.BooleanArray(~never, never),
-            "duration_ms": np.maximum(latest - started, 0) / 1e6,
+            "duration_ms": np.maximum(outcome.times[read] - started, 0) / 1e6,
             "requests": Masked(outcome.requests[read], never),
             "retries": Masked(outcome.retries[read], never),
             "rows": Masked(np.array(sizes, np.int64), never),
             "gap_from": pd.DatetimeIndex(
-                [gap_from(cursors[one.poller.name], now, one.poller.period_s) for one in chosen],
+                [gap_from(cursors[one.name], now, one.period_s) for one in (devices[n].poller for n in read)],
                 dtype="datetime64[us, UTC]",
             ),
         }
@@ -208,18 +238,17 @@ class Together:
         ]
 
 
-def _asked(one: _Device, now: float) -> Asked:
-    target, peer = one.known.target, one.known.peer
-    assert peer.found is not None
+def _asked(one: _Device) -> Asked:
+    target, known = one.known.target, one.known
     return Asked(
         one.plan,
-        wire.address(*peer.found),
+        wire.address(*known.found),
         target.timeout_s,
         target.retries,
         target.requests_per_second,
-        one.known.uptime_cs,
-        one.known.unchanging,
-        peer.pace.recent(now),
+        known.uptime_cs,
+        known.unchanging,
+        memory=known.memory,
     )
 
 

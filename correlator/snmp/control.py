@@ -54,6 +54,7 @@ STATUS = {6: "noAccess", 13: "resourceUnavailable", 16: "authorizationError"}
 ENGINE_SLACK_S = 5.0  # the engine forgets a request this long after us: late answers still count
 
 Address = tuple[str, int]
+Place = tuple[socket.AddressFamily, tuple[Any, ...]]
 Question = Get | Bulk
 Work = Walk | Fetch | Probe
 
@@ -240,9 +241,9 @@ class Peer:
         self.size = Size()
         self.pace = Pace(per_second=1)
         self.lengths: dict[tuple[Oid, ...], int] = {}  # rows of a table when it was last walked
-        self.found: tuple[socket.AddressFamily, tuple[Any, ...]] | None = None
+        self.found: Place | None = None
 
-    async def locate(self, target: Target) -> tuple[socket.AddressFamily, tuple[Any, ...]]:
+    async def locate(self, target: Target) -> Place:
         """Return the address family and socket address. Raises AddressError."""
         if self.found is None:
             loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 
@@ -74,9 +75,11 @@ class Pace:
 
     per_second: int
     sent: deque[float] = field(default_factory=deque)
+    _elsewhere: Callable[[float], Iterable[float]] | None = None
 
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next request may go, seconds."""
+        self._gather(now)
         while self.sent and self.sent[0] <= now - 1.0:
             self.sent.popleft()
         if len(self.sent) < self.per_second:
@@ -85,6 +88,7 @@ class Pace:
 
     def recent(self, now: float) -> list[float]:
         """Return when the requests of the last second went."""
+        self._gather(now)
         if self.sent and self.sent[-1] <= now - 1.0:
             self.sent.clear()
         return list(self.sent)
@@ -92,3 +96,15 @@ class Pace:
     def take(self, now: float) -> None:
         """Note that a request goes out."""
         self.sent.append(now)
+
+    def went_elsewhere(self, since: Callable[[float], Iterable[float]]) -> None:
+        """Note that requests went out another way; ``since`` tells when, of those later than a moment.
+
+        It is asked when the next request is about to go: most often all of them are old then.
+        """
+        self._elsewhere = since
+
+    def _gather(self, now: float) -> None:
+        if self._elsewhere is not None:
+            self.sent.extend(self._elsewhere(now - 1.0))
+            self._elsewhere = None

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 
 from correlator.snmp import codec
-from correlator.snmp.codec import EXACT, Kinds
+from correlator.snmp.codec import EXACT, Bytes, Kinds
 from correlator.snmp.target import Index, Oid
 
 LONGEST = 1400  # bytes of a request: one Ethernet frame with room for headers
@@ -95,6 +95,11 @@ class Plan:
     def kinds(self) -> Kinds:
         """The requests and their answers, byte by byte."""
         return _kinds(self)
+
+    @cached_property
+    def tags(self) -> Bytes:
+        """The tags of the values in answers to each request, as they were learned; 0: not yet, or none."""
+        return np.zeros((self.count, self.kinds.entry.shape[1]), np.uint8)
 
     @property
     def varbinds(self) -> int:

@@ -17,8 +17,11 @@ from correlator.snmp.codec import STRIDE, Bytes, Datagrams, Ints, Words
 
 RECEIVE_BUFFER = 16 * 2**20  # bytes wanted of the kernel; it gives what net.core.rmem_max allows
 KERNEL_COST = 2560  # bytes of that buffer which a reply takes up with what the kernel keeps beside it
-BATCH = 1024  # datagrams a call
-SOCKET_ADDRESS = 28  # bytes of the longest, that of IPv6
+BATCH = 256  # datagrams a call: what one batch needs while it is read stays in the processor's caches
+SOCKET_ADDRESS = 32  # bytes kept of each; the longest, that of IPv6, has 28
+LINGER_S = 0.005  # wait for more answers before reading some: many at once are cheaper
+LINGERS = 4  # at most, for one batch
+WORTH = 8  # answers on their way for which that pays
 SO_RCVBUFFORCE, SO_TIMESTAMPNS = 33, 35  # Linux; without the right to force, SO_RCVBUF holds
 MESSAGE = 8  # words of 8 bytes in struct mmsghdr, on machines of 64 bits
 CONTROL = 4  # words of a control message with a struct timespec
@@ -41,9 +44,7 @@ def address(family: socket.AddressFamily, place: tuple[object, ...]) -> Address:
 def sender(families: Words, addresses: Bytes) -> Words:
     """Return what tells one sender from another: three words of port and address, whatever else is there."""
     six = families == socket.AF_INET6
-    padded = np.zeros((len(addresses), 32), np.uint8)
-    padded[:, :SOCKET_ADDRESS] = addresses
-    words: Words = padded.view("<u8").copy()
+    words: Words = np.ascontiguousarray(addresses).view("<u8").copy()
     words[~six, 1:] = 0
     words[six, 0] &= np.uint64(0xFFFFFFFF)  # the flow label is the sender's own affair
     words[six, 3] = 0  # the scope likewise: it is ours, and zero where the address is global
@@ -97,26 +98,20 @@ class Wire:
         self._socket.close()
 
     def send(self, messages: Bytes, sizes: Ints, addresses: Bytes) -> int:
-        """Send messages, one a row; return how many the kernel took, from the first.
+        """Send at most BATCH messages, one a row; return how many the kernel took, from the first.
 
         One that cannot be sent (no route) counts as taken: it will be missed like a lost one.
         """
         if self._calls is None:
             return self._send_one_by_one(messages, sizes, addresses)
         count = len(sizes)
-        length = 28 if self.family == socket.AF_INET6 else 16
-        addresses = np.ascontiguousarray(addresses)
-        vectors = np.empty((count, 2), np.uint64)
-        vectors[:, 0] = messages.ctypes.data + np.arange(count, dtype=np.uint64) * messages.shape[1]
-        vectors[:, 1] = sizes
-        headers = np.zeros((count, MESSAGE), np.uint64)
-        headers[:, 0] = addresses.ctypes.data + np.arange(count, dtype=np.uint64) * SOCKET_ADDRESS
-        headers[:, 1] = length
-        headers[:, 2] = vectors.ctypes.data + np.arange(count, dtype=np.uint64) * 16
-        headers[:, 3] = 1
+        each = self._each[:count]
+        self._out_vectors[:count, 0] = messages.ctypes.data + each * messages.shape[1]
+        self._out_vectors[:count, 1] = sizes
+        self._out[:count, 0] = addresses.ctypes.data + each * SOCKET_ADDRESS
         sent = 0
         while sent < count:
-            at = ctypes.c_void_p(headers.ctypes.data + sent * MESSAGE * 8)
+            at = ctypes.c_void_p(self._out_at + sent * MESSAGE * 8)
             done = self._calls[0](self._socket.fileno(), at, count - sent, 0)
             if done >= 0:
                 sent += done
@@ -126,45 +121,62 @@ class Wire:
                 sent += 1
         return sent
 
-    def receive(self) -> int:
+    def receive(self, hoped: int) -> int:
         """Take in what has come, at most BATCH datagrams; return how many: the first of ``data``.
 
-        ``sizes`` are theirs (larger than STRIDE where cut), ``senders`` their addresses, ``times`` when the
-        kernel had them, nanoseconds of the system's clock.
+        Where more are hoped for than have come, wait some moments for them. ``sizes`` are theirs (larger
+        than STRIDE where cut), ``senders`` their addresses, ``times`` when the kernel had them,
+        nanoseconds of the system's clock.
         """
-        if self._calls is None:
-            return self._receive_one_by_one()
-        self._headers[:, 1] = SOCKET_ADDRESS
-        self._headers[:, 5] = CONTROL * 8
-        count = self._calls[1](
-            self._socket.fileno(),
-            ctypes.c_void_p(self._headers.ctypes.data),
-            BATCH,
-            socket.MSG_DONTWAIT,
-            None,
-        )
-        if count <= 0:
-            return 0
+        take = self._receive_one_by_one if self._calls is None else self._receive_many
+        count = more = take(0)
+        hoped = min(hoped, BATCH)
+        for _ in range(LINGERS):
+            if not more or hoped - count < WORTH:
+                break
+            time.sleep(LINGER_S)
+            more = take(count)
+            count += more
+        if count and self._calls is not None:
+            self._note_received(count)
+        return count
+
+    def _receive_many(self, first: int) -> int:
+        """Take in datagrams from that place on; return how many."""
+        assert self._calls is not None
+        self._headers[first:, 1] = SOCKET_ADDRESS
+        self._headers[first:, 5] = CONTROL * 8
+        at = ctypes.c_void_p(self._headers_at + first * MESSAGE * 8)
+        count = self._calls[1](self._socket.fileno(), at, BATCH - first, socket.MSG_DONTWAIT, None)
+        return max(0, int(count))
+
+    def _note_received(self, count: int) -> None:
         head = self._headers[:count]
         cut = (head[:, 6] & np.uint64(socket.MSG_TRUNC)) != 0
         self.sizes[:count] = (head[:, 7] & np.uint64(0xFFFFFFFF)).astype(np.int64) + cut * STRIDE
         stamp = self._control[:count].view(np.int64)
         told = head[:, 5] >= CONTROL * 8
         self.times[:count] = np.where(told, stamp[:, 2] * 10**9 + stamp[:, 3], time.time_ns())
-        return int(count)
 
     def _lay_out(self) -> None:
         """Point the kernel's structures at the buffers, once."""
+        self._each = each = np.arange(BATCH, dtype=np.uint64)
         self._vectors = np.empty((BATCH, 2), np.uint64)
         self._control: Words = np.zeros((BATCH, CONTROL), np.uint64)
         self._headers: Words = np.zeros((BATCH, MESSAGE), np.uint64)
-        each = np.arange(BATCH, dtype=np.uint64)
         self._vectors[:, 0] = self.data.bytes.ctypes.data + each * STRIDE
         self._vectors[:, 1] = STRIDE
         self._headers[:, 0] = self.senders.ctypes.data + each * SOCKET_ADDRESS
         self._headers[:, 2] = self._vectors.ctypes.data + each * 16
         self._headers[:, 3] = 1
         self._headers[:, 4] = self._control.ctypes.data + each * (CONTROL * 8)
+        self._headers_at = self._headers.ctypes.data
+        self._out_vectors = np.empty((BATCH, 2), np.uint64)
+        self._out: Words = np.zeros((BATCH, MESSAGE), np.uint64)
+        self._out[:, 1] = 28 if self.family == socket.AF_INET6 else 16
+        self._out[:, 2] = self._out_vectors.ctypes.data + each * 16
+        self._out[:, 3] = 1
+        self._out_at = self._out.ctypes.data
 
     def _send_one_by_one(self, messages: Bytes, sizes: Ints, addresses: Bytes) -> int:
         for number, (size, raw) in enumerate(zip(sizes.tolist(), addresses, strict=True)):
@@ -176,20 +188,20 @@ class Wire:
                 continue
         return len(sizes)
 
-    def _receive_one_by_one(self) -> int:
+    def _receive_one_by_one(self, first: int) -> int:
         whole = self.data.bytes.data
-        for number in range(BATCH):
+        for number in range(first, BATCH):
             begin = number * STRIDE
             try:
                 size, _, flags, place = self._socket.recvmsg_into([whole[begin : begin + STRIDE]])
             except BlockingIOError:
-                return number
+                return number - first
             except OSError:
                 continue
             self.sizes[number] = size + STRIDE * bool(flags & socket.MSG_TRUNC)
             self.times[number] = time.time_ns()
             self.senders[number] = np.frombuffer(address(self.family, place)[1], np.uint8)
-        return BATCH
+        return BATCH - first
 
 
 def _place(family: socket.AddressFamily, raw: bytes) -> tuple[str, int] | tuple[str, int, int, int]:
