@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
+from correlator.snmp.codec import STRIDE, Flags, Heads, Ints, Refusal, Words
 from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.paces import Paces, Sent
 from correlator.snmp.wire import Wire
@@ -31,6 +31,7 @@ MOST_DEVICES = 2**15 - FIRST_DEVICE
 MOST_TRIES = 2**TRY_BITS
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
+MOST_ODD = 64  # answers of a batch with values of another length that are cheaper to look at one by one
 GROUP = 48  # answers of one kind for which it pays to read them apart from others
 TICK_S = 0.2  # how soon a stop is noticed
 
@@ -205,13 +206,28 @@ class Exchange:
     def _recognised(self, one: Wire, count: int) -> Ints:
         """Read the answers that look like the last ones to the same requests; return the other datagrams."""
         fleet = self.fleet
-        told = wire.sender(np.full(count, one.family, np.uint64), one.senders[:count])
-        device, ok = fleet.directory(one.family).find(told)
+        device, ok = fleet.directory(one.family).find(one.senders[:count])
         number = self._number[device]
         ok &= self._flying[device] & (number < fleet.count[device])
         number[~ok] = 0
-        known = fleet.shapes.recall(device, number)
-        ok &= (known.size == one.sizes[:count]) & (known.size > 0)
+        kind, pattern = fleet.kind0[device] + number, fleet.shapes.pattern(device, number)
+        known, sizes = fleet.shapes.recall(device, number), one.sizes[:count]
+        same = (known.size == sizes) & (known.size > 0) & known.same_heads(one.data)
+        odd = np.flatnonzero(ok & ~same & (sizes <= STRIDE))
+        looked = [
+            place
+            for place in (odd.tolist() if len(odd) <= MOST_ODD else ())
+            if fleet.shapes.look(
+                one.data,
+                place * STRIDE,
+                int(sizes[place]),
+                known.table[place],
+                pattern[place : place + 1],
+                kind[place : place + 1],
+                fleet.kinds,
+            )
+        ]
+        same[looked] = True
         ids = (
             one.data.words[one.data.starts[:count] + known.id_at]
             .astype(np.uint32)
@@ -219,15 +235,16 @@ class Exchange:
             .astype(np.int64)
         )
         tries = ids ^ self._id[device]
-        ok &= (tries >= 0) & (tries <= self._tries[device])
-        ok &= known.same_heads(one.data)
+        ok &= same & (tries >= 0) & (tries <= self._tries[device])
         which = np.flatnonzero(ok)
         self._last[device[which]] = which
         which = which[self._last[device[which]] == which]  # one a device, as ever
         taken = np.zeros(count, dtype=bool)
-        kind = fleet.kind0[device] + number
         for some in _alike(which, kind[which], fleet.kinds.varbinds):
             taken[some] = self._take_known(one, some, device[some], known.table[some])
+        if looked:
+            new = np.array(looked)[taken[looked]]
+            fleet.shapes.keep(device[new], number[new], known.table[new])
         return np.flatnonzero(~taken)
 
     def _take_known(self, one: Wire, at: Ints, device: Ints, known: codec.Bytes) -> Flags:
@@ -238,7 +255,7 @@ class Exchange:
         right = fleet.shapes.read(
             one.data, one.data.starts[at], known, pattern, kind, base, fleet.kinds, self._values
         )
-        some = slice(None) if right.all() else np.flatnonzero(right)
+        some = slice(None) if np.count_nonzero(right) == len(right) else np.flatnonzero(right)
         whole = self.fleet.kinds.whole[kind[some]]
         self._settle(device[some], kind[some], whole, np.zeros(len(whole), np.int64), one.times[at[some]])
         return right
@@ -312,13 +329,13 @@ class Exchange:
     def _settle(self, device: Ints, kind: Ints, rows: Ints, why: Ints, times: Ints) -> None:
         """Move devices on whose answers were read, with so many whole rows, or refused."""
         uptime, changed = self.fleet.scalars.look(self._values, self.fleet.slots[device], device)
-        if changed.any():
+        if np.count_nonzero(changed):
             why = np.where((why == 0) & changed, CHANGED, why)
         self.outcome.heard[device] = True
         self.outcome.times[device] = times
         self._flying[device] = False
         self._deadline[device] = np.inf
-        if why.any():
+        if np.count_nonzero(why):
             bad = why != 0
             self._give_up(device[bad], why[bad])
             device, kind, rows, uptime = device[~bad], kind[~bad], rows[~bad], uptime[~bad]
@@ -338,7 +355,7 @@ class Exchange:
     def _advance(self, device: Ints, kind: Ints, rows: Ints) -> None:
         """Go on to each device's next request; where an answer was cut, to the rest of it."""
         cut = rows < self.fleet.kinds.whole[kind]
-        if cut.any():
+        if np.count_nonzero(cut):
             for one, came in zip(device[cut].tolist(), rows[cut].tolist(), strict=True):
                 self._pending[one] = self.fleet.rest(one, int(self._number[one]), came)
             device = device[~cut]

@@ -6,13 +6,14 @@ like. It is put together once for the same devices; ``bulk.Exchange`` goes over 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import Flags, Heads, Ints, Words
+from correlator.snmp.codec import Bytes, Flags, Heads, Ints, Words
 from correlator.snmp.plan import Plan, joined
 from correlator.snmp.shapes import Memory, Shapes
 from correlator.snmp.wire import Address
@@ -84,33 +85,44 @@ class Fleet:
     def directory(self, family: int) -> Directory:
         """Return who is where, of one address family."""
         if family not in self._directories:
-            self._directories[family] = Directory(self.sender, np.flatnonzero(self.family == family))
+            devices = np.flatnonzero(self.family == family)
+            self._directories[family] = Directory(family, self.sender, devices)
         return self._directories[family]
 
 
 class Directory:
-    """Which device has an address; those that share theirs with others are not in it."""
+    """Which device has an address of one family; those that share theirs with others are not in it."""
 
-    def __init__(self, senders: Words, devices: Ints) -> None:
-        keys, first, many = np.unique(_keys(senders[devices]), return_index=True, return_counts=True)
-        alone = many == 1
-        self._keys, self._device = keys[alone], devices[first[alone]]
+    def __init__(self, family: int, senders: Words, devices: Ints) -> None:
+        self._family = family
         self._senders = senders
+        self._keys, first, many = np.unique(
+            self._mixed(senders[devices]), return_index=True, return_counts=True
+        )
+        self._device = np.where(many == 1, devices[first], -1)
 
-    def find(self, senders: Words) -> tuple[Ints, Flags]:
-        """Return the device that each sender is, and for which of them that is so."""
+    def find(self, addresses: Bytes) -> tuple[Ints, Flags]:
+        """Return the device that each address is, and for which of them that is so."""
         if not len(self._keys):
-            return np.zeros(len(senders), np.int64), np.zeros(len(senders), dtype=bool)
-        place = self._keys.searchsorted(_keys(senders))
-        device = self._device.take(place, mode="clip")
-        known = self._senders.take(device, axis=0) == senders
-        return device, known[:, 0] & known[:, 1] & known[:, 2]
+            return np.zeros(len(addresses), np.int64), np.zeros(len(addresses), dtype=bool)
+        if self._family == socket.AF_INET:
+            told = keys = addresses.view("<u8")[:, 0]  # family, port and address are one word
+        else:
+            told = wire.sender(np.full(len(addresses), self._family, np.uint64), addresses)
+            keys = self._mixed(told)
+        place = np.minimum(self._keys.searchsorted(keys), len(self._keys) - 1)
+        device = self._device.take(place)
+        known: Flags = (device >= 0) & (self._keys.take(place) == keys)
+        if self._family != socket.AF_INET:
+            known &= (self._senders[device] == told).all(axis=1)
+        return device * known, known
 
-
-def _keys(senders: Words) -> Words:
-    """Return one word for each sender, seldom the same for two."""
-    mixed: Words = (senders * MIX).sum(axis=1, dtype=np.uint64)
-    return mixed
+    def _mixed(self, senders: Words) -> Words:
+        """Return one word for each sender, seldom the same for two; with IPv4 never."""
+        if self._family == socket.AF_INET:
+            return senders[:, 0]
+        mixed: Words = (senders * MIX).sum(axis=1, dtype=np.uint64)
+        return mixed
 
 
 class _Communities:

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from correlator.snmp import codec
 from correlator.snmp.codec import COUNTER, EXACT, INTEGER, Bytes, Datagrams, Flags, Heads, Ints, Kinds, Words
+from correlator.snmp.look import look
 from correlator.snmp.plan import Plan
 
 HEAD = 48  # bytes kept of an answer's head; longer ones are not remembered
@@ -85,6 +87,7 @@ class Shapes:
             at = starts[id(plan)]
             self._tags[at : at + plan.count, : plan.tags.shape[1]] = plan.tags
         self._plans = plans
+        self._communities = [plan.community for plan in distinct for _ in range(plan.count)]
         self._found: dict[int, _Expected] = {}  # by request among those of all plans
 
     def pattern(self, device: Ints, number: Ints) -> Ints:
@@ -96,6 +99,28 @@ class Shapes:
         """Return what is remembered of the devices' answers to those requests of theirs."""
         table = self._table.take(self.first.take(device) + number, axis=0)
         return Recalled(table, table.view("<u2")[:, SIZE].astype(np.int64))
+
+    def look(
+        self, data: Datagrams, at: int, size: int, known: Bytes, pattern: Ints, kind: Ints, kinds: Kinds
+    ) -> bool:
+        """Put into ``known`` what an answer looks like that is not as remembered; return whether it can be.
+
+        ``pattern`` and ``kind`` are its own alone.
+        """
+        expected = self._expected(pattern, kind, kinds)
+        octets = data.bytes[at : at + size].tobytes()
+        seen = look(octets, self._communities[int(pattern[0])], expected.spans)
+        if seen is None or seen[0] > HEAD:
+            return False
+        known[:LENGTHS] = np.frombuffer(octets[:HEAD].ljust(LENGTHS, b"\0"), np.uint8)
+        known.view("<u2")[SIZE] = size
+        known[FIRST], known[ID_AT] = seen[:2]
+        known[LENGTHS : LENGTHS + len(seen[2])] = np.frombuffer(seen[2], np.uint8)
+        return True
+
+    def keep(self, device: Ints, number: Ints, known: Bytes) -> None:
+        """Remember what answers looked like."""
+        self._table[self.first[device] + number] = known
 
     def read(
         self,
@@ -136,7 +161,7 @@ class Shapes:
         wrong |= np.bitwise_or.reduce((numbers & expected.forbidden) | odd, axis=1)
         slot = np.minimum(expected.slot + base[:, None], len(values) - 1)
         right: Flags = wrong == 0
-        if right.all():
+        if np.count_nonzero(right) == len(right):
             values[slot] = numbers
         else:
             values[slot[right]] = numbers[right]
@@ -145,7 +170,7 @@ class Shapes:
     def _expected(self, pattern: Ints, kind: Ints, kinds: Kinds) -> _Expected:
         """Return what answers of those kinds hold; where all are of one kind, as it was found before."""
         steps = int(kinds.varbinds[kind[0]])
-        if (kind != kind[0]).any():
+        if np.count_nonzero(kind != kind[0]):
             return _Expected(kinds, kind, self._tags.take(pattern, axis=0)[:, :steps])
         one = int(pattern[0])
         found = self._found.pop(one, None)
@@ -227,12 +252,22 @@ class _Expected:
         self.tags = tags.astype(np.uint16)
         self.forbidden: Words = FORBIDDEN.take(tags) | np.where(want == COUNTER, SIGN, 0).astype(np.uint64)
         self.forbidden[~free] = 0
+        self._free, self._learned = free, tags
         self._expect = kinds.expect.take(self._entry, axis=0)
         self._mask = kinds.mask.take(self._entry, axis=0)
         self._mask[:, :, 0] |= np.uint64(0xFF00)
         self._tails = bool((kinds.tail.take(self._entry) >= 0).any())
         slot = kinds.slot.take(kind, axis=0)[:, :steps]
         self.slot: Ints = np.where(slot < 0, 2**62, slot)
+
+    @cached_property
+    def spans(self) -> list[tuple[int, int, int]]:
+        """For each varbind of the first kind its ``span`` and the least and most bytes of a value."""
+        most = np.where(self._learned[0] == INTEGER, 4, np.where(self._learned[0] > 0, LONGEST, -1))
+        most = np.where(self._free[0], most, 0)
+        return list(
+            zip(self.span[0].tolist(), self._free[0].astype(int).tolist(), most.tolist(), strict=True)
+        )
 
     def headers_differ(self, data: Datagrams, place: Ints, sizes: Ints) -> Words:
         """Return for each answer 0 where all varbinds begin as they should and say that they are so long."""

@@ -17,7 +17,7 @@ from correlator.snmp.codec import STRIDE, Bytes, Datagrams, Ints, Words
 
 RECEIVE_BUFFER = 16 * 2**20  # bytes wanted of the kernel; it gives what net.core.rmem_max allows
 KERNEL_COST = 2560  # bytes of that buffer which a reply takes up with what the kernel keeps beside it
-BATCH = 256  # datagrams a call: what one batch needs while it is read stays in the processor's caches
+BATCH = 512  # datagrams a call: what reading them costs beside the bytes is the same for few
 SOCKET_ADDRESS = 32  # bytes kept of each; the longest, that of IPv6, has 28
 LINGER_S = 0.005  # wait for more answers before reading some: many at once are cheaper
 LINGERS = 4  # at most, for one batch
@@ -44,7 +44,7 @@ def address(family: socket.AddressFamily, place: tuple[object, ...]) -> Address:
 def sender(families: Words, addresses: Bytes) -> Words:
     """Return what tells one sender from another: three words of port and address, whatever else is there."""
     six = families == socket.AF_INET6
-    words: Words = np.ascontiguousarray(addresses).view("<u8").copy()
+    words: Words = addresses.view("<u8").copy()
     words[~six, 1:] = 0
     words[six, 0] &= np.uint64(0xFFFFFFFF)  # the flow label is the sender's own affair
     words[six, 3] = 0  # the scope likewise: it is ours, and zero where the address is global
