@@ -59,8 +59,9 @@ agent-long: $(STAMP) ## the host agent against Docker for half an hour: 300 one-
 bench: $(STAMP) ## reproducible benchmarks
 	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
-broken: $(STAMP) ## ten million broken SNMP replies through the decoder (some minutes)
+broken: $(STAMP) ## ten million broken SNMP replies and 100,000 examples of each property through the decoder
 	@$(BIN)/python bench/polling/broken.py 10
+	@CORRELATOR_EXAMPLES=100000 $(BIN)/python -m pytest -q tests/snmp/test_snmp_codec.py -k "noise or changed_byte"
 
 clean: ## remove what was made here
 	@rm -rf $(VENV) out build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -137,7 +137,9 @@ def table(at: pd.Timestamp, parts: Sequence[Part]) -> pd.DataFrame:
             told.setdefault(name, []).append((values.reshape(-1), null.reshape(-1)))
     count = sum(len(part.devices) * len(part.layout.interfaces) for part in parts)
     given: dict[str, Any] = {
-        name: Masked(np.concatenate([v for v, _ in pieces]), np.concatenate([null for _, null in pieces]))
+        name: Masked(
+            *(part[0] if len(part) == 1 else np.concatenate(part) for part in zip(*pieces, strict=True))
+        )
         for name, pieces in told.items()
     }
     given["at"] = columns.times(at, count)

@@ -168,8 +168,9 @@ class _Part:
         first = self._constants.first
         numbers = np.concatenate(raw).view(np.int64) if raw else np.zeros(0, np.int64)
         values, marks = self._constants.read(numbers)
+        octets = marks.tobytes()
         for one, begin, end in zip(self.layouts, first[:-1], first[1:], strict=True):
-            now = marks[begin:end].tobytes()
+            now = octets[begin:end]
             if now != one.marks:
                 one.reshape(numbers[begin:end].tolist(), now)
         shapes = tuple(one.shape for one in self.layouts)
@@ -177,7 +178,7 @@ class _Part:
             self._shapes, self._frame = shapes, _assembled(self.devices, shapes, first)
         sizes = [shape.constant.num_rows for shape in shapes]
         padded = np.append(values, np.nan)
-        measured = {column: padded[self._frame[column]] for column in MEASURED}
+        measured = {column: padded[self._frame[column]] for column in MEASURED if column in self._frame}
         given = self._frame | measured | {"at": columns.times(at, sum(sizes))}
         return columns.table("optics", given, sum(sizes)), sizes
 
@@ -221,7 +222,10 @@ class _Constants:
 
 
 def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[int]) -> dict[str, Any]:
-    """Return the columns that stay, and for the measured ones which reading each cell shows."""
+    """Return the columns that stay, and for the measured ones which reading each cell shows.
+
+    Columns that none of the devices has are left out.
+    """
     sizes = [shape.constant.num_rows for shape in shapes]
     told = [
         shape.constant.append_column("device", pa.array([device] * size, pa.string()))
@@ -230,12 +234,13 @@ def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[
     ]
     whole = pa.concat_tables(told, promote_options="default") if told else pa.table({})
     table = frames.from_arrow("optics", whole) if told else frames.empty("optics")
-    kept = [name for name in table.columns.astype(str) if name not in ("at", *MEASURED)]
+    kept = [name for name in whole.column_names if name not in ("at", *MEASURED)]
     arrays: dict[str, Any] = {name: table[name].array for name in kept}
     for column in MEASURED:
-        places = [
-            np.where((known := shape.readings.get(column, np.full(size, -1))) < 0, -1, known + at)
-            for shape, size, at in zip(shapes, sizes, first, strict=False)
-        ]
-        arrays[column] = np.concatenate(places) if places else np.zeros(0, np.int64)
+        if any(column in shape.readings for shape in shapes):
+            places = [
+                np.where((known := shape.readings.get(column, np.full(size, -1))) < 0, -1, known + at)
+                for shape, size, at in zip(shapes, sizes, first, strict=False)
+            ]
+            arrays[column] = np.concatenate(places).astype(np.int32)
     return arrays

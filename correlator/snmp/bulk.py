@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import STRIDE, Flags, Heads, Ints, Refusal, Words
+from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
 from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.paces import Paces, Sent
 from correlator.snmp.wire import Wire
@@ -31,7 +31,6 @@ MOST_DEVICES = 2**15 - FIRST_DEVICE
 MOST_TRIES = 2**TRY_BITS
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
-MOST_ODD = 64  # answers of a batch with values of another length that are cheaper to look at one by one
 GROUP = 48  # answers of one kind for which it pays to read them apart from others
 TICK_S = 0.2  # how soon a stop is noticed
 
@@ -210,24 +209,8 @@ class Exchange:
         number = self._number[device]
         ok &= self._flying[device] & (number < fleet.count[device])
         number[~ok] = 0
-        kind, pattern = fleet.kind0[device] + number, fleet.shapes.pattern(device, number)
-        known, sizes = fleet.shapes.recall(device, number), one.sizes[:count]
-        same = (known.size == sizes) & (known.size > 0) & known.same_heads(one.data)
-        odd = np.flatnonzero(ok & ~same & (sizes <= STRIDE))
-        looked = [
-            place
-            for place in (odd.tolist() if len(odd) <= MOST_ODD else ())
-            if fleet.shapes.look(
-                one.data,
-                place * STRIDE,
-                int(sizes[place]),
-                known.table[place],
-                pattern[place : place + 1],
-                kind[place : place + 1],
-                fleet.kinds,
-            )
-        ]
-        same[looked] = True
+        kind = fleet.kind0[device] + number
+        known = fleet.shapes.recall(one.data, one.sizes[:count], ok, device, number, kind, fleet.kinds)
         ids = (
             one.data.words[one.data.starts[:count] + known.id_at]
             .astype(np.uint32)
@@ -235,15 +218,15 @@ class Exchange:
             .astype(np.int64)
         )
         tries = ids ^ self._id[device]
-        ok &= same & (tries >= 0) & (tries <= self._tries[device])
+        ok &= known.same & (tries >= 0) & (tries <= self._tries[device])
         which = np.flatnonzero(ok)
         self._last[device[which]] = which
         which = which[self._last[device[which]] == which]  # one a device, as ever
         taken = np.zeros(count, dtype=bool)
         for some in _alike(which, kind[which], fleet.kinds.varbinds):
             taken[some] = self._take_known(one, some, device[some], known.table[some])
-        if looked:
-            new = np.array(looked)[taken[looked]]
+        if known.looked:
+            new = np.array(known.looked)[taken[known.looked]]
             fleet.shapes.keep(device[new], number[new], known.table[new])
         return np.flatnonzero(~taken)
 

@@ -17,13 +17,26 @@ from functools import cached_property
 import numpy as np
 
 from correlator.snmp import codec
-from correlator.snmp.codec import COUNTER, EXACT, INTEGER, Bytes, Datagrams, Flags, Heads, Ints, Kinds, Words
+from correlator.snmp.codec import (
+    COUNTER,
+    EXACT,
+    INTEGER,
+    STRIDE,
+    Bytes,
+    Datagrams,
+    Flags,
+    Heads,
+    Ints,
+    Kinds,
+    Words,
+)
 from correlator.snmp.look import look
 from correlator.snmp.plan import Plan
 
 HEAD = 48  # bytes kept of an answer's head; longer ones are not remembered
 SIZE, FIRST, ID_AT, LENGTHS = 24, 50, 51, 56  # places in a row behind the head; SIZE in units of two bytes
 LONGEST = 8  # bytes of a value
+MOST_ODD = 64  # answers of a batch with values of another length that are cheaper to look at one by one
 MOST_FOUND = 64  # kinds of answers that are looked up once
 SIGN = np.uint64(1 << 63)
 
@@ -45,23 +58,28 @@ class Memory:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Recalled:
-    """Remembered answers, one for each datagram: its size (0: none), head and the lengths of its values."""
+    """What is remembered of answers: a row for each datagram; ``same`` says which look like it.
+
+    ``looked`` are those that do not, but were looked at one by one: their rows are their own.
+    """
 
     table: Bytes
-    size: Ints
+    same: Flags
+    looked: list[int]
 
     @property
     def id_at(self) -> Ints:
         """Where the request-id's four bytes stand."""
         return self.table[:, ID_AT].astype(np.int64)
 
-    def same_heads(self, data: Datagrams) -> Flags:
-        """Return which of the first datagrams begin as remembered, but for the request-id."""
-        told = data.frames[: len(self.table), : HEAD // 8] ^ self.table.view("<u8")[:, : HEAD // 8]
-        told &= _IN_FRONT.take(self.table[:, FIRST], axis=0)
-        told &= _OFF_ID.take(self.table[:, ID_AT], axis=0)
-        same: Flags = np.bitwise_or.reduce(told, axis=1) == 0
-        return same
+
+def _same_heads(data: Datagrams, table: Bytes) -> Flags:
+    """Return which of the first datagrams begin as remembered, but for the request-id."""
+    told = data.frames[: len(table), : HEAD // 8] ^ table.view("<u8")[:, : HEAD // 8]
+    told &= _IN_FRONT.take(table[:, FIRST], axis=0)
+    told &= _OFF_ID.take(table[:, ID_AT], axis=0)
+    same: Flags = np.bitwise_or.reduce(told, axis=1) == 0
+    return same
 
 
 class Shapes:
@@ -95,27 +113,49 @@ class Shapes:
         numbers: Ints = self._plan_first.take(device) + number
         return numbers
 
-    def recall(self, device: Ints, number: Ints) -> Recalled:
-        """Return what is remembered of the devices' answers to those requests of theirs."""
-        table = self._table.take(self.first.take(device) + number, axis=0)
-        return Recalled(table, table.view("<u2")[:, SIZE].astype(np.int64))
+    def recall(
+        self, data: Datagrams, sizes: Ints, may: Flags, device: Ints, number: Ints, kind: Ints, kinds: Kinds
+    ) -> Recalled:
+        """Return what is remembered of the first datagrams as answers of devices to requests of theirs.
 
-    def look(
-        self, data: Datagrams, at: int, size: int, known: Bytes, pattern: Ints, kind: Ints, kinds: Kinds
-    ) -> bool:
-        """Put into ``known`` what an answer looks like that is not as remembered; return whether it can be.
-
-        ``pattern`` and ``kind`` are its own alone.
+        ``may`` says for which that is asked; ``number`` counts a device's requests, ``kind`` is theirs in
+        ``kinds``.
         """
-        expected = self._expected(pattern, kind, kinds)
-        octets = data.bytes[at : at + size].tobytes()
+        table = self._table.take(self.first.take(device) + number, axis=0)
+        known = table.view("<u2")[:, SIZE]
+        same = may & (known == sizes) & (known > 0) & _same_heads(data, table)
+        odd = np.flatnonzero(may & ~same & (sizes <= STRIDE))
+        looked = [
+            place
+            for place in (odd.tolist() if len(odd) <= MOST_ODD else ())
+            if self._look(data, place, int(sizes[place]), table[place], device, number, kind, kinds)
+        ]
+        same[looked] = True
+        return Recalled(table, same, looked)
+
+    def _look(
+        self,
+        data: Datagrams,
+        place: int,
+        size: int,
+        row: Bytes,
+        device: Ints,
+        number: Ints,
+        kind: Ints,
+        kinds: Kinds,
+    ) -> bool:
+        """Put into ``row`` what a datagram looks like that is not as remembered; return whether it can be."""
+        one = slice(place, place + 1)
+        pattern = self.pattern(device[one], number[one])
+        expected = self._expected(pattern, kind[one], kinds)
+        octets = data.bytes[place * STRIDE : place * STRIDE + size].tobytes()
         seen = look(octets, self._communities[int(pattern[0])], expected.spans)
         if seen is None or seen[0] > HEAD:
             return False
-        known[:LENGTHS] = np.frombuffer(octets[:HEAD].ljust(LENGTHS, b"\0"), np.uint8)
-        known.view("<u2")[SIZE] = size
-        known[FIRST], known[ID_AT] = seen[:2]
-        known[LENGTHS : LENGTHS + len(seen[2])] = np.frombuffer(seen[2], np.uint8)
+        row[:LENGTHS] = np.frombuffer(octets[:HEAD].ljust(LENGTHS, b"\0"), np.uint8)
+        row.view("<u2")[SIZE] = size
+        row[FIRST], row[ID_AT] = seen[:2]
+        row[LENGTHS : LENGTHS + len(seen[2])] = np.frombuffer(seen[2], np.uint8)
         return True
 
     def keep(self, device: Ints, number: Ints, known: Bytes) -> None:
