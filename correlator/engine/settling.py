@@ -1,6 +1,7 @@
 """From claims to links: an end has one cable, so what contradicts is weighed, and told.
 
-Sources, strongest first: a configured cable, both ends hearing each other, one end hearing the other.
+Sources, strongest first: both ends hearing each other, a configured cable, one end hearing the other: who
+hear each other are joined whatever a list says, which people keep.
 Where one port hears several that all hear it too, a hub stands between. Page:
 docs/algorithms/topology.md.
 """
@@ -22,8 +23,6 @@ Pair = tuple[Place, Place]
 MOST_NAMED = 4
 """Links named in one sentence."""
 
-RANKS = {"cable": 3, "both": 2, "one": 1}
-
 
 @dataclass
 class Known:
@@ -35,8 +34,8 @@ class Known:
 
     @property
     def rank(self) -> int:
-        """How strong: 3 a cable, 2 heard from both ends, 1 from one."""
-        return 3 if self.cable else len(self.heard)
+        """How strong: 3 heard from both ends (4 as configured), 2 a cable, 1 heard from one end."""
+        return 3 + self.cable if len(self.heard) > 1 else 1 + self.cable
 
     @property
     def source(self) -> str:

@@ -1,6 +1,6 @@
 """The map of links, and by what each is known.
 
-Sources, strongest first: a configured cable, LLDP or CDP heard at both ends, at one end, forwarding
+Sources, strongest first: LLDP or CDP heard at both ends, a configured cable, heard at one end, forwarding
 tables, ARP. What contradicts is told, never settled silently. The map is that of the time of the
 tables: yesterday's tables give yesterday's map. Page: docs/algorithms/topology.md.
 """

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from correlator import frames
 from correlator.engine.topology import Map, build_map
@@ -115,11 +116,16 @@ def test_an_unknown_box_is_an_honest_half_link_that_passes_nothing_on() -> None:
     assert made.closed == ["02:aa:00:00:00:00"]
 
 
-def test_a_cable_outranks_lldp_and_the_contradiction_is_told() -> None:
+@pytest.mark.parametrize(
+    ("heard", "stands"), [((UP, DOWN), ("Eth1/1", "lldp both")), ((UP,), ("Eth1/2", "cable"))]
+)
+def test_a_cable_outranks_one_end_that_hears_and_not_two_and_the_contradiction_is_told(
+    heard: tuple[dict[str, Any], ...], stands: tuple[str, str]
+) -> None:
     cable = {"a_device": "leaf1", "a_if_name": "Ethernet49", "b_device": "spine1", "b_if_name": "Eth1/2"}
-    made = mapped((UP, DOWN), cables=(cable,), ports=(*PORTS, {"device": "spine1", "if_name": "Eth1/2"}))
-    assert ends(made) == [("leaf1", "Ethernet49", "spine1", "Eth1/2", "cable")]
-    assert made.contradictions["device"].tolist() == ["leaf1"]
+    made = mapped(heard, cables=(cable,), ports=(*PORTS, {"device": "spine1", "if_name": "Eth1/2"}))
+    assert ends(made) == [("leaf1", "Ethernet49", "spine1", *stands)]
+    assert "leaf1" in made.contradictions["device"].tolist()
     assert "spine1 Eth1/1" in made.contradictions["text"].iloc[0]
 
 
