@@ -259,7 +259,7 @@ def _is_fed(scene: Scene, shared: Verdict, other: Verdict, pairs: pd.DataFrame) 
         return False
     mine = pd.MultiIndex.from_tuples([(pair.src, pair.dst) for pair in other.pairs])
     theirs = pairs[pd.MultiIndex.from_frame(pairs[IDS]).isin(mine)]
-    return bool((theirs["src_host"].isin(behind) | theirs["dst_host"].isin(behind)).all())
+    return len(theirs) > 0 and bool((theirs["src_host"].isin(behind) | theirs["dst_host"].isin(behind)).all())
 
 
 def _two(candidate: Candidate) -> tuple[End, ...]:

@@ -168,7 +168,7 @@ def one_sided(settled: Settled, hearing: dict[str, int], silent: set[str]) -> It
     older than others' claims about them.
     """
     for ends, known in settled.links.items():
-        if known.rank != 1 or known.cable:
+        if known.rank != 1:
             continue
         (near,) = known.heard
         far = ends[1] if ends[0] == near else ends[0]

@@ -49,7 +49,11 @@ def scene(rates: dict[int, float], lost: dict[int, float] | None = None, **colum
 
 
 def told(
-    seen: Scene, *numbers: int, hurting: tuple[int, ...] = (), more: tuple[Verdict, ...] = ()
+    seen: Scene,
+    *numbers: int,
+    hurting: tuple[int, ...] = (),
+    more: tuple[Verdict, ...] = (),
+    pairs: pd.DataFrame = PAIRS,
 ) -> tuple[list[Verdict], list[Verdict]]:
     def of(number: int) -> Verdict:
         rate = float(seen.health.at[number, "error_rate"])
@@ -58,7 +62,7 @@ def told(
 
     verdicts = [of(number) for number in numbers if number in hurting]
     findings = [of(n) for n in numbers if n not in hurting]
-    return joined(seen, [*verdicts, *more], findings, PAIRS, Params())
+    return joined(seen, [*verdicts, *more], findings, pairs, Params())
 
 
 def test_both_directions_of_a_cable_are_one_verdict_on_both() -> None:
@@ -134,3 +138,9 @@ def test_pairs_whose_hosts_are_not_behind_the_shared_part_lose_elsewhere() -> No
     verdicts, findings = told(seen, 0, 4, more=(unsure(seen, 6, 2),))
     assert [one.root_cause for one in verdicts] == ["unknown"]
     assert [one.root_cause for one in findings] == ["shared_component"]
+
+
+def test_pairs_whose_hosts_are_not_known_are_laid_on_no_shared_part() -> None:
+    seen = scene({0: 0.010, 2: 0.008, 4: 0.011})
+    verdicts, _ = told(seen, 0, 2, 4, more=(unsure(seen, 6, 2),), pairs=PAIRS.iloc[:0])
+    assert [one.root_cause for one in verdicts] == ["unknown"]
