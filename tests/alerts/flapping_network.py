@@ -152,13 +152,13 @@ def inventory(host: str, agent: HostAgent, world: World) -> None:
     card = {"nic": "eth0", "agent_id": host, "hostname": host, "addresses": [f"10.0.{number}.254"]}
     heard = {"lldp_chassis_id": MAC[switch], "lldp_port_id": "Ethernet48", "lldp_sys_name": switch}
     mac = {"mac": f"02:00:00:00:01:{number:02x}", "speed_bps": 25 * 10**9}
-    agent.append(0.0, "hosts", stamp | card | heard | mac)
+    agent.append(world.started, "hosts", stamp | card | heard | mac)
     for one in range(CONTAINERS):
         name = f"{'web' if host == 'front' else 'db'}-{one}"
         what = {"container_id": name, "name": name, "service": name.split("-")[0], "netns": name}
         where = {"network": "fabric", "driver": "macvlan", "address": f"10.0.{number}.{one}"}
         began = at(world.started - timedelta(days=1).total_seconds())
-        agent.append(0.0, "containers", stamp | what | where | {"started_at": began})
+        agent.append(world.started, "containers", stamp | what | where | {"started_at": began})
 
 
 def samples(agent: HostAgent, until: float, bad_share: float) -> None:
