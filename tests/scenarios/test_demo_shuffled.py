@@ -12,7 +12,7 @@ from correlator.config import load
 from correlator.engine.cycle import run_cycle
 from correlator.pipeline import read_tables
 
-SHUFFLES = 8
+SHUFFLES = 16
 EVIDENCE = ("counters", "optics", "link_hours", "optics_hours")
 END = ["device", "if_name"]
 
@@ -36,7 +36,8 @@ def concluded(scene, tables):
 def shuffled(tables, seed):
     """Return the tables with each interface's counters and light written under another interface."""
     places = tables["interfaces"][[*END, "if_index"]]
-    places = places[places["if_name"].isin(set(tables["optics"]["if_name"]))].reset_index(drop=True)
+    places = places[places["if_name"].isin(set(tables["optics"]["if_name"]))]
+    places = places.sort_values(END, ignore_index=True)  # a store may return them in any order
     others = places.iloc[np.random.default_rng(seed).permutation(len(places))].reset_index(drop=True)
     names = places[END].join(others.add_prefix("other_"))
     return {**tables, **{name: _renamed(tables[name], names) for name in EVIDENCE}}
@@ -68,4 +69,4 @@ def test_shuffled_evidence_makes_verdicts_wrong_and_abstention_frequent(scene):
         any(verdict["kind"] in ("class", "unknown") for verdict in verdicts) for verdicts in outcomes
     ]
     assert precision(truth, [verdict for verdicts in outcomes for verdict in verdicts]) < 0.5
-    assert sum(abstained) >= 2
+    assert sum(abstained) >= SHUFFLES // 4
