@@ -2,7 +2,8 @@
 
 An end knows its peer by address only. The peer is found by the mirrored row of the other end
 (same addresses on the wire, overlapping interval, common source port), else by a container that
-held the address at that time, else by the host that holds it. Page: docs/algorithms/pairs.md.
+held the address at that time and whose connections these can be, else by the host that holds it.
+Page: docs/algorithms/pairs.md.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ COLUMNS = [
 LONGEST_S = 86_400.0  # of an interval: what claims more is taken for a day
 LEAST_STALL_MS = 200.0  # Linux's shortest retransmission time-out (TCP_RTO_MIN)
 FOREVER = pd.Timestamp("2200-01-01", tz="UTC")
+ACTIVITY = ["connections_new", "data_segments_sent", "retransmitted_segments", "exchanges"]
+"""All zero: nothing happened that tells who is at the other end; often nobody is, any more."""
 SUMS = {
     "data_segments_sent": "segments",
     "rto_count": "rto",
@@ -102,6 +105,9 @@ def _intervals(samples: pd.DataFrame) -> pd.DataFrame:
     rows["until"] = samples["at"]
     seconds = samples["interval_s"].fillna(0.0).clip(0.0, LONGEST_S)
     rows["since"] = samples["at"] - pd.to_timedelta(seconds, unit="s")
+    told = {column: samples[column].to_numpy(dtype=np.float64, na_value=1.0) for column in ACTIVITY}
+    rows["idle"] = ~np.logical_or.reduce([count > 0.0 for count in told.values()])
+    rows["begun"] = told["connections_new"] > 0.0
     rows["row"] = samples.index
     return rows
 
@@ -131,10 +137,19 @@ def _by_container(rows: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFrame:
     """Return (row, host, container_id) of containers that held the peer's address at the time."""
     alive = _lives(containers)[["host", "container_id", "address", "started_at", "ended_at"]]
     alive = alive.dropna(subset=["address"])
-    wanted = rows[["row", "since", "until", "peer_wire_address"]]
+    wanted = rows.loc[~rows["idle"], ["row", "since", "until", "begun", "peer_wire_address"]]
     both = wanted.merge(alive, left_on="peer_wire_address", right_on="address")
-    both = both[(both["started_at"] < both["until"]) & (both["since"] < both["ended_at"])]
-    return both[["row", "host", "container_id"]]
+    return both.loc[_could_be(both), ["row", "host", "container_id"]]
+
+
+def _could_be(both: pd.DataFrame) -> pd.Series[bool]:
+    """Return where a container lived in the row's interval and can have the connections of the row.
+
+    A connection outlives a peer that died without a word, and the address goes to the next container: where
+    no connection is new, it must have been there before the interval.
+    """
+    latest = both["until"].where(both["begun"], both["since"])
+    return (both["started_at"] < latest) & (both["since"] < both["ended_at"])
 
 
 def _by_published_port(rows: pd.DataFrame, containers: pd.DataFrame, hosts: pd.DataFrame) -> pd.DataFrame:
@@ -143,14 +158,13 @@ def _by_published_port(rows: pd.DataFrame, containers: pd.DataFrame, hosts: pd.D
     alive = alive[alive["published_ports"].map(_listed).astype(bool)].explode("published_ports")
     ports = alive["published_ports"].astype("str").str.split("/").str[0]
     alive["server_port"] = pd.to_numeric(ports, errors="coerce").astype("Int64")
-    wanted = rows[rows["role"] == "client"].copy()
+    wanted = rows[(rows["role"] == "client") & ~rows["idle"]].copy()
     wanted["host"] = wanted["peer_wire_address"].map(_addresses(hosts)).astype(rows["host"].dtype)
     wanted = wanted.drop(columns="container_id")
     both = wanted.merge(
         alive[["host", "container_id", "server_port", "started_at", "ended_at"]], on=["host", "server_port"]
     )
-    both = both[(both["started_at"] < both["until"]) & (both["since"] < both["ended_at"])]
-    return both[["row", "host", "container_id"]]
+    return both.loc[_could_be(both), ["row", "host", "container_id"]]
 
 
 def _lives(containers: pd.DataFrame) -> pd.DataFrame:

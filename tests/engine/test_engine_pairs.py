@@ -78,6 +78,19 @@ def test_two_lives_within_one_interval_stay_unresolved_but_their_host_is_known()
     assert resolved(samples(CLIENT), known) == [("h2", None)]
 
 
+def test_a_connection_left_by_a_dead_peer_is_not_its_successors() -> None:
+    """A container that was killed sends no farewell: the other end keeps the connection, and it is idle."""
+    quiet = {"connections_new": 0, "data_segments_sent": 0, "retransmitted_segments": 0, "exchanges": 0}
+    heir = {"container_id": "heir", "host": "h1", "address": "10.0.1.9"}
+    then = containers(heir | {"started_at": NOW - timedelta(seconds=30)})
+    later = containers(heir | {"started_at": NOW - timedelta(minutes=9)})
+    assert resolved(samples(SERVER | quiet), then) == [(None, None)]
+    assert resolved(samples(SERVER | quiet), later) == [(None, None)]
+    assert resolved(samples(SERVER | quiet | {"data_segments_sent": 1}), then) == [(None, None)]
+    assert resolved(samples(SERVER | quiet | {"data_segments_sent": 1}), later) == [("h1", "heir")]
+    assert resolved(samples(SERVER | quiet | {"connections_new": 1}), then) == [("h1", "heir")]
+
+
 def test_a_common_source_port_tells_two_lives_apart() -> None:
     first, second = (
         SERVER | {"container_id": "old", "source_ports": [4001]},
