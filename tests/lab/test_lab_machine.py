@@ -20,6 +20,7 @@ from lab_plan import Plan
 from real_lab import Lab
 with lab_machine.alone() as home:
     lab = Lab(lab_machine.Machine(home), Plan.read())
+    lab.machine.clear()
     {begins}
     print("built", flush=True)
     time.sleep(600)
