@@ -21,7 +21,7 @@ import pandas as pd
 from correlator import frames
 from correlator.alerts.outbox import Delivery, Terms
 from correlator.engine import pairs
-from correlator.engine.cycle import Cycle, Memory, remember, run_cycle
+from correlator.engine.cycle import Cycle, Drawn, Memory, remember, run_cycle
 from correlator.engine.cycle import Params as EngineParams
 from correlator.engine.rollup import roll_up
 from correlator.figures import Figures, Line
@@ -161,6 +161,7 @@ class Pipeline:
         self.figures = figures or Figures()
         self._inventory: dict[str, pd.DataFrame] = {}
         self._memory: tuple[object, Memory] | None = None
+        self._drawn: Drawn | None = None
         self._hours_stored = 0
 
     async def poll(self, group: str, now: datetime, part: int = 0, parts: int = 1) -> Round:
@@ -210,7 +211,8 @@ class Pipeline:
         """
         tables = read_window(self.store, now, self.params)
         past = self._remembered(tables, now)
-        cycle = run_cycle(tables, self.state.incidents(), now, self.params.engine, past)
+        cycle = run_cycle(tables, self.state.incidents(), now, self.params.engine, past, self._drawn)
+        self._drawn = cycle.drawn
         self.state.commit(cycle.incidents, cycle.events)
         for event in cycle.events:
             log.warning("%s", _incident_line(event))

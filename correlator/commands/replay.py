@@ -62,13 +62,14 @@ def concluded(source: Readable, params: Params, times: list[datetime]) -> Conclu
     from correlator.pipeline import read_hours, read_window
 
     incidents: dict[str, Incident] = {}
-    past = None
+    past = before = None
     for now in track(times, "concluding", console=progress, transient=True):
         going_on = [incident for incident in incidents.values() if incident.state != "cleared"]
         tables = read_window(source, now, params)
         if past is None or past.hour != hour_of(now):
             past = remember(tables | read_hours(source, now, params), now, params.engine)
-        cycle = run_cycle(tables, going_on, now, params.engine, past)
+        cycle = run_cycle(tables, going_on, now, params.engine, past, before)
+        before = cycle.drawn
         incidents.update((incident.id, incident) for incident in cycle.incidents)
     opened = [incident.verdict for incident in incidents.values() if incident.opened_at is not None]
     return Conclusions([v for v in opened if v.pairs], [v for v in opened if not v.pairs])

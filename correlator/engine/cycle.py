@@ -20,10 +20,10 @@ from correlator.engine.remarks import Remarks
 from correlator.engine.settings import Params
 from correlator.engine.topology import Map
 from correlator.engine.trouble import Trouble
-from correlator.engine.view import View, accepted, look, mapped
+from correlator.engine.view import Drawn, View, accepted, drawn, look
 from correlator.model import Incident, IncidentEvent, Verdict, utc
 
-__all__ = ["Cycle", "Memory", "Params", "remember", "run_cycle"]
+__all__ = ["Cycle", "Drawn", "Memory", "Params", "remember", "run_cycle"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Cycle:
     ``pairs`` one row a host pair × service pair (columns of ``symptoms.symptoms``),
     ``container_pairs`` one row a container pair beneath them, ``links`` the map's links, ``health``
     one row a directed link, ``light`` one row a directed link and lane (``number`` = row of
-    ``health``). ``fabric`` is the whole map.
+    ``health``). ``fabric`` is the whole map, ``drawn`` what the next cycle may be given of it.
     """
 
     now: datetime
@@ -48,6 +48,7 @@ class Cycle:
     health: pd.DataFrame
     light: pd.DataFrame
     fabric: Map
+    drawn: Drawn
 
 
 def run_cycle(
@@ -56,16 +57,18 @@ def run_cycle(
     now: datetime,
     params: Params | None = None,
     past: Memory | None = None,
+    before: Drawn | None = None,
 ) -> Cycle:
     """Return what the tables of the window say at ``now``.
 
     ``tables`` may lack any table: what is not there is unknown. Raw tables reach half an hour back,
     hourly ones weeks. Rows from the future are left out. Pure: the same input gives the same answer.
     ``past``: what was remembered of the hourly tables for this hour; then these need not be there.
+    ``before``: an earlier cycle's ``drawn``; its map serves where the tables that tell it are the same.
     Raises ValueError for a naive ``now`` and for a past of another hour.
     """
     params, now = params or Params(), utc(now)
-    view = look(accepted(tables, now), now, params, past)
+    view = look(accepted(tables, now), now, params, past, before)
     suspects = localize.localize(view.evidence, params.localize)
     blamed = conclude.blames(view, suspects, params)
     view = conclude.accused(view, blamed, params)
@@ -98,6 +101,7 @@ def run_cycle(
         health=view.health,
         light=view.light,
         fabric=view.fabric,
+        drawn=view.drawn,
     )
 
 
@@ -107,7 +111,7 @@ def remember(tables: Mapping[str, pd.DataFrame], now: datetime, params: Params |
     The map tells which rack a host is in: neighbors, hosts, cables, interfaces and devices are asked too.
     """
     known = accepted(tables, utc(now))
-    return memory.remember(known, mapped(known), utc(now), params or Params())
+    return memory.remember(known, drawn(known).fabric, utc(now), params or Params())
 
 
 def _around(view: View, proof: Proof, trouble: Trouble) -> incidents.Around:

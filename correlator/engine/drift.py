@@ -82,6 +82,7 @@ def _falling(daily: Floats, days: Floats, params: Params) -> npt.NDArray[np.bool
         (off**2).sum(axis=1), 1e-9
     )
     span = np.where(known, days, -np.inf).max(axis=1) - np.where(known, days, np.inf).min(axis=1)
+    span[count == 0] = 0.0
     answer: npt.NDArray[np.bool_] = (count >= params.least_days) & (-slope * span >= params.least_fall_db)
     return answer
 

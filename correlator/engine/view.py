@@ -56,9 +56,18 @@ MIXER = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele and others, 2014)
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """A map, and the tables that it was drawn from."""
+
+    tables: Mapping[str, pd.DataFrame]
+    fabric: topology.Map
+
+
+@dataclass(frozen=True)
 class View:
     """The tables of a cycle and what the steps before localisation made of them.
 
+    ``drawn`` is the map as the tables tell it, ``fabric`` with the ways that died within the window.
     ``health`` has a row a directed link, ``light`` one a directed link and lane, ``symptoms`` one a
     host pair × service pair, ``container_pairs`` one a container pair, ``host_pairs`` one a host pair;
     ``falls`` are the lanes whose light falls from day to day, ``corrected`` has a row an interface
@@ -68,6 +77,7 @@ class View:
     now: datetime
     window: Window
     tables: Mapping[str, pd.DataFrame]
+    drawn: Drawn
     fabric: topology.Map
     health: pd.DataFrame
     light: pd.DataFrame
@@ -114,9 +124,12 @@ def _repeated(table: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return answer
 
 
-def mapped(tables: Mapping[str, pd.DataFrame]) -> topology.Map:
-    """Return the map that the tables tell."""
-    return topology.build_map(*(tables[name] for name in MAPPED))
+def drawn(tables: Mapping[str, pd.DataFrame], before: Drawn | None = None) -> Drawn:
+    """Return the map that the tables tell: the one that was drawn before, where they say the same."""
+    mine = {name: tables[name] for name in MAPPED}
+    if before is not None and all(table.equals(before.tables[name]) for name, table in mine.items()):
+        return before
+    return Drawn(mine, topology.build_map(*mine.values()))
 
 
 def routed(tables: Mapping[str, pd.DataFrame], fabric: topology.Map) -> routes.Routes:
@@ -129,16 +142,22 @@ def routed(tables: Mapping[str, pd.DataFrame], fabric: topology.Map) -> routes.R
 
 
 def look(
-    tables: Mapping[str, pd.DataFrame], now: datetime, params: Params, past: memory.Memory | None = None
+    tables: Mapping[str, pd.DataFrame],
+    now: datetime,
+    params: Params,
+    past: memory.Memory | None = None,
+    before: Drawn | None = None,
 ) -> View:
     """Return the view at ``now`` of tables that were accepted, against the past that is remembered.
 
-    Without ``past`` it is made of the hourly tables. Raises ValueError for a past of another hour.
+    Without ``past`` it is made of the hourly tables; ``before`` is an earlier view's ``drawn``. Raises
+    ValueError for a past of another hour.
     """
     if past is not None and past.hour != memory.hour_of(now):
         raise ValueError(f"what is remembered is of {past.hour:%H:%M}, not of {now:%H:%M}")
     since = now - params.window
-    fabric = mapped(tables)
+    made = drawn(tables, before)
+    fabric = made.fabric
     past = past or memory.remember(tables, fabric, now, params)
     moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
     links, light, away = _links(tables, fabric, moved, past, since, now, params)
@@ -167,6 +186,7 @@ def look(
         now=now,
         window=Window(since, now),
         tables=tables,
+        drawn=made,
         fabric=fabric,
         health=links,
         light=light,

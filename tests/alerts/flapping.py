@@ -43,7 +43,7 @@ POLLED = frames.frame("polls", [{"at": ONSET, "target": "leaf9", "kind": "switch
 STEP_AT = {moment(step): step for step in range(STEPS)}
 
 
-def judged(tables, known, now, params=None, past=None) -> Cycle:
+def judged(tables, known, now, params=None, past=None, before=None) -> Cycle:
     """Stand in for ``run_cycle``: the link is bad in every even second of the flaps, well ever after.
 
     Beside it each cycle tells of an incident of its own, by which a lost line would be missed.
@@ -55,7 +55,7 @@ def judged(tables, known, now, params=None, past=None) -> Cycle:
     said = IncidentEvent(beside.id, 1, now, "opened", "err", DIRTY, now)
     nothing = pd.DataFrame()
     told = [*changed, beside], [*events, said]
-    return Cycle(now, (), (), *told, nothing, nothing, nothing, nothing, nothing, None)
+    return Cycle(now, (), (), *told, nothing, nothing, nothing, nothing, nothing, None, None)
 
 
 class Copies:

@@ -122,3 +122,16 @@ def test_the_same_input_gives_the_same_answer(sick: SmallClos) -> None:
     one, other = run_cycle(tables, [], now), run_cycle(tables, [], now)
     assert [v.to_json() for v in one.verdicts] == [v.to_json() for v in other.verdicts]
     assert [i.to_json() for i in one.incidents] == [i.to_json() for i in other.incidents]
+
+
+def test_a_map_is_drawn_anew_only_where_what_tells_it_is_new(sick: SmallClos) -> None:
+    tables, now = sick.tables()
+    one = run_cycle(tables, [], now)
+    read_again = {name: table.copy(deep=True) for name, table in tables.items()}
+    two = run_cycle(read_again, [], now, before=one.drawn)
+    assert two.drawn is one.drawn
+    assert [v.to_json() for v in two.verdicts] == [v.to_json() for v in one.verdicts]
+    fewer = tables | {"neighbors": tables["neighbors"].iloc[:-1]}
+    three = run_cycle(fewer, [], now, before=one.drawn)
+    assert three.drawn is not one.drawn
+    pd.testing.assert_frame_equal(three.links, run_cycle(fewer, [], now).links)

@@ -168,9 +168,10 @@ def cycle(monkeypatch):
     def _cycle(verdicts=(), findings=(), incidents=(), events=()):
         seen = []
 
-        def run_cycle(tables, open_incidents, now, params, past):
-            seen.append((tables, open_incidents, now))
+        def run_cycle(tables, open_incidents, now, params, past, before):
+            seen.append((tables, open_incidents, now, before))
             concluded = {"verdicts": verdicts, "findings": findings, "incidents": incidents, "events": events}
+            concluded["drawn"] = now
             return type("Cycle", (), concluded)()
 
         monkeypatch.setattr(pipeline, "run_cycle", run_cycle)
@@ -186,7 +187,7 @@ def test_a_cycle_sees_rows_up_to_now_and_the_incidents_that_are_kept(chain, stor
     incident, event = opened()
     state.commit([incident], [event])
     chain().conclude(NOW)
-    tables, incidents, now = seen[0]
+    tables, incidents, now, _ = seen[0]
     assert list(tables["counters"]["at"]) == [pd.Timestamp(NOW)]
     assert (incidents, now) == ([incident], NOW)
 
@@ -209,6 +210,13 @@ def test_the_hours_past_are_read_when_they_are_new_and_not_by_each_cycle(chain, 
     chained.conclude(NOW.replace(minute=1) + HOUR)
     assert read.count("pair_hours") == 3
     assert not set(seen[0][0]) & {"link_hours", "optics_hours", "pair_hours"}
+
+
+def test_a_cycle_is_given_the_map_of_the_one_before(chain, cycle):
+    seen, chained = cycle(), chain()
+    chained.conclude(NOW)
+    chained.conclude(LATER)
+    assert [before for *_, before in seen] == [None, NOW]
 
 
 def an_hour_of_a_pair():
