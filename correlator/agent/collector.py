@@ -1,8 +1,10 @@
 """The one thread that enters namespaces and reads sockets, each second, and closes intervals.
 
 It alone calls setns, so no other thread is ever in a wrong namespace. It waits for inotify only:
-destroy events queue in the kernel's buffers and are fetched at each reading, in a flood twice as
-often, which costs a fraction of waking for each.
+destroy events queue in the kernel's buffers. Those of connections that were never read tell the same
+whenever they are fetched, and so are fetched many at a time: once some thousand wait, and at an
+interval's end. Where a connection that is read has closed, they are fetched at that reading or the
+next one; in a flood, twice as often as connections are read.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,12 +30,13 @@ from correlator.agent.ledger import SHARE, Array, Ledger, joined
 from correlator.agent.namespaces import Namespace
 from correlator.agent.owners import Owners
 from correlator.agent.registry import Registry
-from correlator.agent.tally import Key, Limits, Sums, Tally
+from correlator.agent.tally import Limits, Rows, Tally
 
 log = logging.getLogger(__name__)
 
 ABORTED = "connections were refused or aborted before they were read, and the kernel forgets what they did"
 TALLY_AT = 2000  # closed connections that may wait for the interval's end; about 200 bytes each
+NEVER = float("-inf")  # when a namespace was dumped that was not
 REMEMBER = 6  # intervals after which what NAT does to a connection is looked at again
 
 
@@ -46,8 +49,9 @@ class Params:
     jitter: float = 0.2  # share of reading_s, so that readings do not beat with a client's own period
     drain_s: float = 0.5  # in a flood: 8000 close events at 16,000 a second; the buffer holds about 37,000
     flood: int = 500  # close events or entries of conntrack since the last look
+    leave: int = 2000  # close events that may wait in the kernel's buffers; about 1.3 kB each
     dump_every_s: float = 300.0  # even where nothing seems to be new
-    counts_at_once: int = 50  # namespaces, in turn, that are asked at a reading how many sockets are theirs
+    counts_at_once: int = 25  # namespaces, in turn, that are asked at a reading how many sockets are theirs
     dumps_at_once: int = 10  # at a reading, of namespaces with new connections or an old dump
     dump_above: int = 600  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     overlay_keep_s: float = 60.0
@@ -69,7 +73,7 @@ class Interval:
     at: datetime
     whole_until: datetime
     seconds: float
-    rows: list[tuple[Key, list[int], Sums]]
+    rows: Rows
     names: dict[int, str]
     notes: dict[int, str]
     note: str
@@ -112,7 +116,8 @@ class Collector:
         self._sharing = Sharing(Owners())
         self._is_last = False
         self._is_flooded = False
-        self._counted = 0
+        self._left: set[int] = set()  # slots of namespaces whose events were left to wait
+        self._turns = roster.Turns()
         self._finished = 0
         self._conntrack: Conntrack | None = None
         self.nat = Nat(lambda raw: False)
@@ -195,8 +200,20 @@ class Collector:
     # -- reading --------------------------------------------------------------------------------------
 
     def drain(self) -> None:
-        """Fetch what the kernel queued: destroy events of all namespaces and conntrack's new entries."""
-        for namespace in self.roster.with_events():
+        """Fetch what the kernel queued: conntrack's new entries, and the destroy events that cannot wait."""
+        told = self.roster.with_events()
+        few = not (self._is_last or self._is_flooded) and (
+            sum(namespace.diag.waiting() for namespace in told) <= self._params.leave
+        )
+        self._left = {namespace.slot for namespace in told if few and _can_wait(namespace)}
+        self._fetch_events([namespace for namespace in told if namespace.slot not in self._left])
+        waiting = sum(len(part) for namespace in told for part in namespace.raw)
+        entries = self._drain_conntrack()
+        self._is_flooded = max(waiting // sockets.EVENT, entries) > self._params.flood
+
+    def _fetch_events(self, namespaces: Iterable[Namespace]) -> None:
+        for namespace in namespaces:
+            namespace.closing = False
             try:
                 lost = namespace.diag.drain(namespace.raw)
             except OSError as error:
@@ -206,9 +223,6 @@ class Collector:
                 namespace.lost = True
                 self._note(namespace.slot, "the kernel dropped close events")
                 self._figures.count("close_events_lost")
-        waiting = sum(len(part) for namespace in self.roster for part in namespace.raw)
-        entries = self._drain_conntrack()
-        self._is_flooded = max(waiting // sockets.EVENT, entries) > self._params.flood
 
     def _drain_conntrack(self) -> int:
         """Take in what NAT does to new connections; return how many of those there were."""
@@ -272,16 +286,15 @@ class Collector:
         self, namespaces: Sequence[Namespace], samples: Array, part: Array
     ) -> tuple[Array, Array, Array]:
         """Learn which ports are listened on; return (samples, slots, from_birth) of the connections."""
-        listening, _ = sockets.listening(samples)
-        for sample, place in zip(samples[listening], part[listening], strict=True):
-            slot = namespaces[place].slot
-            self._fold.listeners.setdefault(slot, Listeners()).learn(
-                int(sample["sport"]), self._owner(slot, sample)
-            )
         slots = np.array([n.slot for n in namespaces], "u2")
         # What a first dump does not show, or what begins in a namespace that was seen made, is new.
         born = np.array([n.from_birth or n.dumped_at > 0 for n in namespaces], bool)
+        listening, _ = sockets.listening(samples)
         if listening.any():
+            for sample, slot in zip(samples[listening], slots[part[listening]].tolist(), strict=True):
+                self._fold.listeners.setdefault(slot, Listeners()).learn(
+                    int(sample["sport"]), self._owner(slot, sample)
+                )
             samples, part = samples[~listening], part[~listening]
         return samples, slots[part], born[part]
 
@@ -292,26 +305,29 @@ class Collector:
         return owners.by_cgroup(int(sample["cgroup"])) or owners.by_inode(int(sample["inode"]))
 
     def _take_readings(self) -> None:
-        self._ask_anew()
         due = self._due()
+        self._ask_anew()
         read: list[Namespace] = []
         parts: list[bytes] = []
-        for namespace in self.roster:
-            found = self._read_one(namespace, namespace.slot in due)
-            if found is not None:
+        for namespace in sorted(self.roster, key=lambda namespace: namespace.slot):  # the ledger's order
+            answers = self._read_one(namespace, namespace.slot in due)
+            if answers is not None:
                 read.append(namespace)
-                parts.append(found)
-        if not read:
+                parts.append(answers)
+        if not read or (not due and self._ledger.read_again(b"".join(parts), self._now())):
             return
         samples, slots, born = self._without_listeners(read, *sockets.decode_parts(parts))
         self._ledger.read(slots, samples, born, self._now())
+        found = np.bincount(slots, minlength=max(namespace.slot for namespace in read) + 1)
         for namespace in read:
             if namespace.slot in due:
                 self._dumped(namespace, samples[slots == namespace.slot])
+            elif found[namespace.slot] < len(namespace.asked) // sockets.REQUEST.itemsize:
+                namespace.closing = True
 
     def _dumped(self, namespace: Namespace, found: Array) -> None:
         """Note what a full dump showed."""
-        self._ledger.missing(namespace.slot, found)
+        namespace.closing |= self._ledger.missing(namespace.slot, found)
         namespace.dumped_at, namespace.lost = self._now(), False
         namespace.unseen = namespace.in_use - len(found)
         self._fold.listeners.setdefault(namespace.slot, Listeners()).complete = True
@@ -324,9 +340,10 @@ class Collector:
         slots, samples = self._ledger.open()
         asked = memoryview(sockets.lookups(samples))
         size = sockets.REQUEST.itemsize
-        for namespace in self.roster:
-            first, last = np.searchsorted(slots, [namespace.slot, namespace.slot + 1])
-            namespace.asked = bytes(asked[first * size : last * size])
+        own = np.array([namespace.slot for namespace in self.roster])
+        first, end = (np.searchsorted(slots, own, side).tolist() for side in ("left", "right"))
+        for namespace, a, b in zip(self.roster, first, end, strict=True):
+            namespace.asked = bytes(asked[a * size : b * size])
 
     def _due(self) -> set[int]:
         """Return the slots of the namespaces that are to be walked, instead of looking connections up.
@@ -335,34 +352,42 @@ class Collector:
         of new connections. At an interval's end all of those are walked, so that what moved is told of
         in the interval in which it moved; at other readings some are asked, and some of those walked.
         """
-        counts = self._ledger.counts(roster.MAX_SLOT + 1)
+        slots = max(namespace.slot for namespace in self.roster) + 1
+        counts = self._ledger.counts(slots)
         must: set[int] = set()
         might: list[Namespace] = []
         asked = self._in_turn()
         for namespace in self.roster:
-            connections = int(counts[namespace.slot])
-            is_new = namespace.dumped_at == float("-inf")
             shared = namespace.slot in self._sharing.slots
-            if namespace.lost or is_new or shared or connections > self._params.dump_above:
+            many = counts[namespace.slot] > self._params.dump_above
+            if namespace.lost or namespace.dumped_at == NEVER or shared or many:
                 must.add(namespace.slot)
             elif namespace.slot not in asked:
                 continue
             namespace.in_use = namespace.diag.in_use()
-            stale = self._now() - namespace.dumped_at > self._params.dump_every_s and not self._is_last
-            if stale or namespace.in_use < 0 or namespace.in_use - connections != namespace.unseen:
+            if self._seems_changed(namespace, counts):
                 might.append(namespace)
+        ended = [n for n in might if n.slot in self._left and n.in_use - counts[n.slot] < n.unseen]
+        if ended:  # a connection that is known has closed
+            self._left -= {namespace.slot for namespace in ended}
+            self._fetch_events(ended)
+            self._take_events()
+            counts = self._ledger.counts(slots)
+            might = [namespace for namespace in might if self._seems_changed(namespace, counts)]
         might.sort(key=lambda namespace: namespace.dumped_at)
         return must | {n.slot for n in might[: None if self._is_last else self._params.dumps_at_once]}
 
+    def _seems_changed(self, namespace: Namespace, counts: Sequence[int]) -> bool:
+        """Return whether other sockets are in a namespace than are known, or nobody looked for long."""
+        stale = self._now() - namespace.dumped_at > self._params.dump_every_s and not self._is_last
+        other = namespace.in_use - counts[namespace.slot] != namespace.unseen
+        return stale or other or namespace.in_use < 0
+
     def _in_turn(self) -> set[int]:
         """Return the slots of the namespaces whose sockets are to be counted: all at an interval's end."""
-        slots = [namespace.slot for namespace in self.roster]
-        most = self._params.counts_at_once
-        if self._is_last or len(slots) <= most:
-            return set(slots)
-        first = self._counted % len(slots)
-        self._counted = first + most
-        return set((slots + slots)[first : first + most])
+        namespaces = list(self.roster)
+        asked = namespaces if self._is_last else self._turns.of(namespaces, self._params.counts_at_once)
+        return {namespace.slot for namespace in asked}
 
     def _read_one(self, namespace: Namespace, dump: bool) -> bytes | None:
         """Return the messages of a namespace's connections; None where there are none, or no answer."""
@@ -500,3 +525,9 @@ class Collector:
         self._overlay = {
             address: (host, seen) for address, (host, seen) in self._overlay.items() if seen > keep
         }
+
+
+def _can_wait(namespace: Namespace) -> bool:
+    """Return whether a namespace's destroy events tell the same if they are fetched later."""
+    is_known = namespace.dumped_at != NEVER  # else what closed may be older than the agent
+    return is_known and not namespace.closing and namespace.dead_since is None

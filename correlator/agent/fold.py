@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import numpy as np
+
 from correlator.agent.conntrack import MAPPED, Nat, Tuple
 from correlator.agent.ledger import Array
 from correlator.agent.owners import Owners
@@ -17,6 +19,8 @@ NOBODY = "several containers share this network namespace, and the kernel did no
 MAX_LISTENERS = 4096
 MAX_KNOWN = 20_000  # connections whose key is remembered; about 300 bytes each
 EPHEMERAL = 32_768  # net.ipv4.ip_local_port_range begins here by default
+ADDRESSES = 32  # bytes of both addresses, with which a Tuple begins
+TUPLE = np.dtype([("src", "u1", 16), ("dst", "u1", 16), ("sport", ">u2"), ("dport", ">u2")])
 
 
 @dataclass
@@ -53,8 +57,7 @@ class _End(NamedTuple):
     sport: int
     dport: int
     cgroup: int
-    local: bytes
-    peer: bytes
+    seen: Tuple
 
 
 class Fold:
@@ -65,6 +68,7 @@ class Fold:
         self._sharing = sharing
         self._host = host_slot
         self._known: dict[tuple[int, int], tuple[Key, int] | tuple[()]] = {}
+        self._keys: dict[tuple[int, str, int, bytes], Key | tuple[()]] = {}
         self.listeners: dict[int, Listeners] = {}
         self.published: Mapping[int, str] = {}
         self.unattributed = 0
@@ -78,15 +82,15 @@ class Fold:
         ports: list[int] = []
         places: list[int] = []
         columns = (shares[name].tolist() for name in ("open", "slot", "cookie", "sport", "dport", "cgroup"))
-        local, peer = shares["src"].tobytes(), shares["dst"].tobytes()
-        for place, (lasts, slot, cookie, *rest) in enumerate(zip(*columns, strict=True)):
-            found = self._known.get((slot, cookie))
+        known, tuples, size = self._known, _tuples(shares), TUPLE.itemsize
+        for place, (lasts, slot, cookie, sport, dport, cgroup) in enumerate(zip(*columns, strict=True)):
+            found = known.get((slot, cookie))
             if found is None:
-                ends = local[16 * place : 16 * place + 16], peer[16 * place : 16 * place + 16]
-                found = self._key(_End(slot, cookie, rest[0], rest[1], rest[2], *ends))
                 certain = slot != self._host and slot not in self._sharing.slots
-                if lasts and certain and len(self._known) < MAX_KNOWN:
-                    self._known[slot, cookie] = found
+                seen = tuples[size * place : size * place + size]
+                found = self._found(_End(slot, cookie, sport, dport, cgroup, seen), certain)
+                if lasts and certain and len(known) < MAX_KNOWN:
+                    known[slot, cookie] = found
             if found:
                 keys.append(found[0])
                 ports.append(found[1])
@@ -96,20 +100,36 @@ class Fold:
     def forget(self) -> None:
         """Have all connections looked at anew: what NAT does to them may have become known."""
         self._known.clear()
+        self._keys.clear()
 
-    def _key(self, end: _End) -> tuple[Key, int] | tuple[()]:
-        """Return (key, client's port) of a connection; nothing where it does not belong into rows."""
-        if _is_inside(end.local, end.peer):
-            return ()
+    def _found(self, end: _End, certain: bool) -> tuple[Key, int] | tuple[()]:
+        """Return (key, client's port) of a connection; nothing where it does not belong into rows.
+
+        ``certain``: the namespace tells whose it is. Many such connections share a key, which is made once.
+        """
         role = self._role(end.slot, end.sport, end.dport)
+        wire = self._nat.wire(end.seen)
+        if not certain or wire is not end.seen:
+            return self._key(end, role, wire)
+        server_port, client_port = (end.sport, end.dport) if role == SERVER else (end.dport, end.sport)
+        alike = end.slot, role, server_port, wire[:ADDRESSES]
+        key = self._keys.get(alike)
+        if key is None:
+            found = self._key(end, role, wire)
+            key = found[0] if found else ()
+            if len(self._keys) < MAX_KNOWN:
+                self._keys[alike] = key
+        return (key, client_port) if key else ()
+
+    def _key(self, end: _End, role: str, wire: Tuple) -> tuple[Key, int] | tuple[()]:
+        if _is_inside(end.seen[:16], end.seen[16:ADDRESSES]):
+            return ()
         owner, note = self._owner(end, role)
         if end.slot == self._host and owner is None:
             return ()
-        seen: Tuple = end.local + end.peer + end.sport.to_bytes(2, "big") + end.dport.to_bytes(2, "big")
-        wire = self._nat.wire(seen)
         near, far = int.from_bytes(wire[32:34], "big"), int.from_bytes(wire[34:36], "big")
         server_port, client_port = (near, far) if role == SERVER else (far, near)
-        return Key(end.slot, owner, role, wire[:16], wire[16:32], server_port, note), client_port
+        return Key(end.slot, owner, role, wire[:16], wire[16:ADDRESSES], server_port, note), client_port
 
     def _role(self, slot: int, sport: int, dport: int) -> str:
         """Return which end this is: the server is the one whose port was listened on."""
@@ -139,6 +159,14 @@ class Fold:
             return proxied, VIA_PROXY
         self.unattributed += 1
         return None, NOBODY
+
+
+def _tuples(shares: Array) -> bytes:
+    """Return the Tuple of each connection, one after another."""
+    tuples = np.empty(len(shares), TUPLE)
+    for name in TUPLE.names or ():
+        tuples[name] = shares[name]
+    return tuples.tobytes()
 
 
 def _is_inside(local: bytes, peer: bytes) -> bool:

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from correlator.agent import sockets
 
 Array = npt.NDArray[Any]
+Columns = dict[str, Array]
 
 COUNTERS = (
     "bytes_sent",
@@ -40,9 +41,11 @@ SENT, RECEIVED, RESENT, RTO_MS, EXCHANGES = 2, 3, 4, 8, 9
 OLDER, LOST, GONE = 1, 2, 4  # why a row is not complete
 COOKIE_BITS = 48
 SAYS_SENT = 208  # length of tcp_info with bytes_sent (Linux 4.19); before, what was acknowledged stands in
+BACK = sockets.WRAP >> np.uint64(1)  # a gain beyond is a step back
 SYN_SENT = 2  # TCP_SYN_SENT
 NO_RTT = 0xFFFF_FFFF  # min_rtt of a connection that has none yet
 LONGEST_MS = 600_000.0  # differences beyond are idle time, not responses
+STREAK = np.uint16(60_000)  # readings in a row that are counted
 CLOSED_LOOP_READINGS = 30  # readings in a row without an answered one: think time 0 (0.85^30 < 1 %)
 
 _TIMES = [("response_ms", "f8"), ("responses", "u4"), ("service_ms", "f8"), ("services", "u4")]
@@ -65,6 +68,8 @@ CONNECTION = np.dtype(
         *_TIMES,
     ]
 )
+"""One connection. A table of them is kept as a column for each field: a reading touches most fields of
+all of them, and what lies side by side is added up in half the time."""
 SHARE = np.dtype(
     [
         ("slot", "u2"),
@@ -97,14 +102,14 @@ class Ledger:
     """The live connections of all namespaces, at most ``limit``; ``overflowed`` counts those beyond."""
 
     def __init__(self, limit: int = 50_000) -> None:
-        self._table = np.zeros(0, CONNECTION)
+        self._table = _blank(0)
         self._limit = limit
         self.overflowed = 0
         self.changed = True  # whether the set of open connections did, since somebody set this to False
         self.info_bytes = 0  # length of the kernel's tcp_info: what it does not send stays unknown
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._table["key"])
 
     def known(self, slot: int) -> Array:
         """Return the newest samples of a namespace's open connections."""
@@ -117,45 +122,62 @@ class Ledger:
         mine = self._table["open"]
         return self._table["slot"][mine], self._table["sample"][mine]
 
-    def counts(self, slots: int) -> Array:
+    def counts(self, slots: int) -> list[int]:
         """Return how many open connections each slot below ``slots`` has."""
-        return np.bincount(self._table["slot"][self._table["open"]], minlength=slots)
+        found: list[int] = np.bincount(self._table["slot"][self._table["open"]], minlength=slots).tolist()
+        return found
 
     def read(self, slots: Array, samples: Array, from_birth: Array, now: float) -> bool:
-        """Take in readings of open connections; return whether any of them is new.
+        """Take in readings of connections; return whether any of them is new.
 
         ``slots`` and ``from_birth`` (the namespace was listened to before the connection began) are
         parallel to ``samples``; ``now`` is monotonic seconds.
         """
         keys = _keys(slots, samples)
         if np.array_equal(keys, self._table["key"]):  # they were asked for in this order
-            self._advanced(self._table, samples, now)
+            self._advance(self._table, samples, now)
             return False
         keys, first = np.unique(keys, return_index=True)
         slots, samples, from_birth = slots[first], samples[first], from_birth[first]
         place, known = self._find(keys)
-        self._table[place[known]] = self._advanced(self._table[place[known]], samples[known], now)
+        rows = _picked(self._table, place[known])
+        self._advance(rows, samples[known], now)
+        for name, column in rows.items():
+            self._table[name][place[known]] = column
         new = np.flatnonzero(~known)
-        room = max(0, self._limit - len(self._table))
+        room = max(0, self._limit - len(self))
         self.overflowed += max(0, len(new) - room)
         new = new[:room]
         if not new.size:
             return False
         self.changed = True
         rows = _begun(keys[new], slots[new], samples[new], from_birth[new], now)
-        table = joined([self._table, self._advanced(rows, samples[new], now)], CONNECTION)
-        self._table = table[np.argsort(table["key"], kind="stable")]
+        self._advance(rows, samples[new], now)
+        rows["sample"], own = joined([self._table["sample"], rows["sample"]], sockets.SAMPLE), self._table
+        table = {n: c if n == "sample" else np.concatenate([own[n], c]) for n, c in rows.items()}
+        self._table = _picked(table, np.argsort(table["key"], kind="stable"))
         return True
 
-    def missing(self, slot: int, samples: Array) -> None:
-        """Note which connections of a namespace a full dump no longer showed: not open any more.
+    def read_again(self, data: bytes, now: float) -> bool:
+        """Take in answers about all known connections, in their order; return False where it is not those.
 
-        They stay known: their last counters come when the owner closes the socket.
+        The usual reading, in a third of the time of ``read``.
+        """
+        samples = sockets.decode_again(data, self._table["sample"])
+        if samples is not None:
+            self._advance(self._table, samples, now)
+        return samples is not None
+
+    def missing(self, slot: int, samples: Array) -> bool:
+        """Note which connections of a namespace a full dump no longer showed; return whether there are such.
+
+        Not open any more, they stay known: their last counters come when the owner closes the socket.
         """
         mine = np.flatnonzero((self._table["slot"] == slot) & self._table["open"])
         gone = ~np.isin(self._table["sample"]["cookie"][mine], samples["cookie"])
         self._table["open"][mine[gone]] = False
         self.changed |= bool(gone.any())
+        return bool(gone.any())
 
     def close(self, slots: Array, events: Array, from_birth: Array, now: float) -> Array:
         """Take in destroy events; return the shares of the connections that ended."""
@@ -165,11 +187,15 @@ class Ledger:
         place, known = self._find(keys)
         rows = _begun(keys, slots, events, from_birth, now)
         if known.any():
-            rows[known] = self._table[place[known]]
+            for name, column in rows.items():
+                column[known] = self._table[name][place[known]]
             self.changed = True
-            self._table = np.delete(self._table, place[known])
+            left = np.ones(len(self), bool)
+            left[place[known]] = False
+            self._table = _picked(self._table, left)
         self._remember(rows, events)
-        shares = _shares(self._advanced(rows, events, now))
+        self._advance(rows, events, now)
+        shares = _shares(rows)
         shares["closed"], shares["open"] = True, False
         return shares
 
@@ -183,9 +209,9 @@ class Ledger:
         Connections that are still being made wait: they have moved nothing, and what NAT does to them
         is not settled before the first answer.
         """
-        ready = self._table["sample"]["state"] != SYN_SENT
-        shares = _shares(self._table[ready])
         table = self._table
+        ready = table["sample"]["state"] != SYN_SENT
+        shares = _shares(table if ready.all() else _picked(table, ready))
         table["base"][ready] = table["now"][ready]
         table["since"][ready] = table["seen"][ready]
         table["fresh"][ready] = False
@@ -199,13 +225,13 @@ class Ledger:
     def forget(self, slot: int) -> Array:
         """Return the shares of a namespace that is gone, and forget its connections."""
         mine = self._table["slot"] == slot
-        shares = _shares(self._table[mine])
+        shares = _shares(_picked(self._table, mine))
         shares["why"] |= GONE
         shares["open"], shares["closed"] = False, True
-        self._table = self._table[~mine]
+        self._table = _picked(self._table, ~mine)
         return shares
 
-    def _remember(self, rows: Array, events: Array) -> None:
+    def _remember(self, rows: Columns, events: Array) -> None:
         """Put into destroy events what they do not say and was read before: the owner, a forgotten peer."""
         for name in ("cgroup", "inode"):
             events[name] = np.where(events[name] == 0, rows["sample"][name], events[name])
@@ -214,33 +240,43 @@ class Ledger:
 
     def _find(self, keys: Array) -> tuple[Array, Array]:
         """Return (place, whether it is there) of each key."""
-        if not len(self._table):
+        if not len(self):
             return np.zeros(len(keys), np.intp), np.zeros(len(keys), bool)
         own = self._table["key"]
         place = np.minimum(np.searchsorted(own, keys), len(own) - 1)
         return place, own[place] == keys
 
-    def _advanced(self, rows: Array, samples: Array, now: float) -> Array:
-        """Bring connections to what they are after one more reading each; return them."""
-        before = rows["sample"]
-        gain = _gain(before, samples)
+    def _advance(self, rows: Columns, samples: Array, now: float) -> None:
+        """Bring connections to what they are after one more reading each."""
+        gain = _gain(rows["sample"], samples)
         resent = gain[:, RESENT] > 0
         _time(rows, samples, (gain[:, SENT] + gain[:, RECEIVED] > 0) & ~resent)
         rto_ms = gain[:, RTO_MS]
         sending = (samples["unacked"] > 0) & (samples["counted"][:, SENT] > 0)
         waited = np.where(sending & ~resent, samples["last_data_sent"], np.nan)
         waited = np.fmax(waited, np.where(rto_ms > 0, rto_ms.astype("f8"), np.nan))
-        rows["stall"] = np.fmax(rows["stall"], waited)
-        rows["sides"] += _sides(gain)
+        np.fmax(rows["stall"], waited, out=rows["stall"], casting="same_kind")
+        sides = rows["sides"]
+        sides += _sides(gain)
         rows["now"] += gain
-        rows["now"][:, EXCHANGES] = np.minimum(rows["sides"][:, 0], rows["sides"][:, 1])
+        rows["now"][:, EXCHANGES] = np.minimum(sides[:, 0], sides[:, 1])
         self.info_bytes = int(samples["known"].max(initial=0)) or self.info_bytes
         rtt = np.where(samples["min_rtt"] > 0, samples["min_rtt"], NO_RTT)
-        rows["min_rtt"] = np.minimum(rows["min_rtt"], rtt)
-        rows["seen"] = now
+        np.minimum(rows["min_rtt"], rtt, out=rows["min_rtt"])
+        rows["seen"][:] = now
+        rows["open"][:] = True
         rows["sample"] = samples
-        rows["open"] = True
-        return rows
+
+
+def _blank(size: int) -> Columns:
+    """Return the columns of so many connections, all 0."""
+    kinds = [(name, CONNECTION[name]) for name in CONNECTION.names or ()]
+    return {name: np.zeros((size, *kind.shape), kind.base) for name, kind in kinds}
+
+
+def _picked(table: Columns, which: Array) -> Columns:
+    """Return those rows of a table that an index or a mask gives."""
+    return {name: column[which] for name, column in table.items()}
 
 
 def joined(parts: Sequence[Array], dtype: np.dtype[Any]) -> Array:
@@ -253,21 +289,21 @@ def joined(parts: Sequence[Array], dtype: np.dtype[Any]) -> Array:
     return answer
 
 
-def _begun(keys: Array, slots: Array, samples: Array, from_birth: Array, now: float) -> Array:
+def _begun(keys: Array, slots: Array, samples: Array, from_birth: Array, now: float) -> Columns:
     """Return connections that were not known, before their first reading is taken in."""
-    rows = np.zeros(len(keys), CONNECTION)
-    rows["key"], rows["slot"], rows["fresh"] = keys, slots, from_birth
-    rows["since"] = now
-    rows["stall"] = np.nan
-    rows["min_rtt"] = NO_RTT
-    rows["why"] = np.where(from_birth, 0, OLDER)
-    rows["sample"] = samples
+    rows = _blank(len(keys))
+    rows["key"], rows["slot"], rows["fresh"] = keys, slots.astype("u2"), from_birth.astype(bool)
+    rows["since"][:] = now
+    rows["stall"][:] = np.nan
+    rows["min_rtt"][:] = NO_RTT
+    rows["why"][~rows["fresh"]] = OLDER
+    rows["sample"] = samples.copy()
     # From birth on everything counts, else what comes from now on.
-    rows["sample"]["counted"] = np.where(from_birth[:, None], 0, samples["counted"])
+    rows["sample"]["counted"][rows["fresh"]] = 0
     return rows
 
 
-def _time(rows: Array, samples: Array, timed: Array) -> None:
+def _time(rows: Columns, samples: Array, timed: Array) -> None:
     """Add to ``rows`` what the newest exchange of each took, where that can be told."""
     sent = samples["last_data_sent"].astype("f8")
     received = samples["last_data_recv"].astype("f8")
@@ -284,7 +320,7 @@ def _time(rows: Array, samples: Array, timed: Array) -> None:
         counted = which & (took <= LONGEST_MS)
         rows[ms] += np.where(counted, took, 0.0)
         rows[count] += counted
-    rows["streak"] = np.where(answered | tie, 0, np.minimum(rows["streak"] + both, 60_000))
+    rows["streak"] = np.where(answered | tie, np.uint16(0), np.minimum(rows["streak"] + both, STREAK))
 
 
 def _keys(slots: Array, samples: Array) -> Array:
@@ -300,7 +336,7 @@ def _gain(before: Array, after: Array) -> Array:
     overtaken by a later one, counts as none.
     """
     gain: Array = (after["counted"] - before["counted"]) & sockets.WRAP
-    gain[gain > sockets.WRAP >> np.uint64(1)] = 0
+    gain[gain > BACK] = 0
     said = after["known"] >= SAYS_SENT
     sent = gain[:, 0] - np.minimum(gain[:, 0], gain[:, 5])
     gain[:, 0] = sent if said.all() else np.where(said, sent, gain[:, 9])
@@ -318,8 +354,8 @@ def _sides(gain: Array) -> Array:
     return np.stack([sent, gain[:, RECEIVED]], axis=1)
 
 
-def _shares(rows: Array) -> Array:
-    shares = np.zeros(len(rows), SHARE)
+def _shares(rows: Columns) -> Array:
+    shares = np.zeros(len(rows["key"]), SHARE)
     for name in ("sport", "dport", "src", "dst", "cookie", "inode", "cgroup", "rtt"):
         shares[name] = rows["sample"][name]
     for name in ("slot", "open", "why", "min_rtt", "stall", *(name for name, _ in _TIMES)):

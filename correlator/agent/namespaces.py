@@ -74,6 +74,7 @@ class Namespace:
     ``slot`` is its number among those that are open; ``from_birth`` says that it was listened to
     before its first connection, so that counters start from 0. ``dead_since`` is the monotonic time
     at which it was found gone, ``lost`` that destroy events were dropped since the last dump;
+    ``closing`` that a connection was not found any more whose event is not known yet;
     ``in_use`` is how many sockets the kernel counts in it, ``unseen`` how many more those were than
     the connections of the last dump (listening ones, mostly).
     """
@@ -87,6 +88,7 @@ class Namespace:
     dumped_at: float = float("-inf")
     dead_since: float | None = None
     lost: bool = False
+    closing: bool = False
     in_use: int = 0
     unseen: int = 0
     asked: bytes = field(default=b"", repr=False)

@@ -29,6 +29,7 @@ class Params:
     enter_within_s: float = 1.0  # the file is there before the namespace is mounted on it
     retry_s: float = 0.002
     linger_s: float = 2.0  # a namespace that is gone is kept open this long for its last events
+    files_at_once: int = 25  # namespaces, in turn, of which it is looked whether they are gone
 
 
 @dataclass
@@ -38,6 +39,21 @@ class _Pending:
     until: float
     from_birth: bool
     paths: tuple[Path, ...]
+
+
+class Turns:
+    """Whose turn it is among many."""
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def of(self, everybody: list[Namespace], most: int) -> list[Namespace]:
+        """Return those whose turn it is, at most ``most``."""
+        if len(everybody) <= most:
+            return everybody
+        first = self._next % len(everybody)
+        self._next = first + most
+        return (everybody + everybody)[first : first + most]
 
 
 class Roster:
@@ -64,6 +80,7 @@ class Roster:
         self._events = select.epoll()
         self._by_descriptor: dict[int, Namespace] = {}
         self._buried: list[int] = []
+        self._turns = Turns()
         self._home = -1
         self.by_name: dict[str, Namespace] = {}
         self.names: dict[int, str] = {}
@@ -164,21 +181,23 @@ class Roster:
 
     def with_events(self) -> list[Namespace]:
         """Return the namespaces in which sockets have closed."""
-        return [self._by_descriptor[descriptor] for descriptor, _ in self._events.poll(0)]
+        ready = self._events.poll(0, len(self._by_descriptor))
+        return [self._by_descriptor[descriptor] for descriptor, _ in ready]
 
     def bury(self, now: float) -> list[Namespace]:
-        """Close namespaces that have been gone for a while; return them."""
+        """Close namespaces that have been gone for a while; return them. Many are looked at in turn."""
         gone = []
         for name, namespace in list(self.by_name.items()):
-            if namespace.dead_since is None:
-                namespace.dead_since = now if namespace.is_gone() else None
-            elif now - namespace.dead_since > self._params.linger_s:
+            if namespace.dead_since is not None and now - namespace.dead_since > self._params.linger_s:
                 self._by_descriptor.pop(namespace.diag.events.fileno())
                 namespace.diag.close()
                 del self.by_name[name]
                 self._tried.discard(name)
                 self._buried.append(namespace.slot)
                 gone.append(namespace)
+        living = [namespace for namespace in self if namespace.dead_since is None]
+        for namespace in self._turns.of(living, self._params.files_at_once):
+            namespace.dead_since = now if namespace.is_gone() else None
         return gone
 
     def forget(self, needed: set[int]) -> list[int]:

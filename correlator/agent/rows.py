@@ -6,11 +6,14 @@ A value that is not known is left out of a row.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from correlator.agent import ledger
 from correlator.agent.addresses import Interface, Lldp, bond
@@ -20,7 +23,7 @@ from correlator.agent.fold import VIA_PROXY
 from correlator.agent.namespaces import HOST
 from correlator.agent.registry import Attachment, Container
 from correlator.agent.sockets import TCP_INFO
-from correlator.agent.tally import CLIENT, SERVER, Key, Sums
+from correlator.agent.tally import CLIENT, SERVER, Array, Key, Rows
 from correlator.agent.text import clean, stamp
 
 Row = dict[str, Any]
@@ -63,31 +66,36 @@ def pair_rows(interval: Interval, who: Who) -> list[str]:
     """Return the rows of pair_samples of one interval, each as a JSON object.
 
     A connection through docker-proxy has two halves on this host; the half on the wire stands for
-    the pair, the half inside is left out. Text is put together by hand: json takes five times as
-    long, and a busy host has a thousand rows an interval.
+    the pair, the half inside is left out. Text is put together by hand, many rows at a time: json
+    takes five times as long, and a busy host has a thousand rows an interval.
     """
-    proxied = {key.owner for key, _, _ in interval.rows if key.note == VIA_PROXY}
-    direct = _from_the_host(interval)
-    heads: dict[Key, _Head] = {}
-    rows = []
-    numbers = _Numbers(interval.info_bytes)
-    for key, ports, sums in interval.rows:
-        head = heads.get(key)
-        if head is None:
-            head = heads[key] = _head(key, interval, who)
-        inner = key.role == SERVER and key.note != VIA_PROXY and head.container_id in proxied
-        if inner and address(key.peer) in who.gateways and not direct & set(ports):
+    rows = interval.rows
+    heads = {key: _head(key, interval, who) for key in set(rows.keys)}
+    proxied = {key.owner for key in heads if key.note == VIA_PROXY}
+    inner = {key for key, head in heads.items() if _is_inner(key, head, proxied, who)}
+    direct = _from_the_host(interval) if inner else set()
+    numbers = _numbers(rows, interval.info_bytes)
+    why, resent = rows.sums["why"].tolist(), (rows.sums["counters"][:, ledger.RESENT] > 0).tolist()
+    texts = []
+    for i, (key, ports) in enumerate(zip(rows.keys, rows.ports, strict=True)):
+        if key in inner and not direct & set(ports):
             continue
-        rows.append(head.text + _remarks(head, sums) + numbers.text(key.role, sums) + _ports(ports))
-    return rows
+        head = heads[key]
+        texts.append(head.text + _remarks(head, why[i], resent[i]) + numbers[i] + _ports(ports))
+    return texts
+
+
+def _is_inner(key: Key, head: _Head, proxied: Set[str | None], who: Who) -> bool:
+    """Return whether a key may be that of the half between docker-proxy and a container."""
+    inner = key.role == SERVER and key.note != VIA_PROXY and head.container_id in proxied
+    return inner and address(key.peer) in who.gateways
 
 
 def _from_the_host(interval: Interval) -> set[int]:
     """Return the source ports of connections that containers on the host's network opened."""
     host = {slot for slot, name in interval.names.items() if name == HOST}
-    return {
-        port for key, ports, _ in interval.rows if key.slot in host and key.role == CLIENT for port in ports
-    }
+    each = zip(interval.rows.keys, interval.rows.ports, strict=True)
+    return {port for key, ports in each if key.slot in host and key.role == CLIENT for port in ports}
 
 
 class _Head(NamedTuple):
@@ -135,52 +143,76 @@ def _is_overlay(container: Container, local: str) -> bool:
     return any(a.driver == OVERLAY and a.address == local for a in container.attachments)
 
 
-def _remarks(head: _Head, sums: Sums) -> str:
+def _remarks(head: _Head, why: int, resent: bool) -> str:
     """Return whether a row is complete, and why not; what makes its times uncertain is a remark only."""
-    why, resent = sums.why, sums.counters[ledger.RESENT]
     if not why and not resent and not head.missed and not head.note:
         return ',"complete":true'
-    missed = [*head.missed, *(text for bit, text in MISSED.items() if why & bit)]
-    remarks = [*missed, *([head.note] if head.note else []), *([RESENT] if resent else [])]
+    return _missed(head.missed, head.note, why, resent)
+
+
+@functools.lru_cache(maxsize=256)
+def _missed(missed: tuple[str, ...], note: str, why: int, resent: bool) -> str:
+    missed = (*missed, *(text for bit, text in MISSED.items() if why & bit))
+    remarks = [*missed, *([note] if note else []), *([RESENT] if resent else [])]
     return f',"complete":{"false" if missed else "true"},"why_incomplete":{json.dumps("; ".join(remarks))}'
 
 
-class _Numbers:
-    """Writes what was counted and timed, without what this kernel does not say."""
+class _Column(NamedTuple):
+    """Part of the text of rows: how a value is written, the values, the rows that have one (None: all)."""
 
-    def __init__(self, info_bytes: int) -> None:
-        unsaid = {name for name, field in NEEDS.items() if _end(field) > info_bytes}
-        said = [
-            (i, name) for i, name in enumerate(ledger.COUNTERS) if name in PAIR_COLUMNS and name not in unsaid
-        ]
-        self._places = [i for i, _ in said]
-        self._format = "".join(f',"{name}":%d' for _, name in said)
-        self._has_min_rtt = "min_rtt_us" not in unsaid
-
-    def text(self, role: str, sums: Sums) -> str:
-        """Return the middle of a row."""
-        (counters, new, closed, open_, loop_ms, looped, response_ms, responses, service_ms, services) = sums[
-            :10
-        ]
-        min_rtt, rtt, rtts, stall = sums[11:]
-        text = f',"connections_open":{open_},"connections_new":{new},"connections_closed":{closed}'
-        text += self._format % tuple([counters[i] for i in self._places])
-        if self._has_min_rtt and min_rtt != ledger.NO_RTT:
-            text += f',"min_rtt_us":{min_rtt}.0'
-        if rtts:
-            text += f',"srtt_us":{rtt / rtts:.1f}'
-        if stall == stall:  # NaN: none was seen
-            text += f',"max_stall_ms":{stall:.1f}'
-        if role == SERVER:
-            return text + _times("service", service_ms, services, "difference")
-        if looped and not responses:
-            return text + _times("response", loop_ms, looped, "closed_loop")
-        return text + _times("response", response_ms, responses, "difference")
+    form: str
+    values: Array
+    present: Array | None = None
 
 
-def _times(what: str, total: float, count: int, method: str) -> str:
-    method = method if count else "none"
-    return f',"{what}_ms_sum":{total:.3f},"{what}_ms_count":{count},"method":"{method}"'
+def _numbers(rows: Rows, info_bytes: int) -> list[str]:
+    """Return the middle of each row: what was counted and timed, without what this kernel does not say."""
+    unsaid = {name for name, field in NEEDS.items() if _end(field) > info_bytes}
+    sums = rows.sums
+    columns = [_Column(f',"connections_{name}":%d', sums[name]) for name in ("open", "new", "closed")]
+    columns += [
+        _Column(f',"{name}":%d', sums["counters"][:, place])
+        for place, name in enumerate(ledger.COUNTERS)
+        if name in PAIR_COLUMNS and name not in unsaid
+    ]
+    if "min_rtt_us" not in unsaid:
+        columns.append(_Column(',"min_rtt_us":%d.0', sums["min_rtt"], sums["min_rtt"] != ledger.NO_RTT))
+    srtt, some = sums["rtt"] / np.maximum(sums["rtts"], 1), sums["rtts"] > 0
+    columns.append(_Column(',"srtt_us":%.1f', srtt, some))
+    columns.append(_Column(',"max_stall_ms":%.1f', sums["stall"], ~np.isnan(sums["stall"])))
+    return _texts([*columns, *_timed(rows)])
+
+
+def _timed(rows: Rows) -> Iterator[_Column]:
+    """Yield the columns of what was timed: a server's service, a client's response in one of two ways."""
+    sums = rows.sums
+    server = np.fromiter((key.role == SERVER for key in rows.keys), bool, len(rows))
+    looping = ~server & (sums["looped"] > 0) & (sums["responses"] == 0)
+    for what, total, count, method, which in (
+        ("service", "service_ms", "services", "difference", server),
+        ("response", "loop_ms", "looped", "closed_loop", looping),
+        ("response", "response_ms", "responses", "difference", ~server & ~looping),
+    ):
+        yield _Column(f',"{what}_ms_sum":%.3f', sums[total], which)
+        yield _Column(f',"{what}_ms_count":%d', sums[count], which)
+        yield _Column(',"method":"%s"', np.where(sums[count] > 0, method, "none"), which)
+
+
+def _texts(columns: Sequence[_Column]) -> list[str]:
+    """Return the text of each row. Rows that have the same columns are formatted together."""
+    shapes = np.zeros(len(columns[0].values), "u4")
+    for bit, column in enumerate(columns):
+        if column.present is not None:
+            shapes |= column.present.astype("u4") << np.uint32(bit)
+    texts = [""] * len(shapes)
+    for shape in np.unique(shapes).tolist():
+        mine = [one for bit, one in enumerate(columns) if one.present is None or shape >> bit & 1]
+        places = np.flatnonzero(shapes == shape)
+        values = zip(*(column.values[places].tolist() for column in mine), strict=True)
+        form = "".join(column.form for column in mine)
+        for place, text in zip(places.tolist(), map(form.__mod__, values), strict=True):
+            texts[place] = text
+    return texts
 
 
 def _ports(ports: Sequence[int]) -> str:

@@ -15,7 +15,7 @@ import os
 import re
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,7 +32,11 @@ ASK_INFO = 1 << 1  # 1 << (INET_DIAG_INFO - 1)
 INFO, CGROUP_ID = 2, 21  # INET_DIAG_INFO, INET_DIAG_CGROUP_ID
 DESTROY_GROUPS = 0b101  # SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY
 EVENT_BUFFER = 24 << 20  # bytes, which the kernel doubles; an event takes about 1.3 kB, so 37,000 can wait
-EVENT = 400  # bytes of an event as it is read, about
+EVENT, QUEUED = 400, 1280  # bytes of an event as it is read, and of the kernel's memory while it waits, about
+SO_MEMINFO, MEMINFO = (
+    55,
+    struct.Struct("=II"),
+)  # getsockopt(2): memory of what waits to be read, and its limit
 REQUEST_BUFFER = 1 << 20
 IN_USE = re.compile(rb"^TCP6?: inuse (\d+)", re.MULTILINE)
 TCP = 6
@@ -100,6 +104,7 @@ fields beyond it are 0; ``cgroup`` 0 means not said; ``place`` is the offset of 
 decoded."""
 
 TAKEN_OVER = frozenset(SAMPLE.names or ()) - {"src", "dst"}  # as they are in the message
+CHANGING = {"state", "inode", "cgroup", *STATE}  # beside what is counted
 PLACE = {name: place for place, name in enumerate(COUNTED)}
 WRAP = np.array([2 ** (8 * int(kind[-1])) - 1 for _, kind in COUNTED.values()], "u8")
 """What each counter's place among COUNTED wraps at, less one."""
@@ -249,20 +254,54 @@ def _end(offset: int, kind: str) -> int:
     return offset + np.dtype(kind).itemsize
 
 
-def _sample(raw: Array, known: int) -> Array:
-    sample = np.zeros(len(raw), SAMPLE)
+def decode_again(data: bytes, before: Array) -> Array | None:
+    """Return ``before`` as it is now, where ``data`` tells of just those sockets in that order; else None.
+
+    Who a socket belongs to and speaks with stays, so that half of a message need not be decoded.
+    """
+    view = memoryview(data)
+    if not len(before) or len(view) % len(before) or len(view) < HEAD + FIXED:
+        return None
+    stride = len(view) // len(before)
+    length = int(struct.unpack_from("=I", view)[0])
+    if (length + 3) & ~3 != stride or _run(view, 0, length, stride) < len(before):
+        return None
+    layout = _layout(view, 0, stride)
+    if layout is None:
+        return None
+    raw = np.ndarray(len(before), layout.dtype, buffer=view)
+    if (
+        any((raw[name] != head).any() for name, head in layout.heads)
+        or (raw["cookie"] != before["cookie"]).any()
+    ):
+        return None
+    sample = before.copy()
+    _take(sample, raw, CHANGING)
+    sample["known"] = layout.known
+    return sample
+
+
+def _take(sample: Array, raw: Array, names: Set[str]) -> None:
     counted = sample["counted"]
     for name in raw.dtype.names or ():
         if name in COUNTED:
             counted[:, PLACE[name]] = raw[name]
-        elif name in TAKEN_OVER:
+        elif name in names:
             sample[name] = raw[name]
+
+
+def _sample(raw: Array, known: int) -> Array:
+    sample = np.zeros(len(raw), SAMPLE)
+    _take(sample, raw, TAKEN_OVER)
     sample["known"] = known
-    four = (sample["family"] == socket.AF_INET)[:, None]
+    four = sample["family"] == socket.AF_INET
     for name in ("src", "dst"):
         words, given = sample[name].view("<u4"), raw[name].view("<u4")
-        words[:, :3] = np.where(four, MAPPED_WORDS, given[:, :3])
-        words[:, 3:] = np.where(four, given[:, :1], given[:, 3:])
+        if four.all():  # as is usual
+            words[:, :3], words[:, 3] = MAPPED_WORDS, given[:, 0]
+        else:
+            words[:, :3] = np.where(four[:, None], MAPPED_WORDS, given[:, :3])
+            words[:, 3] = np.where(four, given[:, 0], given[:, 3])
     return sample
 
 
@@ -364,6 +403,17 @@ class Diag:
                 raise TimeoutError("the kernel did not answer")
             parts.append(answers)
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def waiting(self) -> int:
+        """Return about how many destroy events wait; very many where a good part of the buffer is full.
+
+        So too where the kernel does not say (before Linux 4.12).
+        """
+        try:
+            taken, room = MEMINFO.unpack(self.events.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, MEMINFO.size))
+        except (OSError, struct.error):
+            return EVENT_BUFFER
+        return -(-taken // QUEUED) if taken <= room // 8 else EVENT_BUFFER
 
     def drain(self, into: list[bytes]) -> bool:
         """Move waiting destroy events into ``into``; return whether the kernel dropped some before."""

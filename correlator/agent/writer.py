@@ -121,7 +121,7 @@ class Writer:
         """Wait until every namespace with rows has a container, but no longer than patience lasts."""
         wanted = {
             interval.names.get(key.slot, "")
-            for key, _, _ in interval.rows
+            for key in set(interval.rows.keys)
             if key.owner is None and not key.note
         }
         until = time.monotonic() + (self._params.patience_s if self._docker_up() else 0.0)

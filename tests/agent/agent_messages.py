@@ -1,9 +1,11 @@
-"""Answers of sock_diag, made by hand."""
+"""Answers of sock_diag, made by hand, and rows one by one."""
 
 from __future__ import annotations
 
 import socket
 import struct
+
+import numpy as np
 
 from correlator.agent import netlink, sockets
 
@@ -37,3 +39,8 @@ def message(
         body += netlink.attribute(sockets.INFO, bytes(info[:info_bytes]))
     whole = netlink.message(kind, 0, body)
     return whole + bytes(-len(whole) % 4)
+
+
+def each(rows):
+    """Return (key, client ports, sums by name) of each row of an interval."""
+    return zip(rows.keys, rows.ports, rows.sums.view(np.recarray), strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from agent_messages import message
+from agent_messages import each, message
 
 from correlator.agent.collector import Collector, Params
 from correlator.agent.conntrack import Entry, packed
@@ -24,6 +24,7 @@ class Kernel:
     """The sockets and conntrack of one namespace; ``during_dump`` is called while it is walked."""
 
     counted = 0
+    used = 1
 
     def __init__(self):
         self.sockets, self.events, self.entries = b"", b"", []
@@ -33,7 +34,7 @@ class Kernel:
 
     def in_use(self):
         self.counted += 1
-        return 1
+        return self.used
 
     def dump(self):
         self.during_dump()
@@ -41,6 +42,9 @@ class Kernel:
 
     def lookup(self, asked):
         return self.sockets
+
+    def waiting(self):
+        return len(self.events) // 400
 
     def drain(self, into):
         into += [] if self.drops_events else [self.events]
@@ -95,11 +99,13 @@ def test_what_nat_does_to_a_connection_that_began_during_the_last_reading_is_kno
 
     kernel.during_dump = begin
     began = finished(collector).rows
-    assert [(key.local, ports) for key, ports, _ in began] == [(packed(HOST), [41000])]
+    assert [(key.local, ports) for key, ports, _ in each(began)] == [(packed(HOST), [41000])]
     kernel.during_dump = lambda: None
     kernel.events, kernel.sockets = message(state=7, src=CONTAINER, dst=FAR, cookie=1, bytes_sent=100), b""
     ended = finished(collector).rows
-    assert [(key.local, ports, sums.closed) for key, ports, sums in ended] == [(packed(HOST), [41000], 1)]
+    assert [(key.local, ports, sums.closed) for key, ports, sums in each(ended)] == [
+        (packed(HOST), [41000], 1)
+    ]
 
 
 def test_a_close_that_is_read_late_lies_within_its_interval(collector, kernel):
@@ -120,7 +126,7 @@ def test_a_close_that_is_read_late_lies_within_its_interval(collector, kernel):
     pass_time(collector, 10)
     second = finished(collector)
     assert (first.at - timedelta(seconds=first.seconds), first.seconds) == (began, 15)
-    assert [sums.closed for _, _, sums in second.rows] == [1]
+    assert [sums.closed for _, _, sums in each(second.rows)] == [1]
     assert first.whole_until == second.at - timedelta(seconds=second.seconds) < closed_at[0]
     assert second.at - timedelta(seconds=second.seconds) <= closed_at[0] <= second.at
 
@@ -148,7 +154,57 @@ def test_a_namespace_that_goes_between_opening_and_reading_marks_its_rows_and_co
     kernel.events, other.sockets = b"there are some", message(cookie=2, bytes_sent=9)
     told = finished(collector)
     assert told.notes == {1: "the kernel did not answer: No such device"}
-    assert {key.slot: sums.counters[0] for key, _, sums in told.rows} == {1: 0, 2: 2}
+    assert {key.slot: sums.counters[0] for key, _, sums in each(told.rows)} == {1: 0, 2: 2}
+
+
+def closes(first, number):
+    return b"".join(message(state=7, cookie=i, bytes_sent=5) for i in range(first, first + number))
+
+
+def test_closes_of_connections_that_were_never_read_wait_for_the_interval_s_end(collector, kernel):
+    collector.read(last=True)
+    collector.finish()
+    collector.finished.get_nowait()
+    kernel.events = closes(1, 30)
+    collector.read()
+    assert kernel.events
+    told = finished(collector)
+    assert not kernel.events
+    assert [sums.closed for _, _, sums in each(told.rows)] == [30]
+
+
+def test_closes_are_fetched_once_many_wait(collector, kernel):
+    collector.read(last=True)
+    kernel.events = closes(1, 2 * collector._params.leave)
+    collector.read()
+    assert not kernel.events
+
+
+def test_the_close_of_a_connection_that_is_read_is_fetched_when_it_is_no_longer_counted(collector, kernel):
+    kernel.sockets, kernel.used = message(cookie=1, bytes_sent=5), 2
+    collector.read()
+    kernel.sockets, kernel.events, kernel.used = b"", closes(1, 1), 1
+    before = collector._figures.counts()["dumps"]
+    collector.read()
+    assert not kernel.events
+    assert collector._figures.counts()["dumps"] == before
+
+
+def test_a_close_that_another_connection_hides_is_fetched_at_the_next_reading(collector, kernel):
+    """One closes and one opens, so that the kernel's count stays: the answer is missing."""
+    kernel.sockets, kernel.used = message(cookie=1, bytes_sent=5), 2
+    collector.read()
+    kernel.sockets, kernel.events = b"", closes(1, 1)
+    collector.read()
+    assert kernel.events
+    collector.read()
+    assert not kernel.events
+
+
+def test_what_closed_before_a_namespace_was_first_dumped_does_not_wait(collector, kernel):
+    kernel.events = closes(1, 1)
+    collector.read()
+    assert not kernel.events
 
 
 def test_the_sockets_of_many_namespaces_are_counted_in_turn_and_all_at_an_interval_s_end(tmp_path):
@@ -164,6 +220,16 @@ def test_the_sockets_of_many_namespaces_are_counted_in_turn_and_all_at_an_interv
     before = [one.counted for one in kernels]
     made.read(last=True)
     assert [one.counted for one in kernels] == [times + 1 for times in before]
+
+
+def test_of_many_namespaces_some_are_looked_at_in_turn_whether_they_are_gone(collector, tmp_path):
+    gone = [Namespace(f"{i:012x}", tmp_path / "gone", (0, i), i, Kernel(), True) for i in range(2, 62)]
+    collector.roster.by_name |= {namespace.name: namespace for namespace in gone}
+    found = []
+    for _ in range(3):
+        assert collector.roster.bury(100.0) == []
+        found.append(sum(namespace.dead_since is not None for namespace in gone))
+    assert 0 < found[0] <= 25 < found[1] < found[2] == 60
 
 
 def test_old_dumps_are_made_anew_a_few_at_a_reading(tmp_path):

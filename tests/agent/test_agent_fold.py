@@ -8,7 +8,7 @@ import socket
 
 import numpy as np
 import pytest
-from agent_messages import message
+from agent_messages import each, message
 
 from correlator.agent import conntrack, sockets
 from correlator.agent.conntrack import Entry, Nat, packed
@@ -157,20 +157,20 @@ def tallied(role, ports, rows=20_000):
 
 def test_server_rows_are_kept_apart_by_client_port():
     rows = tallied("server", [1, 2, 2, 3]).rows()
-    assert [(ports, sums.counters[0]) for _, ports, sums in rows] == [([1], 10), ([2], 20), ([3], 10)]
+    assert [(ports, sums.counters[0]) for _, ports, sums in each(rows)] == [([1], 10), ([2], 20), ([3], 10)]
 
 
 def test_client_rows_name_at_most_their_number_of_ports():
     rows = tallied("client", range(1, 2 * MAX_PORTS + 2)).rows()
-    assert [len(ports) for _, ports, _ in rows] == [MAX_PORTS, MAX_PORTS, 1]
+    assert [len(ports) for ports in rows.ports] == [MAX_PORTS, MAX_PORTS, 1]
 
 
 @pytest.mark.parametrize(("role", "fit"), [("server", SERVER_ROWS), ("client", CLIENT_ROWS * MAX_PORTS)])
 def test_ports_beyond_share_a_row_that_names_none(role, fit):
     rows = tallied(role, range(1, fit + 21)).rows()
-    assert rows[-1][1] == []
-    assert sum(sums.counters[0] for _, _, sums in rows) == 10 * (fit + 20)
-    assert rows[-1][2].counters[0] == 200
+    assert rows.ports[-1] == []
+    assert sum(sums.counters[0] for _, _, sums in each(rows)) == 10 * (fit + 20)
+    assert rows.sums["counters"][-1, 0] == 200
 
 
 def test_connections_of_one_row_are_summed_whatever_their_order():
@@ -187,7 +187,8 @@ def test_connections_of_one_row_are_summed_whatever_their_order():
         tally, all_at_once = Tally(Limits()), shares(*(readings[i] for i in order))
         tally.add([key] * 4, [ports[int(one["cookie"])] for one in all_at_once], all_at_once)
         return {
-            tuple(p): (s.counters[0], s.min_rtt, s.rtt, s.rtts, s.stall, s.open) for _, p, s in tally.rows()
+            tuple(p): (s.counters[0], s.min_rtt, s.rtt, s.rtts, s.stall, s.open)
+            for _, p, s in each(tally.rows())
         }
 
     told = rows([0, 1, 2, 3])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -22,7 +23,7 @@ from correlator.agent.fold import NOBODY, VIA_PROXY
 from correlator.agent.ledger import Ledger
 from correlator.agent.registry import Attachment, Container, Registry
 from correlator.agent.rows import Machine, Who, container_row, host_rows, pair_rows
-from correlator.agent.tally import Key, Limits, Tally
+from correlator.agent.tally import Key, Limits, Rows, Tally
 from correlator.agent.text import clean, moment
 
 AT = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -43,6 +44,13 @@ def interval(key, *messages, born=True, info_bytes=280, ports=(40000,), **more):
     tally.add([key] * len(samples), list(ports), book.settle())
     values = {"names": {1: "0123456789ab", 0: "host"}, "notes": {}, "note": "", "overlay": {}} | more
     return Interval(at=AT, whole_until=AT, seconds=10.0, rows=tally.rows(), info_bytes=info_bytes, **values)
+
+
+def together(one, other):
+    """Return an interval with the rows of two."""
+    a, b = one.rows, other.rows
+    rows = Rows(a.keys + b.keys, a.ports + b.ports, np.concatenate([a.sums, b.sums]))
+    return replace(one, rows=rows)
 
 
 def table(name, rows):
@@ -113,8 +121,7 @@ def test_through_docker_proxy_the_half_on_the_wire_stands_for_the_pair():
     outer = key("server", owner=ME, note=VIA_PROXY, slot=0, local="10.77.0.1", peer="10.77.0.9")
     inner = key("server", local="172.17.0.2", peer="172.17.0.1")
     who = Who("node1", WHO.container, WHO.by_id, frozenset({"172.17.0.1"}))
-    both = interval(outer, message())
-    both.rows.extend(interval(inner, message(), ports=(41000,)).rows)
+    both = together(interval(outer, message()), interval(inner, message(), ports=(41000,)))
     rows = [json.loads(text) for text in pair_rows(both, who)]
     assert [row["local_wire_address"] for row in rows] == ["10.77.0.1"]
     assert rows[0]["container_id"] == ME

@@ -32,6 +32,43 @@ def test_an_answer_is_decoded_field_by_field():
     )
 
 
+AGAIN = [{"cookie": i, "sport": 40000 + i, "cgroup": 5, "bytes_sent": 10 * i} for i in range(1, 4)]
+
+
+def read_again(*which, **fields):
+    """Return (what is read again of these sockets, what a decoding of the same bytes says)."""
+    before = sockets.decode(b"".join(message(**one) for one in AGAIN))
+    told = b"".join(message(**AGAIN[i] | {"bytes_sent": 999} | fields) for i in which)
+    return sockets.decode_again(told, before), sockets.decode(told)
+
+
+def test_sockets_that_are_read_again_are_as_if_decoded_anew():
+    again, anew = read_again(0, 1, 2, state=4, inode=0, total_rto=2, rtt=70, unacked=3, cgroup=6)
+    for name in set(sockets.SAMPLE.names) - {"place"}:
+        np.testing.assert_array_equal(again[name], anew[name])
+
+
+@pytest.mark.parametrize(
+    ("which", "fields"),
+    [
+        ((1, 0, 2), {}),
+        ((0, 1), {}),
+        ((0, 1, 2, 2), {}),
+        ((), {}),
+        ((0, 1, 2), {"kind": 2}),
+        ((0, 1, 2), {"cgroup": None, "info_bytes": 0}),
+    ],
+)
+def test_other_sockets_or_another_order_are_not_read_again(which, fields):
+    assert read_again(*which, **fields)[0] is None
+
+
+def test_one_answer_of_another_length_among_many_is_not_read_again():
+    before = sockets.decode(b"".join(message(**one) for one in AGAIN))
+    told = [message(**AGAIN[0]), message(**AGAIN[1], info_bytes=240), message(**AGAIN[2])]
+    assert sockets.decode_again(b"".join(told), before) is None
+
+
 @pytest.mark.parametrize("length", [104, 148, 160, 192, 232, 248])
 def test_a_shorter_tcp_info_leaves_later_fields_empty(length):
     sample = sockets.decode(message(info_bytes=length, total_retrans=5, bytes_sent=77, total_rto_time=9))[0]
@@ -151,6 +188,24 @@ def test_the_kernels_own_sockets_are_read_and_found_again():
         finally:
             diag.close()
             other.close()
+
+
+def test_a_close_that_waits_is_counted_and_is_many_where_the_buffer_is_small():
+    try:
+        diag = sockets.Diag.open(netlink.Inbox())
+    except OSError as error:
+        pytest.skip(f"needs sock_diag: {error}")
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname()).close()
+            server.accept()[0].close()
+        assert 2 <= diag.waiting() < sockets.EVENT_BUFFER
+        diag.events.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert diag.waiting() == sockets.EVENT_BUFFER
+        assert diag.drain([]) is False
+        assert diag.waiting() == 0
+    finally:
+        diag.close()
 
 
 @pytest.fixture
