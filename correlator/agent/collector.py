@@ -352,7 +352,7 @@ class Collector:
         of new connections. At an interval's end all of those are walked, so that what moved is told of
         in the interval in which it moved; at other readings some are asked, and some of those walked.
         """
-        slots = max(namespace.slot for namespace in self.roster) + 1
+        slots = max((namespace.slot for namespace in self.roster), default=0) + 1
         counts = self._ledger.counts(slots)
         must: set[int] = set()
         might: list[Namespace] = []
