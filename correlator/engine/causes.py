@@ -70,6 +70,7 @@ class Params:
     alike: float = 0.5  # how far a damaged cable's two fibres may differ in what they lose
     least_change_db: float = 0.3  # smaller steps are not told from reading errors of other kinds
     most_nats: float = 12.0
+    pairs_weight: float = 0.4  # of what pairs say of the way back: they are not independent (calibration.md)
     shared: SharedParams = field(default_factory=SharedParams)
 
 
@@ -79,7 +80,8 @@ class Signs:
 
     ``lost_db``: light lost on the way, without what the transmitter sends less where that is told
     (``sent_db``, negative: less); ``other_db``: lost on the way back. ``back``: the other direction
-    loses packets; ``watched``: neighbouring links are counted as well.
+    loses packets; ``back_nats``: log Bayes factor that it does, where only pairs tell; ``watched``:
+    neighbouring links are counted as well, or pairs tell of them.
     """
 
     lost_db: float
@@ -90,6 +92,7 @@ class Signs:
     other_sigma_db: float
     back: bool | None
     watched: bool
+    back_nats: float = np.nan
 
 
 def weighed(signs: Signs, params: Params) -> dict[RootCause, Terms]:
@@ -128,11 +131,24 @@ def probabilities(terms: Mapping[RootCause, Terms]) -> dict[RootCause, float]:
 def _other_way(cause: RootCause, signs: Signs, params: Params) -> float:
     """Return ln P(light and errors of the other direction | cause): in a damaged cable they go together."""
     if cause != "damaged_fiber":
-        return _happens(params.back[cause], signs.back)
+        return _loses_back(params.back[cause], signs, params)
     other = _nats(signs.other_db, signs.other_sigma_db, params, about=signs.lost_db)
-    both = np.log(params.strands) + other + _happens(params.back_of_strands, signs.back)
-    one = np.log(1.0 - params.strands) + _happens(params.back["dirty_connector"], signs.back)
+    both = np.log(params.strands) + other + _loses_back(params.back_of_strands, signs, params)
+    one = np.log(1.0 - params.strands) + _loses_back(params.back["dirty_connector"], signs, params)
     return float(np.logaddexp(both, one))
+
+
+def _loses_back(chance: float, signs: Signs, params: Params) -> float:
+    """Return ln P(this direction loses, and what is told of the other one | cause) + ln 2.
+
+    Causes are shared out among faults, and a fault that loses both ways, with ``chance``, is met in two
+    directions: 2 · chance where the other one loses, 1 − chance where it does not, between them as pairs say,
+    1 + chance where nobody tells.
+    """
+    if signs.back is not None:
+        return float(np.log(2.0 * chance if signs.back else 1.0 - chance))
+    told = np.clip(params.pairs_weight * np.nan_to_num(signs.back_nats), -params.most_nats, params.most_nats)
+    return float(np.logaddexp(np.log(1.0 - chance), np.log(2.0 * chance) + told))
 
 
 def _beside(cause: RootCause, signs: Signs, params: Params) -> float:

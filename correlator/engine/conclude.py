@@ -140,7 +140,15 @@ def _link_verdict(
     modes: dict[str, float] = {
         mode: p for number, mode, p in suspect.alternatives if number == suspect.number
     }
-    charge = diagnose.Charge(suspect.number, modes, suspect.rate, suspect.terms, suspect.alternatives)
+    charge = diagnose.Charge(
+        suspect.number,
+        modes,
+        suspect.rate,
+        suspect.terms,
+        suspect.alternatives,
+        suspect.back,
+        suspect.apart,
+    )
     count = impacts.hurt(view.container_pairs, shares)
     host = _late_host(view, suspect, [number for number, _ in candidates], params)
     if host and suspect.mass >= params.localize.named:

@@ -97,7 +97,8 @@ class Charge:
     """What localisation says against one directed link: how it loses, how much, how sure, why.
 
     ``modes``: the probability that it is sick, by the way of losing; ``mode`` the likeliest. ``terms`` are
-    log Bayes factors by kind; ``others`` are (directed link, mode, probability).
+    log Bayes factors by kind; ``others`` are (directed link, mode, probability). ``back``: log Bayes factor
+    that the other direction loses too, by the pairs; ``apart``: by them, the links beside it do not.
     """
 
     number: int
@@ -105,6 +106,8 @@ class Charge:
     rate: float
     terms: Mapping[str, float]
     others: tuple[tuple[int, str, float], ...] = ()
+    back: float = np.nan
+    apart: bool = False
 
     @property
     def mode(self) -> str:
@@ -127,7 +130,7 @@ def link_verdict(
     """Return the verdict on one directed link; without ``pairs`` it is a finding (severity warning)."""
     params = params or Params()
     link, direction = scene.link(charge.number), scene.direction(charge.number)
-    terms = terms_of(scene, charge.number, charge.rate, params)
+    terms = terms_of(scene, charge.number, charge.rate, params, charge.back, charge.apart)
     causes = causes_of(charge, terms)
     cause = next(iter(causes))
     severity: Severity = "err" if pairs else "warning"
@@ -311,8 +314,13 @@ def causes_of(charge: Charge, terms: Mapping[RootCause, CauseTerms]) -> dict[Roo
     return dict(sorted(answer.items(), key=lambda item: -item[1]))
 
 
-def terms_of(scene: Scene, number: int, rate: float, params: Params) -> dict[RootCause, CauseTerms]:
-    """Return what each sign of a directed link that loses at ``rate`` weighs for each cause, in nats."""
+def terms_of(
+    scene: Scene, number: int, rate: float, params: Params, back_nats: float = np.nan, apart: bool = False
+) -> dict[RootCause, CauseTerms]:
+    """Return what each sign of a directed link that loses at ``rate`` weighs for each cause, in nats.
+
+    ``back_nats`` and ``apart``: what pairs say (``Charge``), where no counter tells.
+    """
     here, back = scene.lane_then(number), scene.lane_then(number ^ 1)
     sent = ("tx_change_db", "tx_sigma_db") if np.isfinite(here["tx_change_db"]) else OWN_TX
     sender = here if sent != OWN_TX else back
@@ -327,7 +335,8 @@ def terms_of(scene: Scene, number: int, rate: float, params: Params) -> dict[Roo
             other_db=other[of_other[0]],
             other_sigma_db=other[of_other[1]],
             back=_back_loses(scene, number ^ 1, rate),
-            watched=_neighbours_watched(scene, number),
+            back_nats=back_nats,
+            watched=apart or _neighbours_watched(scene, number),
         ),
         params,
     )

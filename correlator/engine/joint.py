@@ -5,7 +5,6 @@ Page: docs/algorithms/joint.md.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,6 +13,7 @@ import pandas as pd
 
 from correlator.engine import causes, diagnose
 from correlator.engine.diagnose import Scene
+from correlator.engine.parts import close
 from correlator.model import RANKS, Action, Candidate, End, Evidence, Subject, Verdict
 
 IDS = ["src_container_id", "dst_container_id"]
@@ -166,14 +166,6 @@ def _port(verdict: Verdict, device: str) -> str:
     return next((end.if_name for end in _ends(verdict) if end.device == device), "")
 
 
-def _close(one: str, other: str, reach: int) -> bool:
-    """Return whether two ports are neighbours by name: alike but for the last number, and that close."""
-    mine, theirs = ([int(part) for part in re.findall(r"\d+", name)] for name in (one, other))
-    if not mine or len(mine) != len(theirs) or mine[:-1] != theirs[:-1]:
-        return False
-    return re.sub(r"\d+", "", one) == re.sub(r"\d+", "", other) and abs(mine[-1] - theirs[-1]) < reach
-
-
 def _groups(sick: Sequence[Sick], device: str, params: causes.SharedParams) -> list[list[Sick]]:
     """Return groups of links, two or more, from each one on: at ports close by, at rates that are alike."""
     answer = []
@@ -182,7 +174,7 @@ def _groups(sick: Sequence[Sick], device: str, params: causes.SharedParams) -> l
         group = [
             one
             for one in sick
-            if _close(port, _port(one.verdict, device), params.reach)
+            if close(port, _port(one.verdict, device), params.reach)
             and abs(np.log(max(one.rate, 1e-12) / rate)) <= 3.0 * params.spread
         ]
         if len({one.number // 2 for one in group}) > 1:

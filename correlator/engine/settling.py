@@ -93,18 +93,33 @@ def _without_contradictions(links: dict[Pair, Known], shared: set[Place]) -> Set
             if end not in shared:
                 at_end[end].append(ends)
     disputed = {end: some for end, some in at_end.items() if len(some) > 1}
-    dropped: set[Pair] = set()
+    dropped = _beaten(links, at_end)
     odd = []
     for end, some in sorted(disputed.items()):
-        best = max(links[ends].rank for ends in some)
-        dropped |= {
-            ends for ends in some if links[ends].rank < best and not _stands(ends, end, links, at_end)
-        }
         dropped |= {ends for ends in some if _outdated(ends, end, some, links)}
         odd.append((*end, f"{' '.join(end)} is said to have several cables: {_list(some, links)}"))
     doubted = {ends for some in disputed.values() for ends in some} - dropped
     kept = {ends: known for ends, known in links.items() if ends not in dropped}
     return Settled(kept, odd, doubted)
+
+
+def _beaten(links: dict[Pair, Known], at_end: dict[Place, list[Pair]]) -> set[Pair]:
+    """Return the links that a stronger one contradicts which stands itself; the strongest are settled first.
+
+    Two rows of a list whose far ends were exchanged are both beaten where one end hears who is there: they
+    do not beat what the ends say that hear one way only.
+    """
+    beaten: set[Pair] = set()
+    for rank in (4, 3, 2):
+        standing = {end: [ends for ends in some if ends not in beaten] for end, some in at_end.items()}
+        beaten |= {
+            ends
+            for end, some in standing.items()
+            if len(some) > 1 and any(links[one].rank == rank for one in some)
+            for ends in some
+            if links[ends].rank < rank and not _stands(ends, end, links, standing)
+        }
+    return beaten
 
 
 def _stands(ends: Pair, end: Place, links: dict[Pair, Known], at_end: dict[Place, list[Pair]]) -> bool:

@@ -27,6 +27,7 @@ from correlator.engine import (
     memory,
     optics,
     pairs,
+    parts,
     paths,
     rates,
     routes,
@@ -181,7 +182,8 @@ def look(
     strongest = optics.strongest(light, len(fabric.directed))
     sick = sick | strongest["stepped"].to_numpy(dtype=bool)
     slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))
-    told = found.over(_in_question(found.of(slow), sick, params.most_links))
+    asked = _in_question(found.of(slow), sick, params.most_links)
+    told = found.over(asked)
     return View(
         now=now,
         window=Window(since, now),
@@ -196,7 +198,14 @@ def look(
         ),
         host_pairs=by_hosts,
         paths=found,
-        evidence=localize.Evidence(by_hosts, told.forward, told.reverse, links, strongest["nats"].to_numpy()),
+        evidence=localize.Evidence(
+            by_hosts,
+            told.forward,
+            told.reverse,
+            links,
+            strongest["nats"].to_numpy(),
+            neighbours=tuple(parts.beside(fabric.directed, asked, params.causes.shared.reach)),
+        ),
         scene=diagnose.Scene(links, strongest, Window(since, now), then=optics.stronger(away, strongest)),
         falls=past.falls,
         corrected=corrected.growth(moved, now, params.corrected),

@@ -108,6 +108,16 @@ def test_where_the_receiver_is_a_host_the_light_of_the_other_way_tells_a_damaged
     assert likeliest(scene(other=2.0, errors_known=[False, True])) == "damaged_fiber"
 
 
+def test_a_fault_of_both_directions_is_met_twice_as_often_where_nobody_tells_of_the_other() -> None:
+    seen = scene(lost=2.0, errors_known=[True, False])
+    told = causes(seen)
+    odds = 0.31 * (0.85 * 1.5 + 0.15 * 1.02) / (0.37 * 1.02)
+    assert told["damaged_fiber"] / told["dirty_connector"] == pytest.approx(odds)
+    for back, cause in ((10.0, "damaged_fiber"), (-10.0, "dirty_connector")):
+        by_pairs = terms_of(seen, 0, 0.005, Params(), back)
+        assert next(iter(causes_of(Charge(0, {"corruption": 1.0}, 0.005, {}), by_pairs))) == cause
+
+
 def test_a_transmitter_is_known_by_its_own_switch_where_the_receiver_tells_nothing() -> None:
     seen = scene(dim=-3.0, errors_known=[False, True])
     seen.light.loc[0, ["tx_change_db", "known"]] = [np.nan, False]

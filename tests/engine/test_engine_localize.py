@@ -179,6 +179,15 @@ def test_where_links_are_too_many_those_that_slow_pairs_do_not_suspect_are_left_
     assert [one.probability for one in few] == pytest.approx([one.probability for one in told], abs=0.01)
 
 
+def test_pairs_do_not_convict_a_link_at_a_hundred_times_the_rate_that_it_counts() -> None:
+    seen = evidence({up(0, 0): 0.01}, counted_as="nobody")
+    seen.health.loc[up(0, 0), ["errors", "packets"]] = np.nan
+    seen.health.loc[up(0, 1), "errors"] = 20.0  # 1e-4 of its packets, and its past knows nothing of it
+    worst = max(localize(seen), key=lambda suspect: suspect.rate)
+    assert worst.number == up(0, 0)
+    assert all(suspect.rate < 1e-3 for suspect in localize(seen) if suspect.number == up(0, 1))
+
+
 def test_nothing_slow_names_nothing() -> None:
     assert localize(evidence({})) == []
 

@@ -129,6 +129,18 @@ def test_a_cable_outranks_one_end_that_hears_and_not_two_and_the_contradiction_i
     assert "spine1 Eth1/1" in made.contradictions["text"].iloc[0]
 
 
+def test_rows_of_a_list_that_an_end_refutes_do_not_beat_what_another_end_hears() -> None:
+    heard = {"remote_chassis_id": "02:00:00:00:00:03", "remote_sys_name": "leaf3"}
+    other = DOWN | heard | {"if_name": "Eth1/2", "remote_port_id": "Ethernet50"}
+    swapped = (
+        {"a_device": "leaf1", "a_if_name": "Ethernet49", "b_device": "spine1", "b_if_name": "Eth1/2"},
+        {"a_device": "leaf3", "a_if_name": "Ethernet50", "b_device": "spine1", "b_if_name": "Eth1/1"},
+    )
+    ports = (*PORTS, {"device": "spine1", "if_name": "Eth1/2"})
+    made = mapped((UP, DOWN, other), cables=swapped, ports=ports)
+    assert made.links["source"].tolist() == ["lldp both", "lldp one"]
+
+
 def test_two_peers_on_one_port_are_told_and_neither_is_dropped() -> None:
     other = DOWN | {"if_name": "Eth1/2"}
     ports = (*PORTS, {"device": "spine1", "if_name": "Eth1/2"})

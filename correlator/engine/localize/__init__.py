@@ -19,10 +19,12 @@ from correlator.engine.localize.alike import classes
 from correlator.engine.localize.flows import FlowWitness
 from correlator.engine.localize.pairs import PairWitness, exposure
 from correlator.engine.localize.params import Floats, Ints, Mode, Params
+from correlator.engine.localize.parts import Parts
 from correlator.engine.localize.search import Search
 from correlator.engine.localize.sets import Flows
-from correlator.engine.localize.suspects import Suspect, suspect
+from correlator.engine.localize.suspects import Suspect, suspects
 from correlator.engine.localize.telemetry import link_nats, unseen_nats
+from correlator.engine.localize.unfold import unfolded
 
 __all__ = ["Evidence", "Flows", "Mode", "Params", "Suspect", "explained", "localize"]
 
@@ -37,7 +39,8 @@ class Evidence:
     unknown), delay_sigma_ms, slow. ``forward``, ``reverse``: shares, host pairs × directed links.
     ``health``: one row a directed link (columns of ``health.health``), None where nobody polls.
     ``light_nats``: log Bayes factor of lost light a directed link, NaN unknown. ``flows``: single
-    connections besides the pairs, where they are known one by one.
+    connections besides the pairs, where they are known one by one. ``neighbours``: sets of directed
+    links that may share a part.
     """
 
     pairs: pd.DataFrame
@@ -46,6 +49,7 @@ class Evidence:
     health: pd.DataFrame | None
     light_nats: Floats
     flows: Flows | None = None
+    neighbours: tuple[Ints, ...] = ()
 
     @classmethod
     def of_flows(cls, flows: Flows) -> Evidence:
@@ -75,19 +79,23 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
         return []
     search = _search(evidence, numbers, params)
     choices, rest = search.run()
-    return [suspect(search, choice, rest) for choice in choices]
+    return unfolded(suspects(search, choices, rest), search.parts, params)
 
 
 def _search(evidence: Evidence, numbers: Ints, params: Params) -> Search:
+    parts = Parts.among(evidence.neighbours, numbers, evidence.forward.shape[1], _counted(evidence))
+    alike = classes(evidence.flows, evidence.forward, evidence.reverse)
+    every = np.append(numbers, parts.numbers)
     return Search(
         params=params,
-        numbers=numbers,
-        classes=classes(evidence.flows, evidence.forward, evidence.reverse)[numbers],
-        links=evidence.forward.shape[1],
+        numbers=every,
+        classes=np.append(alike[numbers], alike.max(initial=-1) + 1 + np.arange(len(parts.members))),
+        links=parts.links,
         complaint=bool(evidence.pairs["slow"].any()),
-        link_nats=_link_nats(evidence, numbers, params),
-        pairs=_pair_witness(evidence, numbers, params),
+        link_nats=parts.weighed(_link_nats(evidence, numbers, params)),
+        pairs=_pair_witness(evidence, parts, every, params),
         flows=None if evidence.flows is None else FlowWitness(evidence.flows, params),
+        parts=parts,
     )
 
 
@@ -106,10 +114,16 @@ def _link_nats(evidence: Evidence, numbers: Ints, params: Params) -> dict[str, F
     return link_nats(evidence.health.iloc[numbers], evidence.light_nats[numbers], params)
 
 
-def _pair_witness(evidence: Evidence, numbers: Ints, params: Params) -> PairWitness | None:
+def _counted(evidence: Evidence) -> Ints:
+    """Return the directed links whose errors are counted."""
+    return np.flatnonzero([] if evidence.health is None else evidence.health["packets"].notna().to_numpy())
+
+
+def _pair_witness(evidence: Evidence, parts: Parts, every: Ints, params: Params) -> PairWitness | None:
     if not len(evidence.pairs):
         return None
-    return PairWitness.of(evidence.pairs, evidence.forward, evidence.reverse, numbers, params)
+    forward, reverse = parts.widened(evidence.forward), parts.widened(evidence.reverse)
+    return PairWitness.of(evidence.pairs, forward, reverse, every, params)
 
 
 def explained(evidence: Evidence, suspect: Suspect, params: Params | None = None) -> pd.DataFrame:

@@ -32,6 +32,8 @@ class Params:
     rarity: Mapping[str, float] = field(
         default_factory=lambda: {"corruption": 0.0, "congestion": 0.0, "silent": -3.6}
     )  # a loss that nobody counts: one in 36
+    shared_nats: float = -0.6  # of a part that links share, against one link: 0.16 of the faults that corrupt
+    # (CorrOpt), and there is one part for about 3.5 links
     floor_rate: float = (
         1e-5  # what links are taken to lose before any flow was seen, with half an event of weight
     )

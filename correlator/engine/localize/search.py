@@ -28,10 +28,12 @@ from correlator.engine.localize.params import (
     log_prior,
     over_rates,
 )
+from correlator.engine.localize.parts import Parts
 from correlator.engine.localize.telemetry import TELEMETRY
 
 ROUNDS = 5  # in practice two or three
 UNLIKELY = -5.0  # log odds, of links that are looked at with the slow pairs alone: one in 150
+SURELY = 8.0  # nats, by which a counter convicts, or rules out a rate: four standard deviations
 HOPELESS = -15.0  # log odds: a link this unlikely by itself is looked at again only at the end
 
 
@@ -70,6 +72,7 @@ class Search:
     link_nats: dict[str, Floats]  # term → candidates × rates, or × 1
     pairs: PairWitness | None
     flows: FlowWitness | None
+    parts: Parts
 
     def run(self) -> tuple[list[Choice], Weighed]:
         """Return the sick links, the first found first, and what all candidates weigh given them all.
@@ -101,10 +104,13 @@ class Search:
     def likely(self) -> Ints:
         """Return the sick links, and those that are not unlikely to be one more; none where none is sick."""
         choices, rest = self.run()
-        chosen = np.array([choice.sick.link for choice in choices], dtype=np.int64)
+        if not choices:
+            return np.empty(0, dtype=np.int64)
+        chosen = np.unique(np.concatenate([self.parts.of(choice.sick.link) for choice in choices]))
         near = rest.numbers[rest.total.max(axis=0, initial=-np.inf) > UNLIKELY]
         alike = np.isin(self.classes, self.classes[np.isin(self.numbers, chosen)])
-        return np.union1d(np.union1d(chosen, near), self.numbers[alike]) if choices else chosen
+        every = np.union1d(np.union1d(chosen, near), self.numbers[alike])
+        return every[every < self.parts.links]
 
     def _learned(self, sick: Sequence[Sick]) -> Search:
         """Return a search that knows what flows usually lose, these links being sick."""
@@ -167,7 +173,8 @@ class Search:
         uncounted = over_rates(by_rate, self.params)
         prior = log_prior(self.params, self.links, len(sick), self.complaint)
         total = np.stack([self._odds(by_rate, uncounted, mode) for mode in MODES]) + delayed + prior
-        total[:, np.isin(self.numbers, [one.link for one in sick])] = -np.inf
+        total += self.parts.odds(self.numbers, self.params)
+        total[:, self.parts.within([one.link for one in sick], self.numbers)] = -np.inf
         return Weighed(self.numbers, prior, total, by_rate, pairs)
 
     def _odds(self, by_rate: Floats, uncounted: Floats, mode: Mode) -> Floats:
@@ -185,9 +192,13 @@ class Search:
     def _choice(self, at: int, mode: Mode, gain: float, weighed: Weighed) -> Choice:
         by_rate = weighed.by_rate[at]
         counter, _ = TELEMETRY.get(mode, ("", ""))
+        told = np.ones(len(by_rate), dtype=bool)
         if counter in self.link_nats:
-            by_rate = by_rate + self.link_nats[counter][at]
-        place = int(np.argmax(by_rate))
+            own = self.link_nats[counter][at]
+            by_rate = by_rate + own
+            # what convicts by itself tells the rate: else pairs that lost elsewhere would be explained by it
+            told = own >= (own.max() - SURELY if own.max() > SURELY else -np.inf)
+        place = int(np.argmax(np.where(told, by_rate, -np.inf)))
         sick = Sick(int(self.numbers[at]), mode, place, _peak(by_rate, place, self.params))
         if weighed.pairs is not None:
             delay = weighed.pairs.delay[at]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import logsumexp
 
-from correlator.engine.localize.params import MODES, Floats, Mode, Params, Sick
+from correlator.engine.localize.params import MODES, Floats, Mode, Params, Sick, grid, log_mean
 from correlator.engine.localize.search import Choice, Search, Weighed
 from correlator.engine.localize.telemetry import TELEMETRY
 
 LEAST = 1e-4  # of an alternative's probability, to be told
+BACK_AT_LEAST = 0.2  # of a direction's rate, what a fault of both takes from the other
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class Suspect:
     discards, light, utilisation. ``alternatives``: (directed link, mode, probability) of everything
     that could stand in its place, likeliest first, itself included; what they lack of 1 is the
     probability that nothing is wrong. ``rate`` and ``delay_ms`` are the estimates, ``scale`` the
-    retransmissions a lost packet.
+    retransmissions a lost packet. ``back``: log Bayes factor, by the pairs, that the link's other direction
+    loses as well, NaN where they were not asked. ``apart``: the links beside it, which may share a part with
+    it, were weighed and do not lose with it.
     """
 
     number: int
@@ -34,6 +37,8 @@ class Suspect:
     probability: float
     terms: Mapping[str, float]
     alternatives: tuple[tuple[int, Mode, float], ...]
+    back: float = np.nan
+    apart: bool = False
 
     def by_link(self) -> tuple[tuple[int, float], ...]:
         """Return every directed link that could be meant with its probability, likeliest first."""
@@ -55,10 +60,16 @@ class Suspect:
         return ordered[:enough]
 
 
-def suspect(search: Search, choice: Choice, rest: Weighed) -> Suspect:
+def suspects(search: Search, choices: Sequence[Choice], rest: Weighed) -> list[Suspect]:
+    """Return choices as suspects. ``rest``: what all candidates weigh given every choice."""
+    weighed = {choice.sick.link: choice.weighed for choice in choices}
+    return [_suspect(search, choice, rest, weighed.get(choice.sick.link ^ 1, rest)) for choice in choices]
+
+
+def _suspect(search: Search, choice: Choice, rest: Weighed, without_back: Weighed) -> Suspect:
     """Return a choice as a suspect: its probability is its share among all that could stand in its place.
 
-    ``rest``: what all candidates weigh given every choice.
+    ``without_back``: what all candidates weigh given every choice but the other direction of its link.
     """
     sick, numbers = choice.sick, choice.weighed.numbers
     instead = _instead(choice.weighed, rest)
@@ -75,7 +86,19 @@ def suspect(search: Search, choice: Choice, rest: Weighed) -> Suspect:
         probability=float(posterior[MODES.index(sick.mode), at]),
         terms=_terms(search, choice.weighed, sick, at),
         alternatives=tuple((int(numbers[p]), MODES[m], float(posterior[m, p])) for m, p in ordered),
+        back=_back(search, without_back, sick),
+        apart=any(sick.link in members for members in search.parts.members),
     )
+
+
+def _back(search: Search, weighed: Weighed, sick: Sick) -> float:
+    """Return what the pairs say of a loss the other way at a fifth of the link's rate up to all of it."""
+    at = np.flatnonzero(weighed.numbers == (sick.link ^ 1))
+    rates = grid(search.params)
+    alike = (rates >= BACK_AT_LEAST * sick.rate) & (rates <= sick.rate)
+    if weighed.pairs is None or sick.link >= search.parts.links or not len(at) or not alike.any():
+        return np.nan
+    return float(log_mean(weighed.pairs.scaled[at[0], alike]))
 
 
 def _instead(without: Weighed, rest: Weighed) -> Floats:

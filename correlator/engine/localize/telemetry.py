@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from correlator.engine.localize.pairs import log_likelihood
-from correlator.engine.localize.params import Floats, Mode, Params, grid
+from correlator.engine.localize.params import STEP, Floats, Mode, Params, log_sum
 
+MOST_SIGMAS = 3.5  # that a counter may be off from what pairs lose
+HALF_STEP = 0.17  # of the grid of rates, as a share: what lies between two of its points
 TELEMETRY: Mapping[Mode, tuple[str, str]] = {  # mode → its counter, its other witness
     "corruption": ("errors", "light"),
     "congestion": ("discards", "utilisation"),
@@ -57,11 +59,21 @@ def unseen_nats(links: int, params: Params) -> dict[str, Floats]:
 def _counter_nats(
     count: Floats, exposure: Floats, passed_on: Floats, floor: Floats, shape: Floats, params: Params
 ) -> Floats:
-    """Return ln P(count | q) / P(count | 0) at each rate, profiled over how much was passed on."""
-    rates = np.concatenate([[0.0], grid(params)])
+    """Return ln P(count | q) / P(count | 0) at each rate, profiled over how much was passed on.
+
+    What is counted differs from what pairs lose by a factor near 1 (frames are of other lengths): log-normal,
+    since a Gamma's long tail would let pairs convict a link at a hundred times the rate that it counts.
+    """
+    reach = int(np.ceil(MOST_SIGMAS * params.model_error / np.log(STEP)))
+    rates = params.lowest_rate * STEP ** np.arange(-reach, params.rates + reach, dtype=np.float64)
+    rates = np.concatenate([[0.0], rates])
     mean = exposure[:, None] * (floor[:, None] + rates)
     base = exposure * floor
-    variance = (base**2 / shape)[:, None] + (params.model_error * exposure[:, None] * rates) ** 2
+    variance = (base**2 / shape)[:, None] + (HALF_STEP * exposure[:, None] * rates) ** 2
     own = np.clip(mean, (count - passed_on)[:, None], count[:, None])
-    nats = log_likelihood(own, mean, variance)
-    return np.nan_to_num(nats[:, 1:] - nats[:, :1], nan=0.0)
+    nats = np.nan_to_num(log_likelihood(own, mean, variance), nan=0.0)
+    off = np.log(STEP) * np.arange(-reach, reach + 1) / params.model_error
+    weight = -0.5 * off**2 - np.log(np.exp(-0.5 * off**2).sum())
+    near = np.lib.stride_tricks.sliding_window_view(nats[:, 1:], 2 * reach + 1, axis=1)
+    answer: Floats = log_sum(near + weight) - nats[:, :1]
+    return answer
