@@ -20,18 +20,21 @@ def close(one: str, other: str, reach: int) -> bool:
 
 
 def beside(directed: pd.DataFrame, numbers: Ints, reach: int) -> list[Ints]:
-    """Return sets of directed links, of these, that go into neighbouring ports of one device, or out of them.
+    """Return sets of directed links that go into neighbouring ports of one device, or out of them.
 
-    Two or more links each, the last numbers of their ports less than ``reach`` apart; no set lies in another.
+    Two or more links each, two of them among ``numbers``, the last numbers of their ports less than ``reach``
+    apart; no set lies in another.
     """
-    some = directed.loc[numbers]
     groups: dict[tuple[object, ...], list[tuple[int, int]]] = defaultdict(list)
+    asked = set(numbers.tolist())
     for way, (device, if_name) in enumerate(ENDS):
-        for number, at, port in zip(numbers, some[device], some[if_name], strict=True):
+        near = directed.loc[directed[device].isin(directed.loc[numbers, device]), [device, if_name]]
+        for number, at, port in zip(near.index, near[device], near[if_name], strict=True):
             stem, last = _split(str(port))
             if last >= 0:
                 groups[way, at, stem].append((last, int(number)))
-    return [np.array(sorted(one)) for ports in groups.values() for one in _windows(sorted(ports), reach)]
+    found = [one for ports in groups.values() for one in _windows(sorted(ports), reach)]
+    return [np.array(sorted(one), dtype=np.int64) for one in found if len(one & asked) > 1]
 
 
 def _windows(ports: list[tuple[int, int]], reach: int) -> list[set[int]]:

@@ -20,6 +20,9 @@ from correlator.engine.identities import Place
 Pair = tuple[Place, Place]
 """The ends of a link, in order."""
 
+HEARD_BOTH = 3
+"""The rank of a link that both ends hear."""
+
 MOST_NAMED = 4
 """Links named in one sentence."""
 
@@ -100,7 +103,27 @@ def _without_contradictions(links: dict[Pair, Known], shared: set[Place]) -> Set
         odd.append((*end, f"{' '.join(end)} is said to have several cables: {_list(some, links)}"))
     doubted = {ends for some in disputed.values() for ends in some} - dropped
     kept = {ends: known for ends, known in links.items() if ends not in dropped}
-    return Settled(kept, odd, doubted)
+    loose = _exchanged(links, kept, dropped, at_end)
+    return Settled(kept | loose, odd, doubted | set(loose))
+
+
+def _exchanged(
+    links: dict[Pair, Known], kept: dict[Pair, Known], dropped: set[Pair], at_end: dict[Place, list[Pair]]
+) -> dict[Pair, Known]:
+    """Return the links that two rows of a list mean whose far ends were exchanged, as one of the two shows.
+
+    Where a link stands against one configured cable at each of its ends, what these leave loose hangs
+    together, if nothing else stands at either.
+    """
+    taken = {end for ends in kept for end in ends}
+    answer: dict[Pair, Known] = {}
+    for ends, known in kept.items():
+        rows = [[one for one in at_end[end] if one in dropped and links[one].cable] for end in ends]
+        if known.rank >= HEARD_BOTH and all(len(some) == 1 for some in rows):
+            loose = [next(far for far in some[0] if far != end) for end, some in zip(ends, rows, strict=True)]
+            if loose[0] != loose[1] and not taken.intersection(loose):
+                answer[pair(loose[0], loose[1])] = Known(cable=True, at=links[rows[0][0]].at)
+    return answer
 
 
 def _beaten(links: dict[Pair, Known], at_end: dict[Place, list[Pair]]) -> set[Pair]:
@@ -110,7 +133,7 @@ def _beaten(links: dict[Pair, Known], at_end: dict[Place, list[Pair]]) -> set[Pa
     do not beat what the ends say that hear one way only.
     """
     beaten: set[Pair] = set()
-    for rank in (4, 3, 2):
+    for rank in (HEARD_BOTH + 1, HEARD_BOTH, HEARD_BOTH - 1):
         standing = {end: [ends for ends in some if ends not in beaten] for end, some in at_end.items()}
         beaten |= {
             ends

@@ -183,7 +183,8 @@ def look(
     sick = sick | strongest["stepped"].to_numpy(dtype=bool)
     slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))
     asked = _in_question(found.of(slow), sick, params.most_links)
-    told = found.over(asked)
+    beside = parts.beside(fabric.directed, asked, params.causes.shared.reach)
+    told = found.over(np.unique(np.concatenate([asked, *beside, *(some ^ 1 for some in beside)])))
     return View(
         now=now,
         window=Window(since, now),
@@ -204,7 +205,7 @@ def look(
             told.reverse,
             links,
             strongest["nats"].to_numpy(),
-            neighbours=tuple(parts.beside(fabric.directed, asked, params.causes.shared.reach)),
+            neighbours=tuple(beside),
         ),
         scene=diagnose.Scene(links, strongest, Window(since, now), then=optics.stronger(away, strongest)),
         falls=past.falls,

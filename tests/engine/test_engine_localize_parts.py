@@ -56,6 +56,13 @@ def test_one_sick_link_is_not_laid_on_its_neighbours() -> None:
     assert one.by_link()[0][1] > 0.9
 
 
+def test_a_neighbour_that_is_well_speaks_against_a_part() -> None:
+    told = seen(dict.fromkeys(OF_LEAF_0, 0.01))
+    wider = np.sort([NEW[link] for link in (*OF_LEAF_0, from_host(2), from_host(3))])
+    found = localize(replace(told, neighbours=(wider,)))
+    assert {ORDER[one.number] for one in found} == set(OF_LEAF_0)
+
+
 def test_a_way_that_nobody_counts_stays_a_class_of_links() -> None:
     (one,) = localize(seen({up(0, 0): 0.02}))
     assert all(number < DIRECTED for number, _, _ in one.alternatives)
@@ -81,5 +88,6 @@ def test_neighbours_are_ports_of_one_name_that_lie_close() -> None:
     into = into.assign(sender_device=[f"host{n}" for n in range(6)], sender_if_name="eth0")
     told = [some.tolist() for some in beside(into, np.arange(6), 4)]
     assert told == [[0, 1, 2], [1, 2, 3]]
+    assert [some.tolist() for some in beside(into, np.array([0, 1]), 4)] == [[0, 1, 2]]
     assert close("Gi1/0/3", "Gi1/0/4", 4)
     assert not close("Gi1/0/3", "Gi2/0/3", 4)

@@ -141,6 +141,19 @@ def test_rows_of_a_list_that_an_end_refutes_do_not_beat_what_another_end_hears()
     assert made.links["source"].tolist() == ["lldp both", "lldp one"]
 
 
+def test_two_rows_whose_far_ends_were_exchanged_are_read_rightly_once_one_is_refuted() -> None:
+    swapped = (
+        {"a_device": "leaf1", "a_if_name": "Ethernet49", "b_device": "spine2", "b_if_name": "Eth1/1"},
+        {"a_device": "leaf3", "a_if_name": "Ethernet50", "b_device": "spine1", "b_if_name": "Eth1/1"},
+    )
+    made = mapped((UP, DOWN), cables=swapped)
+    assert ends(made) == [
+        ("leaf1", "Ethernet49", "spine1", "Eth1/1", "lldp both"),
+        ("leaf3", "Ethernet50", "spine2", "Eth1/1", "cable"),
+    ]
+    assert (made.links["confidence"] < 0.5).all()
+
+
 def test_two_peers_on_one_port_are_told_and_neither_is_dropped() -> None:
     other = DOWN | {"if_name": "Eth1/2"}
     ports = (*PORTS, {"device": "spine1", "if_name": "Eth1/2"})

@@ -79,7 +79,7 @@ def localize(evidence: Evidence, params: Params | None = None) -> list[Suspect]:
         return []
     search = _search(evidence, numbers, params)
     choices, rest = search.run()
-    return unfolded(suspects(search, choices, rest), search.parts, params)
+    return unfolded(suspects(search, choices, rest), search.parts)
 
 
 def _search(evidence: Evidence, numbers: Ints, params: Params) -> Search:

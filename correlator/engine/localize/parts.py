@@ -25,14 +25,19 @@ class Parts:
 
     @classmethod
     def among(cls, neighbours: Sequence[Ints], numbers: Ints, links: int, counted: Ints) -> Parts:
-        """Return the parts of two or more of these links: of sets that hold none that is ``counted``.
+        """Return the parts: sets with two or more of these links, that hold none that is ``counted``.
 
-        With the ways back of a set too, where none of those is.
+        With the ways back of a set too, where none of those is. The others of a set may be well: pairs that
+        cross them then speak against the part.
         """
         blind = [some for some in neighbours if not np.isin(some, counted).any()]
         both = [np.union1d(some, some ^ 1) for some in blind if not np.isin(some ^ 1, counted).any()]
-        found = [np.intersect1d(some, numbers).astype(np.int64) for some in (*blind, *both)]
-        told = {tuple(some.tolist()) for some in found if len(np.unique(some // 2)) > 1}
+        suspected = set((numbers // 2).tolist())
+        told = {
+            tuple(some.tolist())
+            for some in (*blind, *both)
+            if len(suspected.intersection((some // 2).tolist())) > 1
+        }
         return cls(links, tuple(np.array(some, dtype=np.int64) for some in sorted(told)))
 
     @property

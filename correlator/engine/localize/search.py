@@ -99,6 +99,7 @@ class Search:
             if len(grown) == len(chosen) and not changed:
                 break
             chosen, _ = hopeful._exchanged(grown)
+        chosen = hopeful._opened(chosen)
         return chosen, hopeful._weigh([choice.sick for choice in chosen])
 
     def likely(self) -> Ints:
@@ -152,6 +153,29 @@ class Search:
             changed |= (better.sick.link, better.sick.mode) != (choice.sick.link, choice.sick.mode)
             kept[place] = better
         return kept, changed
+
+    def _opened(self, chosen: list[Choice]) -> list[Choice]:
+        """Return the choices, where a part is its links that are sick, each weighed given all others.
+
+        A part shows the search the way; whether its links lose alike, and by what, is asked of verdicts.
+        """
+        answer: list[Choice] = []
+        for choice in chosen:
+            others = [other.sick for other in chosen if other is not choice]
+            links = self._members(choice.sick, others)
+            answer += links if len(links) > 1 else [choice]
+        return answer
+
+    def _members(self, part: Sick, others: Sequence[Sick]) -> list[Choice]:
+        links = {int(link): replace(part, link=int(link)) for link in self.parts.of(part.link)}
+        kept = []
+        for at in np.flatnonzero(np.isin(self.numbers, list(links))):
+            rest = [one for link, one in links.items() if link != self.numbers[at]]
+            weighed = self._weigh([*others, *rest])
+            gain = float(weighed.total[MODES.index(part.mode), at])
+            if gain > 0.0:
+                kept.append(self._choice(int(at), part.mode, gain, weighed))
+        return kept
 
     def _best(self, sick: Sequence[Sick]) -> Choice | None:
         """Return the likeliest link of the likeliest class, or None where no candidate is left."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import logsumexp
@@ -63,14 +63,17 @@ class Suspect:
 def suspects(search: Search, choices: Sequence[Choice], rest: Weighed) -> list[Suspect]:
     """Return choices as suspects. ``rest``: what all candidates weigh given every choice."""
     weighed = {choice.sick.link: choice.weighed for choice in choices}
-    return [_suspect(search, choice, rest, weighed.get(choice.sick.link ^ 1, rest)) for choice in choices]
+    answer = []
+    for choice in choices:
+        link = choice.sick.link
+        back = _back(search, weighed.get(link ^ 1, rest), choice.sick)
+        apart = _apart(search, link, set(weighed) - {link, link ^ 1})
+        answer.append(replace(_suspect(search, choice, rest), back=back, apart=apart))
+    return answer
 
 
-def _suspect(search: Search, choice: Choice, rest: Weighed, without_back: Weighed) -> Suspect:
-    """Return a choice as a suspect: its probability is its share among all that could stand in its place.
-
-    ``without_back``: what all candidates weigh given every choice but the other direction of its link.
-    """
+def _suspect(search: Search, choice: Choice, rest: Weighed) -> Suspect:
+    """Return a choice as a suspect: its probability is its share among all that could stand in its place."""
     sick, numbers = choice.sick, choice.weighed.numbers
     instead = _instead(choice.weighed, rest)
     posterior: Floats = np.exp(instead - logsumexp(np.append(instead.ravel(), 0.0)))
@@ -86,9 +89,13 @@ def _suspect(search: Search, choice: Choice, rest: Weighed, without_back: Weighe
         probability=float(posterior[MODES.index(sick.mode), at]),
         terms=_terms(search, choice.weighed, sick, at),
         alternatives=tuple((int(numbers[p]), MODES[m], float(posterior[m, p])) for m, p in ordered),
-        back=_back(search, without_back, sick),
-        apart=any(sick.link in members for members in search.parts.members),
     )
+
+
+def _apart(search: Search, link: int, others: set[int]) -> bool:
+    """Return whether a part that a link may share was weighed, and none of its other links is sick."""
+    mine = [set(members.tolist()) for members in search.parts.members if link in members]
+    return bool(mine) and not any(members & others for members in mine)
 
 
 def _back(search: Search, weighed: Weighed, sick: Sick) -> float:

@@ -1,4 +1,4 @@
-"""Suspected parts as what verdicts are about: the links that share them."""
+"""Parts among what could stand in a suspect's place, as what verdicts are about: links."""
 
 from __future__ import annotations
 
@@ -7,33 +7,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from correlator.engine.localize.params import Mode, Params
+from correlator.engine.localize.params import Mode
 from correlator.engine.localize.parts import Parts
 from correlator.engine.localize.suspects import Suspect
 
 Told = dict[tuple[int, Mode], float]
 
 
-def unfolded(suspects: Sequence[Suspect], parts: Parts, params: Params) -> list[Suspect]:
-    """Return suspects that are links: of a part that is sure enough each of its links, which then is as sure.
-
-    Where a part only competes, its probability is its links'.
-    """
-    answer: list[Suspect] = []
-    for one in suspects:
-        if one.number >= parts.links and one.probability >= params.named:
-            answer += [_member(one, int(link)) for link in parts.of(one.number)]
-        else:
-            answer.append(_folded(one, parts))
-    return answer
-
-
-def _member(part: Suspect, link: int) -> Suspect:
-    return replace(part, number=link, alternatives=((link, "corruption", part.probability),), apart=False)
+def unfolded(suspects: Sequence[Suspect], parts: Parts) -> list[Suspect]:
+    """Return suspects that are links, and whose alternatives are: a part's probability is its links'."""
+    return [_folded(one, parts) for one in suspects]
 
 
 def _folded(one: Suspect, parts: Parts) -> Suspect:
-    """Return a suspect of whose alternatives each is a link."""
     told: Told = {(number, mode): p for number, mode, p in one.alternatives if number < parts.links}
     own = dict(told)
     for number, _, p in one.alternatives:
