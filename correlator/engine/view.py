@@ -183,7 +183,7 @@ def look(
     sick = sick | strongest["stepped"].to_numpy(dtype=bool)
     slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))
     asked = _in_question(found.of(slow), sick, params.most_links)
-    beside = parts.beside(fabric.directed, asked, params.causes.shared.reach)
+    beside = _uncounted_beside(links, asked, params)
     told = found.over(np.unique(np.concatenate([asked, *beside, *(some ^ 1 for some in beside)])))
     return View(
         now=now,
@@ -223,6 +223,13 @@ def _in_question(of_slow: paths.Paths, sick: npt.NDArray[np.bool_], most: int) -
     crossed = np.flatnonzero(traffic > 0.0)
     busiest = crossed[np.argsort(-traffic[crossed], kind="stable")[:most]]
     return np.union1d(busiest, crossed[sick[crossed]])
+
+
+def _uncounted_beside(links: pd.DataFrame, asked: tally.Ints, params: Params) -> list[tally.Ints]:
+    """Return sets of links that may share a part with one in question, where errors of none are counted."""
+    counted = links["errors_known"].to_numpy(dtype=bool)
+    sets = parts.beside(links, asked[~counted[asked]], params.causes.shared.reach)
+    return [some for some in sets if not counted[some].any()]
 
 
 def _with_last_ways(fabric: topology.Map, links: pd.DataFrame, interfaces: pd.DataFrame) -> topology.Map:
