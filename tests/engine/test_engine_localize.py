@@ -188,6 +188,16 @@ def test_pairs_do_not_convict_a_link_at_a_hundred_times_the_rate_that_it_counts(
     assert all(suspect.rate < 1e-3 for suspect in localize(seen) if suspect.number == up(0, 1))
 
 
+@pytest.mark.parametrize("errors", [5.0, 20.0, 60.0, 200.0, 700.0])
+def test_a_rate_that_a_counter_bounds_is_none_that_pairs_drag_away(errors: float) -> None:
+    seen = evidence({up(0, 0): 0.01}, counted_as="nobody")
+    seen.health.loc[up(0, 0), ["errors", "packets"]] = np.nan
+    seen.health.loc[up(0, 1), "errors"] = errors
+    for suspect in localize(seen):
+        if suspect.number == up(0, 1):
+            assert suspect.rate < 20.0 * errors / 200_000.0
+
+
 def test_nothing_slow_names_nothing() -> None:
     assert localize(evidence({})) == []
 

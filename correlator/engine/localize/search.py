@@ -245,11 +245,15 @@ def by_class(total: Floats, classes: Ints) -> Floats:
 def _peak(by_rate: Floats, place: int, params: Params) -> float:
     """Return the likeliest rate, between the points of the grid: the top of the parabola around the best.
 
+    Where a counter rules out a better neighbour of ``place``, it is the grid's own.
+
     To 2 %: the data tell no more, and what was weighed with the same rate need not be weighed again.
     """
     rate = float(grid(params)[place])
     if not 0 < place < len(by_rate) - 1 or not np.isfinite(by_rate[place - 1]):
         return rate
     left, middle, right = by_rate[place - 1 : place + 2]
+    if middle < max(left, right):
+        return rate
     bend = left - 2.0 * middle + right
     return rate * STEP ** (round(8.0 * (left - right) / bend) / 16.0) if bend < 0.0 else rate
