@@ -181,10 +181,6 @@ def look(
     table = table.join(bursts.lasting(recent, table, symptoms.GROUP, now, params.bursts))
     strongest = optics.strongest(light, len(fabric.directed))
     sick = sick | strongest["stepped"].to_numpy(dtype=bool)
-    slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))
-    asked = _in_question(found.of(slow), sick, params.most_links)
-    beside = _uncounted_beside(links, asked, params)
-    told = found.over(np.unique(np.concatenate([asked, *beside, *(some ^ 1 for some in beside)])))
     return View(
         now=now,
         window=Window(since, now),
@@ -199,17 +195,28 @@ def look(
         ),
         host_pairs=by_hosts,
         paths=found,
-        evidence=localize.Evidence(
-            by_hosts,
-            told.forward,
-            told.reverse,
-            links,
-            strongest["nats"].to_numpy(),
-            neighbours=tuple(beside),
-        ),
+        evidence=_evidence(found, by_hosts, links, strongest["nats"].to_numpy(), sick, params),
         scene=diagnose.Scene(links, strongest, Window(since, now), then=optics.stronger(away, strongest)),
         falls=past.falls,
         corrected=corrected.growth(moved, now, params.corrected),
+    )
+
+
+def _evidence(
+    found: paths.Paths,
+    by_hosts: pd.DataFrame,
+    links: pd.DataFrame,
+    light_nats: tally.Floats,
+    sick: npt.NDArray[np.bool_],
+    params: Params,
+) -> localize.Evidence:
+    """Return what localisation weighs: the links in question, and those beside them that may share a part."""
+    slow = np.flatnonzero(by_hosts["slow"].to_numpy(dtype=bool))
+    asked = _in_question(found.of(slow), sick, params.most_links)
+    beside = _uncounted_beside(links, asked, params)
+    told = found.over(np.unique(np.concatenate([asked, *beside, *(some ^ 1 for some in beside)])))
+    return localize.Evidence(
+        by_hosts, told.forward, told.reverse, links, light_nats, neighbours=tuple(beside)
     )
 
 
