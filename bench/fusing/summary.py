@@ -13,6 +13,7 @@ from fusing.bars import bars
 from fusing.score import CORRUPTIONS
 
 Record = dict[str, Any]
+Told = tuple[float, bool, tuple[Any, ...]]  # a probability, whether it is so, and what it is about
 BINS, DRAWS = 15, 200
 MEASURED = {"errors", "discards", "dim", "both", "faint"}  # signs of a fault whose both ends are polled
 
@@ -41,7 +42,7 @@ def summary(records: Sequence[Record]) -> dict[str, Any]:
         "classes_right": share(classes, lambda v: v["right"]),
         "causes": causes(named + [v for v in classes if v["cause"] == "shared_component"]),
         "false_attribution": attribution(records),
-        "calibration": calibration(verdicts),
+        "calibration": calibration(records),
     }
     return {"bars": bars(answer)} | answer
 
@@ -132,33 +133,43 @@ def _false(verdict: Record) -> bool:
     return bool(verdict["kind"] in ("link", "host", "service") and verdict["pairs"] and not verdict["right"])
 
 
-def calibration(verdicts: Sequence[Record]) -> dict[str, Any]:
+def calibration(records: Sequence[Record]) -> dict[str, Any]:
     """Return how often what was told with a probability is so, of verdicts and of what they hold possible."""
-    top = [(v["probability"], bool(v["whole"])) for v in verdicts if v["kind"] in ("link", "class")]
-    others = [(p, bool(so)) for v in verdicts for p, so in v["alternatives"]]
+    top: list[Told] = []
+    others: list[Told] = []
+    for record in records:
+        for verdict in record["verdicts"]:
+            about = (record["set"], record["seed"], verdict["kind"], verdict["link"])
+            if verdict["kind"] in ("link", "class"):
+                top.append((verdict["probability"], bool(verdict["whole"]), about))
+            others += [(p, bool(so), (*about, n)) for n, (p, so) in enumerate(verdict["alternatives"])]
     return {"verdicts": reliability(top), "with_alternatives": reliability(top + others)}
 
 
-def reliability(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+def reliability(told: Sequence[Told]) -> dict[str, Any]:
     """Return the calibration error in 15 bins of equal mass, overall and of 0.2 to 0.9.
 
-    ``by_chance``: the error of one whose every probability is true, were the told things independent.
+    ``by_chance``: the error of one whose every probability is true. What is told of one place of one
+    fabric, at several coverages, comes true or not together; places are independent.
     """
     middle = [one for one in told if 0.2 <= one[0] <= 0.9]
     return {"overall": _binned(told), "between_0.2_and_0.9": _binned(middle)}
 
 
-def _binned(told: Sequence[tuple[float, bool]]) -> dict[str, Any]:
+def _binned(told: Sequence[Told]) -> dict[str, Any]:
     if not told:
         return {"told": 0, "error": None, "by_chance": None, "bins": []}
     rng = np.random.default_rng(0)
-    mixed = rng.permutation(np.array(told, dtype=np.float64))  # of those told alike, none comes first
+    places = {about: n for n, about in enumerate(dict.fromkeys(about for _, _, about in told))}
+    numbers = np.array([(p, so, places[about]) for p, so, about in told], dtype=np.float64)
+    mixed = rng.permutation(numbers)  # of those told alike, none comes first
     ordered = mixed[np.argsort(mixed[:, 0], kind="stable")]
+    chance = rng.random((DRAWS, len(places)))
     bins, error, by_chance = [], 0.0, 0.0
     for part in np.array_split(ordered, min(BINS, len(ordered))):
         said, so = float(part[:, 0].mean()), float(part[:, 1].mean())
         error += abs(said - so) * len(part) / len(ordered)
-        drawn = (rng.random((DRAWS, len(part))) < part[:, 0]).mean(axis=1)
+        drawn = (chance[:, part[:, 2].astype(int)] < part[:, 0]).mean(axis=1)
         by_chance += float(np.abs(drawn - said).mean()) * len(part) / len(ordered)
         low, high = wilson(int(part[:, 1].sum()), len(part))
         bins.append({"told": len(part), "said": round(said, 4), "so": round(so, 4), "interval": [low, high]})

@@ -70,6 +70,7 @@ class Params:
     alike: float = 0.5  # how far a damaged cable's two fibres may differ in what they lose
     least_change_db: float = 0.3  # smaller steps are not told from reading errors of other kinds
     most_nats: float = 12.0
+    pairs_alone: float = 0.97  # how often a class is right that nothing but pairs tells (calibration.md)
     pairs_weight: float = 0.4  # of what pairs say of the way back: they are not independent (calibration.md)
     shared: SharedParams = field(default_factory=SharedParams)
 

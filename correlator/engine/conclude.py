@@ -161,7 +161,7 @@ def _link_verdict(
         return [replace(_as_mapped(view, suspect.number, verdict), pairs_hurt=count)]
     sick = suspect.mass >= params.localize.named
     if sick and 1 < len(candidates) <= params.localize.most_class:
-        told = tuple((number, params.pairs_alone * probability) for number, probability in candidates)
+        told = tuple((number, params.causes.pairs_alone * probability) for number, probability in candidates)
         verdict = diagnose.class_verdict(view.scene, charge, told, hurt, onset)
         steps = _probes(view, [number for number, _ in candidates]) or verdict.actions
         return [replace(verdict, pairs_hurt=count, actions=steps)]

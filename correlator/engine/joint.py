@@ -153,7 +153,9 @@ def _shared(scene: Scene, sick: Sequence[Sick], params: causes.Params) -> list[t
         odds, parts = max(found, key=lambda one: one[0], default=(0.0, []))
         if odds > 0.0:
             taken |= {one.number for one in parts}
-            answer.append((parts, _shared_verdict(parts, device, odds)))
+            alone = not any(_counted(scene, one) for one in parts)
+            sure = _together(parts, odds) * (params.pairs_alone if alone else 1.0)
+            answer.append((parts, _shared_verdict(parts, device, odds, sure)))
     return answer
 
 
@@ -198,9 +200,13 @@ def _odds(
     return causes.shared(members, params)
 
 
-def _shared_verdict(parts: Sequence[Sick], device: str, odds: float) -> Verdict:
+def _together(parts: Sequence[Sick], odds: float) -> float:
+    """Return the probability that all of these links are sick, by one part."""
+    return min(one.mass for one in parts) / (1.0 + float(np.exp(-odds)))
+
+
+def _shared_verdict(parts: Sequence[Sick], device: str, odds: float, sure: float) -> Verdict:
     """Return the verdict that these links lose by what they share at a device."""
-    sure = min(one.mass for one in parts) / (1.0 + float(np.exp(-odds)))
     ports = sorted({_port(one.verdict, device) for one in parts})
     named = ", ".join(ports)
     first = ports[0]

@@ -34,7 +34,6 @@ class Params:
     sure_ratio: float = 1.5  # likewise of its times
     shown_nats: float = 3.0  # of a link's own telemetry (log Bayes factor), to speak for itself: 20 to 1
     timeout_ms: float = 2000.0  # of waits a lost packet, some time-outs of 200 ms; beyond it, hosts are late
-    pairs_alone: float = 0.88  # how often a class is right that nothing but pairs tells (calibration.md)
     lasting_p: float = 1e-4  # of what pairs lost without their worst moment, where only they accuse a link
     most_silent: int = 3  # targets that are told one by one; more at once are one finding
     settles: timedelta = timedelta(minutes=10)  # after a restart, for links, routes and windows of polls

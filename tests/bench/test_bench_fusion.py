@@ -49,12 +49,19 @@ def test_bar_bound_and_result_stand_together(records: list[Record]) -> None:
 
 
 def test_a_probability_that_is_true_has_no_error_but_that_of_chance() -> None:
-    so = [(0.25, n % 4 == 0) for n in range(4000)]
+    so = [(0.25, n % 4 == 0, (n,)) for n in range(4000)]
     assert reliability(so)["overall"]["error"] < 0.04
-    wrong = [(p, not right) for p, right in so]
+    wrong = [(p, not right, about) for p, right, about in so]
     assert reliability(wrong)["overall"]["error"] == pytest.approx(0.5, abs=0.04)
     assert 0.01 < reliability(so)["overall"]["by_chance"] < 0.04
     assert plot.reliability(reliability(so)).startswith("<svg")
+
+
+def test_what_is_told_of_one_place_four_times_tells_as_much_as_once() -> None:
+    told = [(0.25 + 1e-4 * (n // 4), n % 16 < 4) for n in range(1000)]
+    apart = reliability([(p, so, (n,)) for n, (p, so) in enumerate(told)])["overall"]
+    together = reliability([(p, so, (n // 4,)) for n, (p, so) in enumerate(told)])["overall"]
+    assert together["by_chance"] > 1.5 * apart["by_chance"]
 
 
 def test_a_slow_host_is_the_host_and_no_link(monkeypatch: pytest.MonkeyPatch) -> None:
