@@ -20,6 +20,7 @@ MAX_LISTENERS = 4096
 MAX_KNOWN = 20_000  # connections whose key is remembered; about 300 bytes each
 EPHEMERAL = 32_768  # net.ipv4.ip_local_port_range begins here by default
 ADDRESSES = 32  # bytes of both addresses, with which a Tuple begins
+Folded = tuple[list[Key], list[int], list[int]]
 TUPLE = np.dtype([("src", "u1", 16), ("dst", "u1", 16), ("sport", ">u2"), ("dport", ">u2")])
 
 
@@ -69,23 +70,32 @@ class Fold:
         self._host = host_slot
         self._known: dict[tuple[int, int], tuple[Key, int] | tuple[()]] = {}
         self._keys: dict[tuple[int, str, int, bytes], Key | tuple[()]] = {}
+        self._before: tuple[tuple[bytes, bytes], Folded] | None = None
         self.listeners: dict[int, Listeners] = {}
         self.published: Mapping[int, str] = {}
         self.unattributed = 0
 
-    def keys(self, shares: Array) -> tuple[list[Key], list[int], list[int]]:
+    def keys(self, shares: Array) -> Folded:
         """Return (keys, client ports, places in ``shares``) of the connections that belong into rows.
 
         Left out: connections of a container with itself, and those of the host's own processes.
         """
+        which = shares["slot"].tobytes(), shares["cookie"].tobytes()
+        if self._before is None or self._before[0] != which:
+            return self._folded(shares, which)
+        return self._before[1]  # connections that last, as often
+
+    def _folded(self, shares: Array, which: tuple[bytes, bytes]) -> Folded:
         keys: list[Key] = []
         ports: list[int] = []
         places: list[int] = []
         columns = (shares[name].tolist() for name in ("open", "slot", "cookie", "sport", "dport", "cgroup"))
         known, tuples, size = self._known, _tuples(shares), TUPLE.itemsize
+        all_known = True
         for place, (lasts, slot, cookie, sport, dport, cgroup) in enumerate(zip(*columns, strict=True)):
             found = known.get((slot, cookie))
             if found is None:
+                all_known = False
                 certain = slot != self._host and slot not in self._sharing.slots
                 seen = tuples[size * place : size * place + size]
                 found = self._found(_End(slot, cookie, sport, dport, cgroup, seen), certain)
@@ -95,10 +105,13 @@ class Fold:
                 keys.append(found[0])
                 ports.append(found[1])
                 places.append(place)
+        if all_known:
+            self._before = which, (keys, ports, places)
         return keys, ports, places
 
     def forget(self) -> None:
         """Have all connections looked at anew: what NAT does to them may have become known."""
+        self._before = None
         self._known.clear()
         self._keys.clear()
 

@@ -19,7 +19,7 @@ from correlator.agent.figures import Figures
 from correlator.agent.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    import uvicorn
+    from correlator.agent.serve import QuietServer
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Program:
         self._engine_id: str | None = None
         self._began = time.monotonic()
         self._broken: str | None = None
-        self._server: uvicorn.Server | None = None
+        self._server: QuietServer | None = None
         self._collector = collector.Collector(
             collector.Params(interval_s=settings.interval_s),
             settings.netns_directory,
@@ -118,13 +118,13 @@ class Program:
                 log.exception("%s", name)
                 self._broken = f"the {name} broke: {error}"
                 if self._server is not None:
-                    self._server.should_exit = True
+                    self._server.end()
 
         thread = threading.Thread(target=run, name=name, daemon=True)
         thread.start()
         return thread
 
-    def _http(self) -> uvicorn.Server:
+    def _http(self) -> QuietServer:
         import uvicorn
 
         from correlator.agent import connections, serve

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -77,10 +78,11 @@ def pair_rows(interval: Interval, who: Who) -> list[str]:
     numbers = _numbers(rows, interval.info_bytes)
     why, resent = rows.sums["why"].tolist(), (rows.sums["counters"][:, ledger.RESENT] > 0).tolist()
     texts = []
+    of = {id(key): (heads[key], key in inner) for key in rows.keys}  # to tell keys apart takes longer
     for i, (key, ports) in enumerate(zip(rows.keys, rows.ports, strict=True)):
-        if key in inner and not direct & set(ports):
+        head, is_inner = of[id(key)]
+        if is_inner and not direct & set(ports):
             continue
-        head = heads[key]
         texts.append(head.text + _remarks(head, why[i], resent[i]) + numbers[i] + _ports(ports))
     return texts
 
@@ -208,14 +210,28 @@ def _texts(columns: Sequence[_Column]) -> list[str]:
     for shape in np.unique(shapes).tolist():
         mine = [one for bit, one in enumerate(columns) if one.present is None or shape >> bit & 1]
         places = np.flatnonzero(shapes == shape)
-        values = zip(*(column.values[places].tolist() for column in mine), strict=True)
-        form = "".join(column.form for column in mine)
+        form, values = _form([(column.form, column.values[places]) for column in mine])
         for place, text in zip(places.tolist(), map(form.__mod__, values), strict=True):
             texts[place] = text
     return texts
 
 
+def _form(columns: Sequence[tuple[str, Array]]) -> tuple[str, Iterable[tuple[Any, ...]]]:
+    """Return (form, values of each row); what is the same in all rows, as is usual, stands in the form."""
+    form = ""
+    varying: list[list[Any]] = []
+    for text, values in columns:
+        if (values == values[0]).all():
+            form += (text % values[0]).replace("%", "%%")
+        else:
+            form += text
+            varying.append(values.tolist())
+    return form, zip(*varying, strict=True) if varying else repeat((), len(columns[0][1]))
+
+
 def _ports(ports: Sequence[int]) -> str:
+    if len(ports) == 1:  # as is usual
+        return f',"source_ports":[{ports[0]}]}}'
     return f',"source_ports":[{",".join(map(str, sorted(ports)))}]}}' if ports else "}"
 
 

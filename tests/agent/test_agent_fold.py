@@ -86,6 +86,19 @@ def test_both_ends_of_a_published_port_say_the_same_wire_tuple():
     assert seen_by_server == conntrack.turned(seen_by_client)
 
 
+def test_connections_that_last_are_looked_at_anew_once_nat_has_told_more():
+    nat = Nat(lambda raw: raw == packed("172.17.0.2"))
+    fold = Fold(nat, Sharing(Owners(roots=())), host_slot=0)
+    fold.listeners[1] = Listeners(complete=True)
+    lasting = shares(message(src="172.17.0.2", sport=33000, dst="10.0.0.9", dport=8080))
+    found = [fold.keys(lasting) for _ in range(3)]
+    assert found[0] == found[1] == found[2]
+    assert found[0][0][0].local == packed("172.17.0.2")
+    nat.add(Entry(tup("172.17.0.2", 33000, "10.0.0.9", 8080), tup("10.0.0.9", 8080, "10.0.0.1", 40000)))
+    fold.forget()
+    assert fold.keys(lasting)[0][0].local == packed("10.0.0.1")
+
+
 def test_both_ends_on_one_host_say_the_same_tuple():
     here = {packed("172.21.0.2"), packed("172.21.0.3"), packed("10.77.0.1")}
     nat = Nat(lambda raw: raw in here)

@@ -77,7 +77,7 @@ def serving(settings):
         while not server.started and time.monotonic() < end:
             time.sleep(0.01)
         yield listening.getsockname()[1]
-        server.should_exit = True
+        server.end()
         thread.join(10)
     program._spool.close()
 
