@@ -26,9 +26,10 @@ from correlator.agent import roster, sockets
 from correlator.agent.conntrack import Conntrack, Entry, Nat
 from correlator.agent.figures import Figures
 from correlator.agent.fold import Fold, Listeners, Sharing
-from correlator.agent.ledger import SHARE, Array, Ledger, joined
+from correlator.agent.ledger import SHARE, Array, Ledger
 from correlator.agent.namespaces import Namespace
 from correlator.agent.owners import Owners
+from correlator.agent.records import joined, picked
 from correlator.agent.registry import Registry
 from correlator.agent.tally import Limits, Rows, Tally
 
@@ -279,7 +280,7 @@ class Collector:
         self._figures.count("aborted", int(aborted.sum()))
         whole = ~aborted
         if whole.any():
-            self._closed.append(self._ledger.close(slots[whole], events[whole], born[whole], self._now()))
+            self._closed.append(self._ledger.close(slots[whole], picked(events, whole), born[whole], self._now()))
         return len(part)
 
     def _without_listeners(
@@ -295,7 +296,7 @@ class Collector:
                 self._fold.listeners.setdefault(slot, Listeners()).learn(
                     int(sample["sport"]), self._owner(slot, sample)
                 )
-            samples, part = samples[~listening], part[~listening]
+            samples, part = picked(samples, ~listening), part[~listening]
         return samples, slots[part], born[part]
 
     def _owner(self, slot: int, sample: Any) -> str | None:
@@ -452,7 +453,7 @@ class Collector:
 
     def _add(self, shares: Array) -> None:
         keys, ports, places = self._fold.keys(shares)
-        self._tally.add(keys, ports, shares[places])
+        self._tally.add(keys, ports, picked(shares, np.array(places, np.intp)))
 
     def finish(self) -> None:
         """Close the interval and hand it on; where nobody takes it, it is dropped and counted."""

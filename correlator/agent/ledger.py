@@ -13,13 +13,13 @@ refreshes last_data_sent, so readings during which something was resent time not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from correlator.agent import sockets
+from correlator.agent.records import copied, joined, picked, put
 
 Array = npt.NDArray[Any]
 Columns = dict[str, Array]
@@ -114,13 +114,12 @@ class Ledger:
     def known(self, slot: int) -> Array:
         """Return the newest samples of a namespace's open connections."""
         mine = (self._table["slot"] == slot) & self._table["open"]
-        found: Array = self._table["sample"][mine]
-        return found
+        return picked(self._table["sample"], mine)
 
     def open(self) -> tuple[Array, Array]:
         """Return (slots, newest samples) of all open connections, ordered by slot."""
         mine = self._table["open"]
-        return self._table["slot"][mine], self._table["sample"][mine]
+        return self._table["slot"][mine], picked(self._table["sample"], mine)
 
     def counts(self, slots: int) -> list[int]:
         """Return how many open connections each slot below ``slots`` has."""
@@ -138,12 +137,12 @@ class Ledger:
             self._advance(self._table, samples, now)
             return False
         keys, first = np.unique(keys, return_index=True)
-        slots, samples, from_birth = slots[first], samples[first], from_birth[first]
+        slots, samples, from_birth = slots[first], picked(samples, first), from_birth[first]
         place, known = self._find(keys)
         rows = _picked(self._table, place[known])
-        self._advance(rows, samples[known], now)
+        self._advance(rows, picked(samples, known), now)
         for name, column in rows.items():
-            self._table[name][place[known]] = column
+            put(self._table[name], place[known], column)
         new = np.flatnonzero(~known)
         room = max(0, self._limit - len(self))
         self.overflowed += max(0, len(new) - room)
@@ -151,10 +150,14 @@ class Ledger:
         if not new.size:
             return False
         self.changed = True
-        rows = _begun(keys[new], slots[new], samples[new], from_birth[new], now)
-        self._advance(rows, samples[new], now)
-        rows["sample"], own = joined([self._table["sample"], rows["sample"]], sockets.SAMPLE), self._table
-        table = {n: c if n == "sample" else np.concatenate([own[n], c]) for n, c in rows.items()}
+        begun = picked(samples, new)
+        rows = _begun(keys[new], slots[new], begun, from_birth[new], now)
+        self._advance(rows, begun, now)
+        own = self._table
+        table = {
+            n: joined([own[n], c], c.dtype) if c.dtype.names else np.concatenate([own[n], c])
+            for n, c in rows.items()
+        }
         self._table = _picked(table, np.argsort(table["key"], kind="stable"))
         return True
 
@@ -183,12 +186,12 @@ class Ledger:
         """Take in destroy events; return the shares of the connections that ended."""
         keys = _keys(slots, events)
         first = np.unique(keys, return_index=True)[1]
-        keys, slots, events, from_birth = keys[first], slots[first], events[first], from_birth[first]
+        keys, slots, events, from_birth = keys[first], slots[first], picked(events, first), from_birth[first]
         place, known = self._find(keys)
         rows = _begun(keys, slots, events, from_birth, now)
         if known.any():
             for name, column in rows.items():
-                column[known] = self._table[name][place[known]]
+                put(column, known, picked(self._table[name], place[known]))
             self.changed = True
             left = np.ones(len(self), bool)
             left[place[known]] = False
@@ -276,17 +279,7 @@ def _blank(size: int) -> Columns:
 
 def _picked(table: Columns, which: Array) -> Columns:
     """Return those rows of a table that an index or a mask gives."""
-    return {name: column[which] for name, column in table.items()}
-
-
-def joined(parts: Sequence[Array], dtype: np.dtype[Any]) -> Array:
-    """Return structured arrays one after another (np.concatenate spends longer on comparing their types)."""
-    answer = np.empty(sum(map(len, parts)), dtype)
-    filled = 0
-    for part in parts:
-        answer[filled : filled + len(part)] = part
-        filled += len(part)
-    return answer
+    return {name: picked(column, which) for name, column in table.items()}
 
 
 def _begun(keys: Array, slots: Array, samples: Array, from_birth: Array, now: float) -> Columns:
@@ -297,7 +290,7 @@ def _begun(keys: Array, slots: Array, samples: Array, from_birth: Array, now: fl
     rows["stall"][:] = np.nan
     rows["min_rtt"][:] = NO_RTT
     rows["why"][~rows["fresh"]] = OLDER
-    rows["sample"] = samples.copy()
+    rows["sample"] = copied(samples)
     # From birth on everything counts, else what comes from now on.
     rows["sample"]["counted"][rows["fresh"]] = 0
     return rows

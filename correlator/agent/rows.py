@@ -71,19 +71,19 @@ def pair_rows(interval: Interval, who: Who) -> list[str]:
     takes five times as long, and a busy host has a thousand rows an interval.
     """
     rows = interval.rows
-    heads = {key: _head(key, interval, who) for key in set(rows.keys)}
+    keys = {id(key): key for key in rows.keys}  # most rows of a key hold the same one, and it takes long to compare
+    heads = {key: _head(key, interval, who) for key in set(keys.values())}
     proxied = {key.owner for key in heads if key.note == VIA_PROXY}
     inner = {key for key, head in heads.items() if _is_inner(key, head, proxied, who)}
     direct = _from_the_host(interval) if inner else set()
     numbers = _numbers(rows, interval.info_bytes)
     why, resent = rows.sums["why"].tolist(), (rows.sums["counters"][:, ledger.RESENT] > 0).tolist()
     texts = []
-    of = {id(key): (heads[key], key in inner) for key in rows.keys}  # to tell keys apart takes longer
-    for i, (key, ports) in enumerate(zip(rows.keys, rows.ports, strict=True)):
-        head, is_inner = of[id(key)]
-        if is_inner and not direct & set(ports):
-            continue
-        texts.append(head.text + _remarks(head, why[i], resent[i]) + numbers[i] + _ports(ports))
+    told = {number: (heads[key], key in inner) for number, key in keys.items()}
+    for key, ports, some, again, middle in zip(rows.keys, rows.ports, why, resent, numbers, strict=True):
+        head, is_inner = told[id(key)]
+        if not is_inner or direct & set(ports):
+            texts.append(f"{head.text}{_remarks(head, some, again)}{middle}{_ports(ports)}")
     return texts
 
 

@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlator.agent import netlink
+from correlator.agent.records import copied, joined
 
 Array = npt.NDArray[Any]
 
@@ -151,14 +152,7 @@ def decode(data: bytes | bytearray | memoryview) -> Array:
         if length >= HEAD + FIXED:
             parts.extend(_decode_run(view, offset, stride, count))
         offset += stride * count
-    if len(parts) == 1:
-        return parts[0]
-    answer = np.empty(sum(map(len, parts)), SAMPLE)
-    filled = 0
-    for part in parts:
-        answer[filled : filled + len(part)] = part
-        filled += len(part)
-    return answer
+    return joined(parts, SAMPLE)
 
 
 def decode_parts(parts: Sequence[bytes]) -> tuple[Array, Array]:
@@ -275,7 +269,7 @@ def decode_again(data: bytes, before: Array) -> Array | None:
         or (raw["cookie"] != before["cookie"]).any()
     ):
         return None
-    sample = before.copy()
+    sample = copied(before)
     _take(sample, raw, CHANGING)
     sample["known"] = layout.known
     return sample

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from correlator.agent import ledger
+from correlator.agent.records import joined, picked
 
 Array = npt.NDArray[Any]
 CLIENT, SERVER = "client", "server"
@@ -100,7 +101,7 @@ class Tally:
         order = order[dropped:]
         if not order.size:
             return
-        places, shares = places[order], shares[order]
+        places, shares = places[order], picked(shares, order)
         first = np.flatnonzero(np.concatenate([[True], places[1:] != places[:-1]]))
         rows, sums = places[first], self._sums
         sums["counters"][rows] += np.add.reduceat(shares["delta"], first, axis=0)
@@ -143,7 +144,7 @@ class Tally:
     def _new(self, key: Key) -> int:
         place = len(self._keys)
         if place == len(self._sums):
-            self._sums = ledger.joined([self._sums, _empty(place)], SUMS)
+            self._sums = joined([self._sums, _empty(place)], SUMS)
         self._keys.append(key)
         self._ports.append([])
         return place
