@@ -280,7 +280,9 @@ class Collector:
         self._figures.count("aborted", int(aborted.sum()))
         whole = ~aborted
         if whole.any():
-            self._closed.append(self._ledger.close(slots[whole], picked(events, whole), born[whole], self._now()))
+            self._closed.append(
+                self._ledger.close(slots[whole], picked(events, whole), born[whole], self._now())
+            )
         return len(part)
 
     def _without_listeners(

@@ -71,7 +71,7 @@ def pair_rows(interval: Interval, who: Who) -> list[str]:
     takes five times as long, and a busy host has a thousand rows an interval.
     """
     rows = interval.rows
-    keys = {id(key): key for key in rows.keys}  # most rows of a key hold the same one, and it takes long to compare
+    keys = {id(key): key for key in rows.keys}  # most rows of a key hold the same one
     heads = {key: _head(key, interval, who) for key in set(keys.values())}
     proxied = {key.owner for key in heads if key.note == VIA_PROXY}
     inner = {key for key, head in heads.items() if _is_inner(key, head, proxied, who)}
