@@ -37,9 +37,11 @@ COUNTERS = (
     "exchanges",
 )
 # Places among COUNTERS, which are those of sockets.COUNTED but for the last.
-SENT, RECEIVED, RESENT, RTO_MS, EXCHANGES = 2, 3, 4, 8, 9
+BYTES, SENT, RECEIVED, RESENT, RESENT_BYTES, RTO_MS, EXCHANGES = 0, 2, 3, 4, 5, 8, 9
+ACKED = 9  # bytes, among sockets.COUNTED
 OLDER, LOST, GONE = 1, 2, 4  # why a row is not complete
 COOKIE_BITS = 48
+SAYS_RESENT = 216  # length of tcp_info with bytes_retrans (Linux 4.19)
 SAYS_SENT = 208  # length of tcp_info with bytes_sent (Linux 4.19); before, what was acknowledged stands in
 BACK = sockets.WRAP >> np.uint64(1)  # a gain beyond is a step back
 SYN_SENT = 2  # TCP_SYN_SENT
@@ -260,7 +262,7 @@ class Ledger:
         waited = np.fmax(waited, np.where(rto_ms > 0, rto_ms.astype("f8"), np.nan))
         np.fmax(rows["stall"], waited, out=rows["stall"], casting="same_kind")
         sides = rows["sides"]
-        sides += _sides(gain)
+        sides += _sides(gain, samples["known"])
         rows["now"] += gain
         rows["now"][:, EXCHANGES] = np.minimum(sides[:, 0], sides[:, 1])
         self.info_bytes = int(samples["known"].max(initial=0)) or self.info_bytes
@@ -331,19 +333,26 @@ def _gain(before: Array, after: Array) -> Array:
     gain: Array = (after["counted"] - before["counted"]) & sockets.WRAP
     gain[gain > BACK] = 0
     said = after["known"] >= SAYS_SENT
-    sent = gain[:, 0] - np.minimum(gain[:, 0], gain[:, 5])
-    gain[:, 0] = sent if said.all() else np.where(said, sent, gain[:, 9])
+    sent = gain[:, BYTES] - np.minimum(gain[:, BYTES], gain[:, RESENT_BYTES])
+    gain[:, BYTES] = sent if said.all() else np.where(said, sent, gain[:, ACKED])
     gain[:, EXCHANGES] = 0
     return gain
 
 
-def _sides(gain: Array) -> Array:
+def _sides(gain: Array, known: Array) -> Array:
     """Return (segments sent for the first time, segments received): an exchange is one of each.
 
     The smaller total counts exchanges exactly for requests and answers of one segment, for larger
-    ones the smaller side's segments.
+    ones the smaller side's segments. A SYN or FIN that was sent again is one of the retransmissions,
+    but no data segment: how many of those had data follows from their bytes, where the kernel tells them.
     """
-    sent = gain[:, SENT] - np.minimum(gain[:, SENT], gain[:, RESENT])
+    again = gain[:, RESENT]
+    if again.any():
+        data = gain[:, [BYTES, RESENT_BYTES, SENT]].astype("f8")
+        all_bytes = np.maximum(data[:, 0] + data[:, 1], 1.0)
+        with_data = np.rint(data[:, 1] * data[:, 2] / all_bytes).astype("u8")
+        again = np.where(known >= SAYS_RESENT, np.minimum(again, with_data), again)
+    sent = gain[:, SENT] - np.minimum(gain[:, SENT], again)
     return np.stack([sent, gain[:, RECEIVED]], axis=1)
 
 

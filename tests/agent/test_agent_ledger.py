@@ -61,6 +61,19 @@ def test_what_is_resent_is_not_sent_twice():
     assert share["exchanges"] == 2
 
 
+@pytest.mark.parametrize(
+    ("resent", "resent_bytes", "info_bytes", "exchanges"),
+    [(1, 0, 280, 3), (2, 1000, 280, 2), (1, 1000, 280, 2), (1, 0, 208, 2)],
+    ids=["a SYN", "a SYN and a request", "a request", "a kernel that does not tell the bytes"],
+)
+def test_a_syn_that_was_sent_again_is_no_data_segment(resent, resent_bytes, info_bytes, exchanges):
+    book = Ledger()
+    counted = {"bytes_sent": 3000, "data_segs_out": 3, "data_segs_in": 3}
+    again = {"total_retrans": resent, "bytes_retrans": resent_bytes}
+    read(book, message(**counted, **again, info_bytes=info_bytes))
+    assert moved(book.settle()[0])["exchanges"] == exchanges
+
+
 def test_each_byte_is_counted_in_one_interval_only():
     book = Ledger()
     total = 0

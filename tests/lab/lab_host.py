@@ -18,7 +18,7 @@ from lab_switch import start_lldpd
 
 PORT = 9443
 REQUEST, ANSWER = 1000, 1200
-INTERVAL_S = 5
+INTERVAL_S = 2
 SWARM_PORT = 2377
 RETRANSMITTED = re.compile(r"\bretrans:\d+/(\d+)")
 

@@ -25,10 +25,9 @@ from correlator.engine.rollup import roll_up
 from correlator.model import Incident
 
 PERIOD_S = 5
-PERIODS = dict.fromkeys(("counters_s", "optics_s", "hosts_s", "cycle_s"), PERIOD_S) | {"topology_s": 15}
+PERIODS = dict.fromkeys(("counters_s", "optics_s", "hosts_s", "cycle_s"), PERIOD_S) | {"topology_s": 10}
 ENGINE = {
     "window": 30,  # six polls, where the default is of five
-    "incidents.bad_to_open": 3,  # cycles come twelve times as often: a reading's noise must not open
     "incidents.good_to_clear": 4,
     "incidents.well_for": 15,
 }
