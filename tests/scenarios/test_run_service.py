@@ -30,6 +30,7 @@ PERIODS = dict.fromkeys(("counters_s", "optics_s", "hosts_s", "cycle_s"), PERIOD
 ENGINE = {
     "window": 30,  # six polls, where the default is of five
     "incidents.bad_to_open": 6,  # cycles come twelve times as often: a reading's noise must not open
+    "incidents.well_for": 15,  # three cycles, as the default is of nearly two
 }
 
 
