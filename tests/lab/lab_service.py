@@ -28,6 +28,8 @@ PERIOD_S = 5
 PERIODS = dict.fromkeys(("counters_s", "optics_s", "hosts_s", "cycle_s"), PERIOD_S) | {"topology_s": 10}
 ENGINE = {
     "window": 30,  # six polls, where the default is of five
+    "measures.times_s": 12,  # two polls and a bit, as the default
+    "bursts.times_s": 12,
     "incidents.good_to_clear": 4,
     "incidents.well_for": 15,
 }
