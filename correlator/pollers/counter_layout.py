@@ -80,7 +80,7 @@ class Layout:
         return self._plans[key]
 
     def _slot(self, row: int, name: str) -> int:
-        return len(self.scalars) + self.objects[name] * len(self.interfaces) + row
+        return len(self.scalars) + row * len(self.objects) + self.objects[name]
 
     def _line(self, row: int, one: Interface) -> Line:
         name = Cell(one.name_column, -1, EXACT, one.name_octets)
@@ -172,16 +172,16 @@ def _columns(part: Part) -> Iterable[tuple[str, npt.NDArray[Any], Mask]]:
     yield "octets_width_bits", *each([one.widths[0] for one in known.interfaces])
     yield "errors_width_bits", *each([one.widths[1] for one in known.interfaces])
     yield "uptime_cs", np.maximum(part.uptimes, 0).astype(np.uint64), part.uptimes < 0
-    cells = part.values[:, len(known.scalars) :].reshape(count, len(known.objects), rows)
+    cells = part.values[:, len(known.scalars) :].reshape(count, rows, len(known.objects))
     has = np.array([any(n == DISCONTINUITY for n, _ in one.objects) for one in known.interfaces], dtype=bool)
     none = np.zeros(shape, np.uint64)
     place = known.objects.get(DISCONTINUITY)
-    yield DISCONTINUITY_COLUMN, none if place is None else cells[:, place], np.broadcast_to(~has, shape)
+    yield DISCONTINUITY_COLUMN, none if place is None else cells[:, :, place], np.broadcast_to(~has, shape)
     told: dict[str, tuple[Words, Mask]] = {}
     for column, objects, bits, which in known.sums:
-        total = cells[:, objects[0]].copy()
+        total = cells[:, :, objects[0]].copy()
         for one in objects[1:]:
-            total += cells[:, one]
+            total += cells[:, :, one]
         if bits < 64:
             total &= np.uint64((1 << bits) - 1)
         if column in told:

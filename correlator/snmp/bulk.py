@@ -5,20 +5,26 @@ taken when its address, community and request-id are those of the request that i
 device. A request-id is (device, request, try): a repeated request has a new one, and either answer
 counts, once. Nothing here waits for one device: what does not answer, or not as planned, is left to the
 caller with the reason.
+
+An answer whose head is that of the last one to the same request lets its device go on at once; what it says
+is checked and read later, together with others, as that is cheaper. Where it is not what it looked like,
+its device is given up then, or asked for the rest.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
+from correlator.snmp.codec import Bytes, Flags, Heads, Ints, Refusal, Words
 from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.paces import Paces, Sent
 from correlator.snmp.wire import Wire
@@ -31,8 +37,10 @@ MOST_DEVICES = 2**15 - FIRST_DEVICE
 MOST_TRIES = 2**TRY_BITS
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
-GROUP = 48  # answers of one kind for which it pays to read them apart from others
+GROUP = 128  # answers of one kind for which it pays to read them apart from others
+ENOUGH = 384  # answers that are worth reading: more of them are hardly cheaper
 TICK_S = 0.2  # how soon a stop is noticed
+ROOM_S = 0.005  # how soon what found no room is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +99,14 @@ class Exchange:
         self._next = np.zeros(count, np.int64)  # number of the plan's next request
         self._number = np.zeros(count, np.int64)  # of the one on its way
         self._flying = np.zeros(count, dtype=bool)
-        self._over = fleet.count == 0
+        self._waiting = fleet.count > 0  # has a request to come
         self._tries = np.zeros(count, np.int64)
-        self._serial = np.random.default_rng().integers(0, SERIALS, count)
+        self._serial = np.frombuffer(os.urandom(2 * count), np.uint16).astype(np.int64) % SERIALS
         self._id = np.zeros(count, np.int64)  # request-id of the one on its way, without the try
         self._deadline = np.full(count, np.inf)
         self._last = np.zeros(count, np.int64)  # place of the last datagram from each that was looked at
-        self._pending: dict[int, int] = {}  # devices whose answer was cut, and what to ask for the rest
+        self._rest: dict[int, list[int]] = {}  # by device, what to ask for the rest of answers that were cut
+        self._unread: dict[Wire, Unread] = {}
         self._values = np.zeros(fleet.slots[-1] + 1, np.uint64)  # the last is for what nobody wants
         self.outcome = Outcome(
             values=self._values[:-1],
@@ -115,133 +124,188 @@ class Exchange:
 
     def run(self) -> Outcome:
         """Ask until every device is read or given up, or ``stopped`` is set; return what came."""
+        families = np.unique(self.fleet.family).tolist()
         wires = {
-            family: Wire(socket.AddressFamily(family), self.params.plain)
-            for family in np.unique(self.fleet.family).tolist()
+            Wire(socket.AddressFamily(family), self.params.plain): (
+                self.fleet.family == family if len(families) > 1 else None
+            )
+            for family in families
         }
+        self._unread = {one: Unread() for one in wires}
         try:
-            while not self._over.all() and not self.stopped:
+            while self._goes_on() and not self.stopped:
                 self._turn(wires)
+            self._read_all()
         finally:
-            for one in wires.values():
+            for one in wires:
                 one.close()
-        self.outcome.why[~self._over] = SILENT
+        self.outcome.why[(self._flying | self._waiting) & (self.outcome.why == 0)] = SILENT
         self.outcome.sent = self._pace.sent()
         return self.outcome
 
-    def _turn(self, wires: dict[int, Wire]) -> None:
+    def _goes_on(self) -> bool:
+        """Return whether anything is to be asked or awaited; if there seems not, first read what came."""
+        if not (self._waiting.any() or self._flying.any()):
+            self._read_all()
+        return bool(self._waiting.any() or self._flying.any())
+
+    def _turn(self, wires: Mapping[Wire, Flags | None]) -> None:
         """Send what may go, take in what has come, give up what is overdue."""
         now = time.monotonic()
-        for family, one in wires.items():
-            self._send(one, self.fleet.family == family, now)
-        got = [self._receive(one) for one in wires.values()]
+        for one, mine in wires.items():
+            self._send(one, mine, now)
+        if not self._flying.any():
+            self._read_all()
+        for one in wire.wait(list(wires), self._idle_s(now)):
+            self._receive(one)
         self._overdue(time.monotonic())
-        if not any(got) and not self._over.all():
-            wire.wait(list(wires.values()), self._idle_s(time.monotonic()))
 
     def _idle_s(self, now: float) -> float:
         """Return how long nothing is due, seconds."""
-        waiting = ~self._flying & ~self._over
-        due = min(
-            float(np.min(self._deadline, where=self._flying, initial=np.inf)),
-            float(np.min(self._pace.free, where=waiting, initial=np.inf)),
-        )
+        due = float(np.min(self._deadline, initial=np.inf))
+        if self._waiting.any():  # for their pace or, if that is not it, for room
+            free = float(np.min(self._pace.free, where=self._waiting, initial=np.inf))
+            due = min(due, free if free > now else now + ROOM_S)
         return max(0.0, min(due - now, TICK_S))
 
     # -- sending --------------------------------------------------------------------------------------
 
-    def _send(self, one: Wire, mine: Flags, now: float) -> None:
-        overdue = self._flying & (self._deadline <= now) & (self._tries < self.fleet.tries)
-        fresh = ~self._flying & ~self._over
-        room = min(self.params.in_flight, one.room) - int(np.count_nonzero(self._flying & mine))
-        may = (self._pace.free <= now) & mine
-        devices = np.flatnonzero(overdue & may)
-        self._transmit(one, devices, now)
-        self._transmit(one, np.flatnonzero(fresh & may)[: max(0, room)], now)
+    def _send(self, one: Wire, mine: Flags | None, now: float) -> None:
+        overdue = self._deadline <= now
+        if overdue.any():
+            overdue &= (self._tries < self.fleet.tries) & (self._pace.free <= now)
+            self._transmit(one, np.flatnonzero(overdue if mine is None else overdue & mine), now)
+        fresh = self._waiting & (self._pace.free <= now)
+        flying = self._flying
+        if mine is not None:
+            fresh, flying = fresh & mine, flying & mine
+        room = min(self.params.in_flight, one.room) - int(np.count_nonzero(flying))
+        self._transmit(one, np.flatnonzero(fresh)[: max(0, room)], now)
 
     def _transmit(self, one: Wire, devices: Ints, now: float) -> None:
         fleet = self.fleet
         for at in range(0, len(devices), wire.BATCH):
             some = devices[at : at + wire.BATCH]
             again = self._flying[some]
-            if not again.all():
-                self._begin(some[~again])
+            self._begin(some[~again])
             tries = self._tries[some] + again
             kind = fleet.kind0[some] + self._number[some]
-            messages = fleet.kinds.template.take(kind, axis=0)
-            ids = (self._id[some] | tries).astype(">u4").view(np.uint8).reshape(-1, 4)
-            place = np.arange(len(some)) * messages.shape[1] + fleet.kinds.id_at[kind]
-            messages.reshape(-1)[place[:, None] + np.arange(4)] = ids
-            sent = some[: one.send(messages, fleet.kinds.length[kind], fleet.address.take(some, axis=0))]
+            messages = fleet.kinds.written(kind, self._id[some] | tries)
+            sent = some[: one.send(messages, fleet.kinds.length[kind], fleet.address, some)]
             self._flying[sent] = True
+            self._waiting[sent] = False
             self._tries[sent] = tries[: len(sent)]
             self._deadline[sent] = now + fleet.timeout[sent]
             self.outcome.requests[sent] += 1
             self.outcome.retries[sent] += again[: len(sent)]
             self._pace.take(sent, now)
             if len(sent) < len(some):
+                self._put_back(some[len(sent) :])
                 return  # the kernel's buffer is full: the others go with the next turn
 
     def _begin(self, devices: Ints) -> None:
         """Take up the next request of devices that have none on its way."""
-        self._number[devices] = self._next[devices]
-        for device in self._pending.keys() & set(devices.tolist()) if self._pending else ():
-            self._number[device] = self._pending[device]
+        number = self._next[devices]
+        self._next[devices] = number + 1
+        self._number[devices] = number
+        for device in self._rest.keys() & set(devices.tolist()) if self._rest else ():
+            self._next[device] -= 1
+            self._number[device] = self._rest[device].pop(0)
+            if not self._rest[device]:
+                del self._rest[device]
         serial = (self._serial[devices] + 1) % SERIALS
         self._serial[devices] = serial
         self._id[devices] = (devices + FIRST_DEVICE) << DEVICE_BITS | serial << TRY_BITS
         self._tries[devices] = 0
 
+    def _put_back(self, devices: Ints) -> None:
+        """Undo what was begun and could not be sent."""
+        for device in devices[~self._flying[devices]].tolist():
+            self._rest.setdefault(device, []).insert(0, int(self._number[device]))
+
     # -- receiving ------------------------------------------------------------------------------------
 
-    def _receive(self, one: Wire) -> int:
-        count = one.receive(int(np.count_nonzero(self._flying)))
+    def _receive(self, one: Wire) -> None:
+        unread = self._unread[one]
+        count = one.receive(unread.end, int(np.count_nonzero(self._flying)))
         if count:
-            left = self._recognised(one, count)
+            begin = unread.end
+            left = self._recognised(one, begin, count)
             if len(left):
-                self._look_into(one, left)
-        return count
+                self._look_into(one, left + begin)
+            unread.end = begin + count if unread.count else 0
+            if unread.count >= ENOUGH or unread.end + wire.BATCH > wire.KEPT:
+                self._read(one)
 
-    def _recognised(self, one: Wire, count: int) -> Ints:
-        """Read the answers that look like the last ones to the same requests; return the other datagrams."""
-        fleet = self.fleet
-        device, ok = fleet.directory(one.family).find(one.senders[:count])
+    def _recognised(self, one: Wire, begin: int, count: int) -> Ints:
+        """Keep the answers that look like the last ones to the same requests; return the other datagrams."""
+        fleet, unread = self.fleet, self._unread[one]
+        here = slice(begin, begin + count)
+        device, ok = fleet.directory(one.family).find(one.senders[here])
         number = self._number[device]
         ok &= self._flying[device] & (number < fleet.count[device])
-        number[~ok] = 0
+        number *= ok
         kind = fleet.kind0[device] + number
-        known = fleet.shapes.recall(one.data, one.sizes[:count], ok, device, number, kind, fleet.kinds)
-        ids = (
-            one.data.words[one.data.starts[:count] + known.id_at]
-            .astype(np.uint32)
-            .byteswap()
-            .astype(np.int64)
-        )
-        tries = ids ^ self._id[device]
+        known = fleet.shapes.recall(one.data, begin, one.sizes[here], ok, device, number, kind, fleet.kinds)
+        ids = one.data.words[one.data.starts[here] + known.id_at].astype(np.uint32).byteswap()
+        tries = ids.astype(np.int64) ^ self._id[device]
         ok &= known.same & (tries >= 0) & (tries <= self._tries[device])
         which = np.flatnonzero(ok)
-        self._last[device[which]] = which
-        which = which[self._last[device[which]] == which]  # one a device, as ever
-        taken = np.zeros(count, dtype=bool)
-        for some in _alike(which, kind[which], fleet.kinds.varbinds):
-            taken[some] = self._take_known(one, some, device[some], known.table[some])
-        if known.looked:
-            new = np.array(known.looked)[taken[known.looked]]
-            fleet.shapes.keep(device[new], number[new], known.table[new])
-        return np.flatnonzero(~taken)
+        kept = device[which]
+        self._last[kept] = which
+        first = self._last[kept] == which  # one a device, as ever
+        if not first.all():
+            which = which[first]
+            kept = device[which]
+        unread.keep(which + begin, kept, number[which], known.table[which], known.looked[which])
+        self._landed(kept)
+        ok[:] = True
+        ok[which] = False
+        return np.flatnonzero(ok)
 
-    def _take_known(self, one: Wire, at: Ints, device: Ints, known: codec.Bytes) -> Flags:
-        """Take answers whose heads look like the last ones', at most one a device; return which it took."""
-        fleet, number = self.fleet, self._number[device]
-        kind, base = fleet.kind0[device] + number, fleet.slots[device]
-        pattern = fleet.shapes.pattern(device, number)
-        right = fleet.shapes.read(
-            one.data, one.data.starts[at], known, pattern, kind, base, fleet.kinds, self._values
-        )
-        some = slice(None) if np.count_nonzero(right) == len(right) else np.flatnonzero(right)
-        whole = self.fleet.kinds.whole[kind[some]]
-        self._settle(device[some], kind[some], whole, np.zeros(len(whole), np.int64), one.times[at[some]])
-        return right
+    def _read_all(self) -> None:
+        for one, unread in self._unread.items():
+            if unread.count:
+                self._read(one)
+
+    def _read(self, one: Wire) -> None:
+        """Read the answers that were kept."""
+        fleet = self.fleet
+        at, device, number, known, looked = self._unread[one].taken()
+        kind = fleet.kind0[device] + number
+        pattern, base = fleet.shapes.pattern(device, number), fleet.slots[device]
+        right = np.zeros(len(at), dtype=bool)
+        for some in _alike(kind, fleet.kinds.varbinds):
+            right[some], told = fleet.shapes.read(
+                one.data,
+                one.data.starts[at[some]],
+                known[some],
+                pattern[some],
+                kind[some],
+                base[some],
+                fleet.kinds,
+                self._values,
+            )
+            well = slice(None) if right[some].all() else np.flatnonzero(right[some])
+            some = some[well]
+            whole = fleet.kinds.whole[kind[some]]
+            none = np.zeros(len(some), np.int64)
+            self._settle(device[some], number[some], whole, none, told[well], one.times(at[some]))
+        looked &= right
+        fleet.shapes.keep(device[looked], number[looked], known[looked])
+        if not right.all():
+            self._read_anew(one, *(part[~right] for part in (at, device, number)))
+
+    def _read_anew(self, one: Wire, at: Ints, device: Ints, number: Ints) -> None:
+        """Read answers varbind by varbind that are not what they looked like."""
+        while len(at):
+            first = np.unique(device, return_index=True)[1]
+            self._take(
+                one,
+                codec.heads(one.data, one.sizes[at[first]], at[first]),
+                *(part[first] for part in (at, device, number)),
+            )
+            at, device, number = (np.delete(part, first) for part in (at, device, number))
 
     def _look_into(self, one: Wire, which: Ints) -> None:
         """Take in datagrams that have to be looked at one varbind after another, or that are none of ours."""
@@ -252,7 +316,9 @@ class Exchange:
             self._note_strangers(one, which, why)
         good = np.flatnonzero(why == 0)
         if len(good):
-            self._take(one, told.some(good), which[good], device[good])
+            device = device[good]
+            self._landed(device)
+            self._take(one, told.some(good), which[good], device, self._number[device])
 
     def _asked_for(self, one: Wire, told: Heads, which: Ints) -> tuple[Ints, Ints]:
         """Return the device that each datagram answers, and why it answers none (0: it does)."""
@@ -277,10 +343,10 @@ class Exchange:
             why[good[again]] = Refusal.LATE
         return device, why
 
-    def _take(self, one: Wire, told: Heads, which: Ints, device: Ints) -> None:
-        """Read answers (at most one a device) and move their devices on."""
+    def _take(self, one: Wire, told: Heads, which: Ints, device: Ints, number: Ints) -> None:
+        """Read answers (at most one a device) to requests of those numbers and move their devices on."""
         fleet = self.fleet
-        number, kind = self._number[device], fleet.kind0[device] + self._number[device]
+        kind = fleet.kind0[device] + number
         why = np.where(
             told.status == codec.TOO_BIG,
             Refusal.TOO_BIG,
@@ -307,23 +373,43 @@ class Exchange:
             place = found.place[:, np.searchsorted(well, good)]
             some = told.some(good), which[good], device[good], number[good], kind[good]
             fleet.shapes.learn(one.data, place, *some, fleet.kinds)
-        self._settle(device, kind, rows, why, one.times[which])
+        scalars = fleet.scalars.told(self._values, fleet.slots[device], device)
+        self._settle(device, number, rows, why, scalars, one.times(which))
 
-    def _settle(self, device: Ints, kind: Ints, rows: Ints, why: Ints, times: Ints) -> None:
-        """Move devices on whose answers were read, with so many whole rows, or refused."""
-        uptime, changed = self.fleet.scalars.look(self._values, self.fleet.slots[device], device)
-        if np.count_nonzero(changed):
-            why = np.where((why == 0) & changed, CHANGED, why)
+    def _landed(self, device: Ints) -> None:
+        """Note that these devices have answered what was on its way."""
         self.outcome.heard[device] = True
-        self.outcome.times[device] = times
         self._flying[device] = False
         self._deadline[device] = np.inf
+        self._waiting[device] = self._next[device] < self.fleet.count[device]
+        if self._rest:
+            self._waiting[list(self._rest)] = ~self._flying[list(self._rest)]
+
+    def _settle(self, device: Ints, number: Ints, rows: Ints, why: Ints, scalars: Words, times: Ints) -> None:
+        """Take note of answers that were read, with so many whole rows, or refused.
+
+        ``scalars`` are the values that come with every message.
+        """
+        fleet = self.fleet
+        uptime, changed = fleet.scalars.look(scalars, device)
+        if np.count_nonzero(changed):
+            why = np.where((why == 0) & changed, CHANGED, why)
+        self.outcome.times[device] = times
         if np.count_nonzero(why):
             bad = why != 0
             self._give_up(device[bad], why[bad])
-            device, kind, rows, uptime = device[~bad], kind[~bad], rows[~bad], uptime[~bad]
+            device, number, rows, uptime = device[~bad], number[~bad], rows[~bad], uptime[~bad]
+        kind = fleet.kind0[device] + number
         self._stamp(device, kind, rows, uptime)
-        self._advance(device, kind, rows)
+        cut = np.flatnonzero(rows < fleet.kinds.whole[kind])
+        for one, asked, came in zip(*(part[cut].tolist() for part in (device, number, rows)), strict=True):
+            self._ask_for_rest(one, fleet.rest(one, asked, came))
+
+    def _ask_for_rest(self, device: int, number: int) -> None:
+        """Note what is to be asked of a device because an answer was cut."""
+        if self.outcome.why[device] == 0:
+            self._rest.setdefault(device, []).append(number)
+            self._waiting[device] = not self._flying[device]
 
     def _stamp(self, device: Ints, kind: Ints, rows: Ints, uptime: Ints) -> None:
         """Note sysUpTime of the rows that came."""
@@ -335,33 +421,23 @@ class Exchange:
         place = (number + self.outcome.rows[device][:, None])[told]
         self.outcome.uptimes[place] = np.broadcast_to(uptime[:, None], told.shape)[told]
 
-    def _advance(self, device: Ints, kind: Ints, rows: Ints) -> None:
-        """Go on to each device's next request; where an answer was cut, to the rest of it."""
-        cut = rows < self.fleet.kinds.whole[kind]
-        if np.count_nonzero(cut):
-            for one, came in zip(device[cut].tolist(), rows[cut].tolist(), strict=True):
-                self._pending[one] = self.fleet.rest(one, int(self._number[one]), came)
-            device = device[~cut]
-        if self._pending:
-            for one in device.tolist():
-                self._pending.pop(one, None)
-        following = self._next[device] + 1
-        self._next[device] = following
-        self._over[device] = following >= self.fleet.count[device]
-
     # -- giving up ------------------------------------------------------------------------------------
 
     def _overdue(self, now: float) -> None:
-        gone = self._flying & (self._deadline <= now) & (self._tries >= self.fleet.tries)
+        gone = self._deadline <= now
         if gone.any():
-            devices = np.flatnonzero(gone)
+            devices = np.flatnonzero(gone & (self._tries >= self.fleet.tries))
             self._give_up(devices, np.full(len(devices), SILENT))
 
     def _give_up(self, devices: Ints, why: Ints) -> None:
+        """Ask devices nothing more; the first reason is the one that is told."""
         self._flying[devices] = False
         self._deadline[devices] = np.inf
-        self._over[devices] = True
-        self.outcome.why[devices] = why
+        self._waiting[devices] = False
+        for device in self._rest.keys() & set(devices.tolist()) if self._rest else ():
+            del self._rest[device]
+        before = self.outcome.why[devices]
+        self.outcome.why[devices] = np.where(before == 0, why, before)
         self._count_refused(why)
 
     def _count_refused(self, why: Ints) -> None:
@@ -377,15 +453,36 @@ class Exchange:
                 self.outcome.heard |= (self.fleet.sender == sender).all(axis=1)
 
 
-def _alike(which: Ints, kind: Ints, varbinds: Ints) -> list[Ints]:
+class Unread:
+    """The answers of one socket that are kept to be read together; ``end`` is behind the last of them."""
+
+    def __init__(self) -> None:
+        self.end = self.count = 0
+        self._parts: list[tuple[Any, ...]] = []
+
+    def keep(self, at: Ints, device: Ints, number: Ints, known: Bytes, looked: Flags) -> None:
+        """Keep those datagrams: answers of devices to requests of theirs, and what they look like.
+
+        ``looked``: that is new.
+        """
+        self._parts.append((at, device, number, known, looked))
+        self.count += len(at)
+
+    def taken(self) -> tuple[Ints, Ints, Ints, Bytes, Flags]:
+        """Return all of them; none is kept then."""
+        parts, self._parts = self._parts, []
+        self.end = self.count = 0
+        at, device, number, known, looked = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return at, device, number, known, looked
+
+
+def _alike(kind: Ints, varbinds: Ints) -> list[Ints]:
     """Return answers in groups of one kind or, where those would be small, of one number of varbinds."""
     kinds = np.unique(kind)
-    if len(kinds) <= 1:
-        return [which] * len(kinds)
-    if len(which) < len(kinds) * GROUP:
+    if len(kind) < len(kinds) * GROUP:
         kind = varbinds[kind]
         kinds = np.unique(kind)
-    return [which[kind == one] for one in kinds.tolist()]
+    return [np.flatnonzero(kind == one) for one in kinds.tolist()]
 
 
 def reason_name(why: int) -> str:

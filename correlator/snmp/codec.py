@@ -153,6 +153,22 @@ class Kinds:
         rows = (self.varbinds - self.scalars) // np.maximum(self.width, 1)
         return np.where(self.width > 0, rows, 1)
 
+    def written(self, kind: Ints, ids: Ints) -> Bytes:
+        """Return the requests of some kinds with their request-ids, one a row."""
+        messages = self.template.take(kind, axis=0)
+        octets = ids.astype(">u4").view(np.uint8).reshape(-1, 4)
+        if self._id_at is not None:
+            messages[:, self._id_at : self._id_at + 4] = octets
+        else:
+            place = np.arange(len(kind)) * messages.shape[1] + self.id_at[kind]
+            messages.reshape(-1)[place[:, None] + np.arange(4)] = octets
+        return messages
+
+    @cached_property
+    def _id_at(self) -> int | None:
+        """Where the request-id stands, if it is one place for all kinds."""
+        return int(self.id_at[0]) if len(self.id_at) and (self.id_at == self.id_at[0]).all() else None
+
     @property
     def bulk(self) -> Flags:
         """Which kinds are GETBULK: their answers may be cut behind any row."""

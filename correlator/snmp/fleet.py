@@ -169,13 +169,17 @@ class _Scalars:
                 self._slot[number, place] = one.plan.scalars[place + 1].slot
                 self._value[number, place] = value % 2**64
 
-    def look(self, values: Words, base: Ints, device: Ints) -> tuple[Ints, Flags]:
-        """Return sysUpTime of the answers just read (-1: untold), and which devices have changed."""
-        slot = self._slots[device]
-        uptime = np.where(slot >= 0, values[base + np.maximum(slot, 0)].astype(np.int64), -1)
+    def told(self, values: Words, base: Ints, device: Ints) -> Words:
+        """Return the scalars that were stored last of each device."""
+        slots = np.column_stack((np.maximum(self._slots[device], 0), self._slot[device]))
+        return values[slots + base[:, None]]
+
+    def look(self, told: Words, device: Ints) -> tuple[Ints, Flags]:
+        """Return sysUpTime (-1: untold) from the first values of answers, and which devices have changed."""
+        uptime = np.where(self._slots[device] >= 0, told[:, 0].astype(np.int64), -1)
         before = self._before[device]
         changed = (before >= 0) & (uptime >= 0) & ((uptime - before) % UPTIME_WRAPS >= UPTIME_WRAPS // 2)
-        for place in range(self._slot.shape[1]):
-            told = values[base + self._slot[device, place]]
-            changed |= (place < self._more[device]) & (told != self._value[device, place])
+        for place in range(min(self._slot.shape[1], told.shape[1] - 1)):
+            differs = told[:, place + 1] != self._value[device, place]
+            changed |= (place < self._more[device]) & differs
         return uptime, changed

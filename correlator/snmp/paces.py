@@ -40,23 +40,25 @@ class Paces:
 
     def __init__(self, per_second: Ints, sent: Sequence[Sequence[float]]) -> None:
         self._per_second = per_second
-        self._ring = np.full((len(per_second), int(per_second.max(initial=1))), -np.inf)
+        # a row for each of the last requests: those that are asked in step lie beside each other
+        self._ring = np.full((int(per_second.max(initial=1)), len(per_second)), -np.inf)
         self._taken = np.zeros(len(per_second), np.int64)
         for number, times in enumerate(sent):
             if times:
                 last = times[-int(per_second[number]) :]
-                self._ring[number, : len(last)] = last
+                self._ring[: len(last), number] = last
                 self._taken[number] = len(last)
         each = np.arange(len(per_second))
-        self.free = self._ring[each, self._taken % per_second] + 1.0
+        self.free = self._ring[self._taken % per_second, each] + 1.0
         self._known = self._taken.copy()
 
     def take(self, devices: Ints, now: float) -> None:
         """Note that a request goes out to each of the devices."""
         limit, taken = self._per_second[devices], self._taken[devices]
-        self._ring[devices, taken % limit] = now
-        self._taken[devices] = taken + 1
-        self.free[devices] = self._ring[devices, (taken + 1) % limit] + 1.0
+        self._ring[taken % limit, devices] = now
+        taken += 1
+        self._taken[devices] = taken
+        self.free[devices] = self._ring[taken % limit, devices] + 1.0
 
     def sent(self) -> Sent:
         """Return the times of the last requests to each device that were not known before."""
@@ -64,4 +66,4 @@ class Paces:
         first = np.concatenate(([0], np.cumsum(kept)))
         device = np.repeat(np.arange(len(kept)), kept)
         place = np.arange(first[-1]) - first[device] + (self._taken - kept)[device]
-        return Sent(self._ring[device, place % self._per_second[device]], first)
+        return Sent(self._ring[place % self._per_second[device], device], first)

@@ -17,7 +17,8 @@ from correlator.snmp.codec import STRIDE, Bytes, Datagrams, Ints, Words
 
 RECEIVE_BUFFER = 16 * 2**20  # bytes wanted of the kernel; it gives what net.core.rmem_max allows
 KERNEL_COST = 2560  # bytes of that buffer which a reply takes up with what the kernel keeps beside it
-BATCH = 512  # datagrams a call: what reading them costs beside the bytes is the same for few
+BATCH = 512  # datagrams a call
+KEPT = 1024  # datagrams that the buffer holds: what reading them costs beside the bytes is the same for few
 SOCKET_ADDRESS = 32  # bytes kept of each; the longest, that of IPv6, has 28
 LINGER_S = 0.005  # wait for more answers before reading some: many at once are cheaper
 LINGERS = 4  # at most, for one batch
@@ -71,10 +72,10 @@ class Wire:
 
     def __init__(self, family: socket.AddressFamily, plain: bool = False) -> None:
         self.family = family
-        self.data = Datagrams(BATCH)
-        self.sizes: Ints = np.zeros(BATCH, np.int64)
-        self.senders: Bytes = np.zeros((BATCH, SOCKET_ADDRESS), np.uint8)
-        self.times: Ints = np.zeros(BATCH, np.int64)
+        self.data = Datagrams(KEPT)
+        self.sizes: Ints = np.zeros(KEPT, np.int64)
+        self.senders: Bytes = np.zeros((KEPT, SOCKET_ADDRESS), np.uint8)
+        self._times: Ints = np.zeros(KEPT, np.int64)
         self._calls = None if plain else _calls()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -97,18 +98,20 @@ class Wire:
         """Close the socket."""
         self._socket.close()
 
-    def send(self, messages: Bytes, sizes: Ints, addresses: Bytes) -> int:
-        """Send at most BATCH messages, one a row; return how many the kernel took, from the first.
+    def send(self, messages: Bytes, sizes: Ints, addresses: Bytes, to: Ints) -> int:
+        """Send at most BATCH messages, one a row, to those of the addresses; return how many the kernel took.
 
-        One that cannot be sent (no route) counts as taken: it will be missed like a lost one.
+
+        These are the first. One that cannot be sent (no route) counts as taken: it will be missed like a
+        lost one.
         """
         if self._calls is None:
-            return self._send_one_by_one(messages, sizes, addresses)
+            return self._send_one_by_one(messages, sizes, addresses[to])
         count = len(sizes)
         each = self._each[:count]
         self._out_vectors[:count, 0] = messages.ctypes.data + each * messages.shape[1]
         self._out_vectors[:count, 1] = sizes
-        self._out[:count, 0] = addresses.ctypes.data + each * SOCKET_ADDRESS
+        self._out[:count, 0] = to * SOCKET_ADDRESS + addresses.ctypes.data
         sent = 0
         while sent < count:
             at = ctypes.c_void_p(self._out_at + sent * MESSAGE * 8)
@@ -121,49 +124,53 @@ class Wire:
                 sent += 1
         return sent
 
-    def receive(self, hoped: int) -> int:
-        """Take in what has come, at most BATCH datagrams; return how many: the first of ``data``.
+    def receive(self, begin: int, hoped: int) -> int:
+        """Take in what has come from ``begin`` of ``data`` on, at most BATCH datagrams; return how many.
 
-        Where more are hoped for than have come, wait some moments for them. ``sizes`` are theirs (larger
-        than STRIDE where cut), ``senders`` their addresses, ``times`` when the kernel had them,
-        nanoseconds of the system's clock.
+        Where many are hoped for, wait some moments for them first. ``sizes`` are theirs (larger than STRIDE
+        where cut), ``senders`` their addresses.
         """
         take = self._receive_one_by_one if self._calls is None else self._receive_many
-        count = more = take(0)
-        hoped = min(hoped, BATCH)
+        end = min(begin + BATCH, KEPT)
+        hoped = min(hoped, end - begin)
+        count = 0
         for _ in range(LINGERS):
-            if not more or hoped - count < WORTH:
+            if hoped - count < WORTH:
                 break
             time.sleep(LINGER_S)
-            more = take(count)
+            more = take(begin + count, end)
             count += more
-        if count and self._calls is not None:
-            self._note_received(count)
-        return count
+            if not more:
+                break
+        return count or take(begin, end)
 
-    def _receive_many(self, first: int) -> int:
-        """Take in datagrams from that place on; return how many."""
+    def times(self, which: Ints) -> Ints:
+        """Return when the kernel had datagrams, nanoseconds of the system's clock."""
+        if self._calls is None:
+            return self._times[which]
+        stamp = self._control[which].view(np.int64)
+        told = self._headers[which, 5] >= CONTROL * 8
+        return np.where(told, stamp[:, 2] * 10**9 + stamp[:, 3], time.time_ns())
+
+    def _receive_many(self, begin: int, end: int) -> int:
+        """Take in datagrams from one place on, up to another; return how many."""
         assert self._calls is not None
-        self._headers[first:, 1] = SOCKET_ADDRESS
-        self._headers[first:, 5] = CONTROL * 8
-        at = ctypes.c_void_p(self._headers_at + first * MESSAGE * 8)
-        count = self._calls[1](self._socket.fileno(), at, BATCH - first, socket.MSG_DONTWAIT, None)
-        return max(0, int(count))
-
-    def _note_received(self, count: int) -> None:
-        head = self._headers[:count]
-        cut = (head[:, 6] & np.uint64(socket.MSG_TRUNC)) != 0
-        self.sizes[:count] = (head[:, 7] & np.uint64(0xFFFFFFFF)).astype(np.int64) + cut * STRIDE
-        stamp = self._control[:count].view(np.int64)
-        told = head[:, 5] >= CONTROL * 8
-        self.times[:count] = np.where(told, stamp[:, 2] * 10**9 + stamp[:, 3], time.time_ns())
+        self._headers[begin:end, 1] = SOCKET_ADDRESS
+        self._headers[begin:end, 5] = CONTROL * 8
+        at = ctypes.c_void_p(self._headers_at + begin * MESSAGE * 8)
+        count = max(0, int(self._calls[1](self._socket.fileno(), at, end - begin, socket.MSG_DONTWAIT, None)))
+        head = self._headers[begin : begin + count]
+        sizes = self.sizes[begin : begin + count]
+        np.bitwise_and(head[:, 7], np.uint64(0xFFFFFFFF), out=sizes, casting="unsafe")
+        sizes += STRIDE * ((head[:, 6] & np.uint64(socket.MSG_TRUNC)) != 0)
+        return count
 
     def _lay_out(self) -> None:
         """Point the kernel's structures at the buffers, once."""
-        self._each = each = np.arange(BATCH, dtype=np.uint64)
-        self._vectors = np.empty((BATCH, 2), np.uint64)
-        self._control: Words = np.zeros((BATCH, CONTROL), np.uint64)
-        self._headers: Words = np.zeros((BATCH, MESSAGE), np.uint64)
+        self._each = each = np.arange(KEPT, dtype=np.uint64)
+        self._vectors = np.empty((KEPT, 2), np.uint64)
+        self._control: Words = np.zeros((KEPT, CONTROL), np.uint64)
+        self._headers: Words = np.zeros((KEPT, MESSAGE), np.uint64)
         self._vectors[:, 0] = self.data.bytes.ctypes.data + each * STRIDE
         self._vectors[:, 1] = STRIDE
         self._headers[:, 0] = self.senders.ctypes.data + each * SOCKET_ADDRESS
@@ -174,7 +181,7 @@ class Wire:
         self._out_vectors = np.empty((BATCH, 2), np.uint64)
         self._out: Words = np.zeros((BATCH, MESSAGE), np.uint64)
         self._out[:, 1] = 28 if self.family == socket.AF_INET6 else 16
-        self._out[:, 2] = self._out_vectors.ctypes.data + each * 16
+        self._out[:, 2] = self._out_vectors.ctypes.data + each[:BATCH] * 16
         self._out[:, 3] = 1
         self._out_at = self._out.ctypes.data
 
@@ -188,20 +195,20 @@ class Wire:
                 continue
         return len(sizes)
 
-    def _receive_one_by_one(self, first: int) -> int:
+    def _receive_one_by_one(self, begin: int, end: int) -> int:
         whole = self.data.bytes.data
-        for number in range(first, BATCH):
-            begin = number * STRIDE
+        for number in range(begin, end):
+            at = number * STRIDE
             try:
-                size, _, flags, place = self._socket.recvmsg_into([whole[begin : begin + STRIDE]])
+                size, _, flags, place = self._socket.recvmsg_into([whole[at : at + STRIDE]])
             except BlockingIOError:
-                return number - first
+                return number - begin
             except OSError:
                 continue
             self.sizes[number] = size + STRIDE * bool(flags & socket.MSG_TRUNC)
-            self.times[number] = time.time_ns()
+            self._times[number] = time.time_ns()
             self.senders[number] = np.frombuffer(address(self.family, place)[1], np.uint8)
-        return BATCH - first
+        return end - begin
 
 
 def _place(family: socket.AddressFamily, raw: bytes) -> tuple[str, int] | tuple[str, int, int, int]:
@@ -211,9 +218,10 @@ def _place(family: socket.AddressFamily, raw: bytes) -> tuple[str, int] | tuple[
     return socket.inet_ntop(family, raw[8:24]), port, 0, int.from_bytes(raw[24:28], sys.byteorder)
 
 
-def wait(wires: Sequence[Wire], seconds: float) -> bool:
-    """Wait until one of the sockets has something to read; return whether one has."""
+def wait(wires: Sequence[Wire], seconds: float) -> list[Wire]:
+    """Wait until one of the sockets has something to read; return those that have."""
     poller = select.poll()
     for one in wires:
         poller.register(one, select.POLLIN)
-    return bool(poller.poll(max(0.0, seconds) * 1000))
+    told = {number for number, _ in poller.poll(max(0.0, seconds) * 1000)}
+    return [one for one in wires if one.fileno() in told]

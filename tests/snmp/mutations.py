@@ -107,13 +107,13 @@ class Remembered:
         known, count, slots = self.plan, len(sizes), self.plan.slots
         values, taken = np.zeros(count * slots + 1, np.uint64), np.zeros(count, dtype=bool)
         may = np.ones(count, dtype=bool)
-        recalled = self.shapes.recall(data, sizes, may, kind * 0, kind, kind, known.kinds)
+        recalled = self.shapes.recall(data, 0, sizes, may, kind * 0, kind, kind, known.kinds)
         for one in np.unique(kind):
             which = np.flatnonzero(recalled.same & (kind == one))
             if len(which):
                 pattern = self.shapes.pattern(which * 0, kind[which])
                 place = data.starts[which], recalled.table[which], pattern, kind[which], which * slots
-                taken[which] = self.shapes.read(data, *place, known.kinds, values)
+                taken[which], _ = self.shapes.read(data, *place, known.kinds, values)
         return taken, values[:-1].reshape(count, slots)
 
 

@@ -13,6 +13,7 @@ from snmp_agent import Agent, counter32, counter64
 
 from correlator.snmp import codec, wire
 from correlator.snmp.bulk import Asked, Exchange, Outcome
+from correlator.snmp.codec import Refusal
 from correlator.snmp.fleet import Directory, Fleet
 from correlator.snmp.look import look
 from correlator.snmp.manners import Pace
@@ -87,6 +88,21 @@ async def test_a_counter_that_turns_negative_or_into_something_else_is_refused()
             agent.set(switch(plain=True) | {f"1.3.6.1.9.2.{PORTS[0]}": odd})
             outcome = await asyncio.to_thread(Exchange(one).run)
         assert outcome.why.all() == (odd in (-1, "text"))  # another width is no error
+
+
+async def test_an_answer_that_is_not_what_it_looked_like_is_found_out_when_it_is_read() -> None:
+    async with Agent(switch(plain=True)) as sound, Agent(switch(plain=True)) as odd:
+        both = fleet(sound, odd)
+        first = await polled(both)
+        answer, there, elsewhere = odd.answer, bytes((0x2B, 6, 1, 9, 2, 1)), bytes((0x2B, 6, 1, 9, 5, 1))
+        odd.answer = lambda asked: [told.replace(there, elsewhere) for told in answer(asked)]  # type: ignore[method-assign]
+        outcome = await asyncio.to_thread(Exchange(both).run)
+    assert outcome.why.tolist() == [0, Refusal.OTHER_OBJECT]
+    assert outcome.refused == {"other_object": 1}
+    assert outcome.requests.tolist() == first.requests.tolist()  # it had gone on by then
+    slots = both.asked[0].plan.slots
+    assert (outcome.values[:slots] == first.values[:slots]).all()
+    assert not outcome.values[slots + 1]  # nothing of what it said
 
 
 async def test_a_device_that_is_put_together_with_others_keeps_its_shapes(long_ways: list[int]) -> None:
