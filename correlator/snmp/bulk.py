@@ -19,14 +19,14 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import Bytes, Flags, Heads, Ints, Refusal, Words
+from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
 from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.paces import Paces, Sent
+from correlator.snmp.unread import Unread, alike
 from correlator.snmp.wire import Wire
 
 __all__ = ["Asked", "Exchange", "Fleet", "Outcome", "Params"]
@@ -37,7 +37,6 @@ MOST_DEVICES = 2**15 - FIRST_DEVICE
 MOST_TRIES = 2**TRY_BITS
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
-GROUP = 128  # answers of one kind for which it pays to read them apart from others
 ENOUGH = 384  # answers that are worth reading: more of them are hardly cheaper
 TICK_S = 0.2  # how soon a stop is noticed
 ROOM_S = 0.005  # how soon what found no room is tried again
@@ -275,7 +274,7 @@ class Exchange:
         kind = fleet.kind0[device] + number
         pattern, base = fleet.shapes.pattern(device, number), fleet.slots[device]
         right = np.zeros(len(at), dtype=bool)
-        for some in _alike(kind, fleet.kinds.varbinds):
+        for some in alike(kind, fleet.kinds.varbinds):
             right[some], told = fleet.shapes.read(
                 one.data,
                 one.data.starts[at[some]],
@@ -291,8 +290,9 @@ class Exchange:
             whole = fleet.kinds.whole[kind[some]]
             none = np.zeros(len(some), np.int64)
             self._settle(device[some], number[some], whole, none, told[well], one.times(at[some]))
-        looked &= right
-        fleet.shapes.keep(device[looked], number[looked], known[looked])
+        if looked.any():
+            looked &= right
+            fleet.shapes.keep(device[looked], number[looked], known[looked])
         if not right.all():
             self._read_anew(one, *(part[~right] for part in (at, device, number)))
 
@@ -451,38 +451,6 @@ class Exchange:
             families = np.full(len(odd), one.family, np.uint64)
             for sender in np.unique(wire.sender(families, one.senders[odd]), axis=0):
                 self.outcome.heard |= (self.fleet.sender == sender).all(axis=1)
-
-
-class Unread:
-    """The answers of one socket that are kept to be read together; ``end`` is behind the last of them."""
-
-    def __init__(self) -> None:
-        self.end = self.count = 0
-        self._parts: list[tuple[Any, ...]] = []
-
-    def keep(self, at: Ints, device: Ints, number: Ints, known: Bytes, looked: Flags) -> None:
-        """Keep those datagrams: answers of devices to requests of theirs, and what they look like.
-
-        ``looked``: that is new.
-        """
-        self._parts.append((at, device, number, known, looked))
-        self.count += len(at)
-
-    def taken(self) -> tuple[Ints, Ints, Ints, Bytes, Flags]:
-        """Return all of them; none is kept then."""
-        parts, self._parts = self._parts, []
-        self.end = self.count = 0
-        at, device, number, known, looked = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return at, device, number, known, looked
-
-
-def _alike(kind: Ints, varbinds: Ints) -> list[Ints]:
-    """Return answers in groups of one kind or, where those would be small, of one number of varbinds."""
-    kinds = np.unique(kind)
-    if len(kind) < len(kinds) * GROUP:
-        kind = varbinds[kind]
-        kinds = np.unique(kind)
-    return [np.flatnonzero(kind == one) for one in kinds.tolist()]
 
 
 def reason_name(why: int) -> str:

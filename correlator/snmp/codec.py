@@ -1,4 +1,4 @@
-"""SNMPv2c messages in bulk: requests written once, replies read many at a time with numpy.
+"""SNMPv2c replies in bulk: read many at a time with numpy.
 
 A reply is read against what its request can bring: the table ``Kinds`` holds, for each kind of request
 and each varbind of its answer, the bytes that must stand there and the slot that the value goes to. First
@@ -10,7 +10,7 @@ BER as of X.690, messages as of RFC 3416 and RFC 1901. Lengths are believed only
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
 from functools import cached_property
@@ -19,7 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from correlator.snmp.target import Oid
+from correlator.snmp.ber import (
+    COUNTER32,
+    COUNTER64,
+    GAUGE32,
+    INTEGER,
+    OBJECT,
+    OCTETS,
+    OPAQUE,
+    RESPONSE,
+    SEQUENCE,
+    TIMETICKS,
+)
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -31,9 +42,6 @@ SLACK = 64  # bytes behind the last datagram, so that a look ahead stays within 
 FEW = 24  # replies that are cheaper to go through one by one
 WORDS = 4  # of 8 bytes, compared for every varbind; longer ones take a second look
 
-INTEGER, OCTETS, NULL, OBJECT, SEQUENCE = 0x02, 0x04, 0x05, 0x06, 0x30
-COUNTER32, GAUGE32, TIMETICKS, OPAQUE, COUNTER64 = 0x41, 0x42, 0x43, 0x44, 0x46
-GET, RESPONSE, GETBULK = 0xA0, 0xA2, 0xA5
 TOO_BIG = 1
 
 NUMBER, COUNTER, EXACT, ANY = 0, 1, 2, 3
@@ -69,51 +77,6 @@ HIGHEST[COUNTER64] = 2**63 - 1  # what is beyond has nine bytes
 NUMERIC = HIGHEST > 0
 TEXTUAL = np.zeros(256, dtype=bool)
 TEXTUAL[[OCTETS, OPAQUE]] = True
-
-
-# -- writing ----------------------------------------------------------------------------------------
-
-
-def tlv(tag: int, body: bytes) -> bytes:
-    """Return a value with its tag and its length."""
-    size = len(body)
-    if size < 128:
-        return bytes((tag, size)) + body
-    long = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 128 | len(long))) + long + body
-
-
-def integer(value: int, tag: int = INTEGER) -> bytes:
-    """Return an integer in as few bytes as it needs."""
-    return tlv(
-        tag, value.to_bytes((value if value >= 0 else ~value).bit_length() // 8 + 1, "big", signed=True)
-    )
-
-
-def object_identifier(oid: Oid) -> bytes:
-    """Return an OID. Raises ValueError where it is none."""
-    if len(oid) < 2 or any(not 0 <= part < 2**32 for part in oid) or oid[0] > 2:
-        raise ValueError(f"{oid} is no object identifier")
-    return tlv(OBJECT, b"".join(_base128(part) for part in (oid[0] * 40 + oid[1], *oid[2:])))
-
-
-def _base128(part: int) -> bytes:
-    octets = [part & 127]
-    while part := part >> 7:
-        octets.append(part & 127 | 128)
-    return bytes(reversed(octets))
-
-
-def request(community: bytes, kind: int, oids: Iterable[Oid], first: int, second: int) -> tuple[bytes, int]:
-    """Return a message and where in it the four bytes of the request-id stand.
-
-    ``first`` and ``second`` are error-status and error-index, or non-repeaters and max-repetitions.
-    """
-    nothing = bytes((NULL, 0))
-    binds = tlv(SEQUENCE, b"".join(tlv(SEQUENCE, object_identifier(oid) + nothing) for oid in oids))
-    rest = integer(first) + integer(second) + binds
-    message = tlv(SEQUENCE, integer(1) + tlv(OCTETS, community) + tlv(kind, tlv(INTEGER, bytes(4)) + rest))
-    return message, len(message) - len(rest) - 4
 
 
 # -- what answers must look like --------------------------------------------------------------------

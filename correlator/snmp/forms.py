@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from correlator.snmp import codec
-from correlator.snmp.codec import COUNTER, EXACT, INTEGER, Bytes, Datagrams, Flags, Ints, Kinds, Words
+from correlator.snmp.ber import COUNTER32, COUNTER64, GAUGE32, INTEGER, TIMETICKS
+from correlator.snmp.codec import COUNTER, EXACT, Bytes, Datagrams, Flags, Ints, Kinds, Words
 
 Table = TypeVar("Table", bound=npt.NDArray[Any])
 
@@ -26,8 +27,8 @@ SIGN = np.uint64(1 << 63)
 NOWHERE = 2**62  # beyond any slot
 
 FORBIDDEN = np.zeros(256, np.uint64)  # by tag, the bits that no value of its type has
-FORBIDDEN[[codec.COUNTER32, codec.GAUGE32, codec.TIMETICKS]] = 2**64 - 2**32
-FORBIDDEN[codec.COUNTER64] = SIGN
+FORBIDDEN[[COUNTER32, GAUGE32, TIMETICKS]] = 2**64 - 2**32
+FORBIDDEN[COUNTER64] = SIGN
 
 
 def measures(kinds: Kinds, entry: Ints) -> tuple[Flags, Ints, Ints]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from correlator.snmp.codec import INTEGER, OCTETS, RESPONSE, SEQUENCE, tlv
+from correlator.snmp.ber import INTEGER, OCTETS, RESPONSE, SEQUENCE, tlv
 
 VERSION = bytes((INTEGER, 1, 1))
 NO_ERROR = bytes((INTEGER, 1, 0, INTEGER, 1))  # and one byte of error-index

@@ -14,7 +14,7 @@ from functools import cached_property
 
 import numpy as np
 
-from correlator.snmp import codec
+from correlator.snmp import ber, codec
 from correlator.snmp.codec import EXACT, Bytes, Kinds
 from correlator.snmp.target import Index, Oid
 
@@ -149,7 +149,7 @@ def gets(lines: Iterable[Line], varbinds: int, longest: int = LONGEST) -> list[R
     packed: list[Line] = []
     count = size = 0
     for line in lines:
-        more = sum(len(codec.object_identifier(cell.column + line.index)) + 4 for cell in line.cells)
+        more = sum(len(ber.object_identifier(cell.column + line.index)) + 4 for cell in line.cells)
         if packed and (count + len(line.cells) > varbinds or size + more > longest):
             requests.append(Request(tuple(packed), None))
             packed, count, size = [], 0, 0
@@ -188,10 +188,10 @@ def _message(plan: Plan, asked: Request) -> tuple[bytes, int]:
     scalars = [cell.column for cell in plan.scalars]
     if asked.start is None:
         oids = [*scalars, *(cell.column + line.index for line in asked.lines for cell in line.cells)]
-        return codec.request(plan.community, codec.GET, oids, 0, 0)
+        return ber.request(plan.community, ber.GET, oids, 0, 0)
     places = [cell.column + asked.start for cell in asked.lines[0].cells]
     before = [scalar[:-1] for scalar in scalars]
-    return codec.request(plan.community, codec.GETBULK, [*before, *places], len(before), len(asked.lines))
+    return ber.request(plan.community, ber.GETBULK, [*before, *places], len(before), len(asked.lines))
 
 
 def _answer(plan: Plan, asked: Request) -> Iterator[tuple[Oid, Cell]]:
@@ -202,8 +202,8 @@ def _answer(plan: Plan, asked: Request) -> Iterator[tuple[Oid, Cell]]:
 
 
 def _expected(oid: Oid, cell: Cell) -> tuple[bytes, int]:
-    name = codec.object_identifier(oid)
-    return (name + codec.tlv(codec.OCTETS, cell.octets) if cell.want == EXACT else name), cell.want
+    name = ber.object_identifier(oid)
+    return (name + ber.tlv(ber.OCTETS, cell.octets) if cell.want == EXACT else name), cell.want
 
 
 def _padded(lists: Sequence[Sequence[int]]) -> codec.Ints:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from correlator.snmp import codec
+from correlator.snmp.ber import INTEGER
 from correlator.snmp.codec import (
-    INTEGER,
     STRIDE,
     Bytes,
     Datagrams,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mutations import PORTS, broken, loaded, plan, read, replies, switch
 from snmp_agent import Agent, Typed, counter32, counter64, gauge
 
-from correlator.snmp import codec
+from correlator.snmp import ber
 from correlator.snmp.codec import Refusal
 
 EXAMPLES = int(os.environ.get("CORRELATOR_EXAMPLES", "300"))  # of each property; `make broken` takes more
@@ -35,13 +35,13 @@ def answer(changes: dict[str, object], kind: int = 0, **manners: object) -> byte
 def tlv(tag: int, body: bytes, form: int = 0) -> bytes:
     """Return a value whose length is written in so many bytes behind the first; 0: the short form."""
     if not form:
-        return codec.tlv(tag, body)
+        return ber.tlv(tag, body)
     return bytes((tag, 0x80 | form)) + len(body).to_bytes(form, "big") + body
 
 
 def message(binds: bytes, number: int = 1, form: int = 0, community: bytes = b"public") -> bytes:
-    pdu = codec.integer(number) + codec.integer(0) + codec.integer(0) + tlv(0x30, binds, form)
-    return tlv(0x30, codec.integer(1) + tlv(4, community) + tlv(0xA2, pdu, form), form)
+    pdu = ber.integer(number) + ber.integer(0) + ber.integer(0) + tlv(0x30, binds, form)
+    return tlv(0x30, ber.integer(1) + tlv(4, community) + tlv(0xA2, pdu, form), form)
 
 
 def test_every_value_of_every_kind_of_request_is_read_exactly() -> None:
@@ -69,7 +69,7 @@ def test_requests_are_what_another_codec_understands() -> None:
 
 @pytest.mark.parametrize("form", [1, 2])
 def test_lengths_in_the_long_form_are_read_too(form: int) -> None:
-    at = SOUND[0].index(codec.integer(4711, 0x43))
+    at = SOUND[0].index(ber.integer(4711, 0x43))
     binds = SOUND[0][SOUND[0].rindex(b"\x30\x0e\x06\x08", 0, at) :]
     wide, at = b"", 0
     while at < len(binds):
