@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from correlator import frames
@@ -67,9 +68,15 @@ class Attempt:
 
 def good(cursor: Mapping[str, str], now: datetime) -> dict[str, str]:
     """Return what to remember of a good poll."""
-    remembered = {**cursor, "last_good": now.isoformat()}
+    remembered = {**cursor, "last_good": written(now)}
     remembered.pop("failed", None)
     return remembered
+
+
+@lru_cache(maxsize=8)  # all targets of a round have one time
+def written(moment: datetime) -> str:
+    """Return a time as ISO 8601."""
+    return moment.isoformat()
 
 
 def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -> datetime | None:
@@ -78,6 +85,8 @@ def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -
     There is one after a failed attempt, and where ``now`` is later than the period allows (the
     service was not running).
     """
+    if period_s is None and "failed" not in cursor:
+        return None
     good = last_good(cursor)
     if good is None:
         return None
@@ -93,9 +102,14 @@ def last_good(cursor: Mapping[str, str]) -> datetime | None:
 def moment(cursor: Mapping[str, str], key: str) -> datetime | None:
     """Return a remembered time; None where there is none or it cannot be read."""
     try:
-        return utc(datetime.fromisoformat(cursor[key]))
+        return _read(cursor[key])
     except (KeyError, ValueError):
         return None
+
+
+@lru_cache(maxsize=64)  # most targets were last read in one round
+def _read(text: str) -> datetime:
+    return utc(datetime.fromisoformat(text))
 
 
 def sentence(text: str) -> str:

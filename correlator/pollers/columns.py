@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,12 @@ class Masked:
 def times(at: pd.Timestamp, count: int) -> pd.DatetimeIndex:
     """Return one time, so many times."""
     return pd.DatetimeIndex(np.full(count, at.value // 1000).view("M8[us]"), tz="UTC")
+
+
+def moments(told: Sequence[datetime | None]) -> pd.DatetimeIndex:
+    """Return times, which are in UTC, some of which are null."""
+    naive = [None if one is None else one.replace(tzinfo=None) for one in told]
+    return pd.DatetimeIndex(np.array(naive, "M8[us]"), tz="UTC")
 
 
 def texts(values: pa.Array) -> Any:

@@ -172,27 +172,32 @@ def _columns(part: Part) -> Iterable[tuple[str, npt.NDArray[Any], Mask]]:
     yield "octets_width_bits", *each([one.widths[0] for one in known.interfaces])
     yield "errors_width_bits", *each([one.widths[1] for one in known.interfaces])
     yield "uptime_cs", np.maximum(part.uptimes, 0).astype(np.uint64), part.uptimes < 0
-    cells = part.values[:, len(known.scalars) :].reshape(count, rows, len(known.objects))
+    cells = _by_object(part)
     has = np.array([any(n == DISCONTINUITY for n, _ in one.objects) for one in known.interfaces], dtype=bool)
     none = np.zeros(shape, np.uint64)
     place = known.objects.get(DISCONTINUITY)
-    yield DISCONTINUITY_COLUMN, none if place is None else cells[:, :, place], np.broadcast_to(~has, shape)
+    yield DISCONTINUITY_COLUMN, none if place is None else cells[place], np.broadcast_to(~has, shape)
     told: dict[str, tuple[Words, Mask]] = {}
     for column, objects, bits, which in known.sums:
-        total = cells[:, :, objects[0]].copy()
-        for one in objects[1:]:
-            total += cells[:, :, one]
+        total = sum((cells[one] for one in objects[1:]), start=cells[objects[0]])
         if bits < 64:
-            total &= np.uint64((1 << bits) - 1)
+            total = total & np.uint64((1 << bits) - 1)
         if column in told:
             values, null = told[column]
-            values[:, which], null = total[:, which], null & ~which
-            told[column] = values, null
+            told[column] = np.where(which, total, values), null & ~which
         else:
             told[column] = total, ~which
     for column in COLUMNS:
         values, null = told.get(column, (none, np.ones(rows, dtype=bool)))
         yield column, values, np.broadcast_to(null, shape)
+
+
+def _by_object(part: Part) -> Words:
+    """Return what was read by object, device and row: columns lie together then, and need no further copy."""
+    known = part.layout
+    shape = len(part.devices), len(known.interfaces), len(known.objects)
+    cells = part.values[:, len(known.scalars) :].reshape(shape)
+    return np.ascontiguousarray(np.moveaxis(cells, 2, 0))
 
 
 DISCONTINUITY_COLUMN = "discontinuity_cs"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,18 @@ class Shape:
 
 
 NOTHING = Shape(pa.table({}), {})
+_SHAPES: WeakValueDictionary[tuple[Any, ...], Shape] = WeakValueDictionary()
+
+
+def _shape(constant: Sequence[Mapping[str, Any]], readings: Mapping[str, Sequence[int]]) -> Shape:
+    """Return the shape of these rows; the same for devices that are alike."""
+    key = tuple(tuple(row.items()) for row in constant), *map(tuple, readings.values())
+    found = _SHAPES.get(key)
+    if found is None:
+        shown = {c: np.array(told, np.int64) for c, told in readings.items() if any(n >= 0 for n in told)}
+        found = Shape(pa.Table.from_pylist(constant, schema=_present(constant)), shown)
+        _SHAPES[key] = found
+    return found
 
 
 def _present(rows: Sequence[Mapping[str, Any]]) -> pa.Schema:
@@ -124,14 +137,7 @@ class LightLayout:
         found = rows(told)
         constant = [{k: v for k, v in row.items() if k not in MEASURED} | {"at": EPOCH} for row in found]
         told_by = {c: [-1 if row.get(c) is None else int(row[c]) for row in found] for c in MEASURED}
-        self.shape = Shape(
-            pa.Table.from_pylist(constant, schema=_present(constant)),
-            {
-                c: np.array(numbers, np.int64)
-                for c, numbers in told_by.items()
-                if any(n >= 0 for n in numbers)
-            },
-        )
+        self.shape = _shape(constant, told_by)
         self.marks = marks
 
 
@@ -160,27 +166,31 @@ class _Part:
     def __init__(self, devices: tuple[str, ...], layouts: tuple[LightLayout, ...]) -> None:
         self.devices, self.layouts = devices, layouts
         self._constants = _Constants(layouts)
-        self._shapes: tuple[Shape, ...] = ()
+        self._marks: npt.NDArray[np.uint8] | None = None
+        self._sizes: list[int] = []
         self._frame: dict[str, Any] = {}
 
     def table(self, at: pd.Timestamp, raw: Sequence[Words]) -> tuple[pd.DataFrame, list[int]]:
         """Return the rows of table optics and how many are each device's."""
-        first = self._constants.first
         numbers = np.concatenate(raw).view(np.int64) if raw else np.zeros(0, np.int64)
         values, marks = self._constants.read(numbers)
-        octets = marks.tobytes()
-        for one, begin, end in zip(self.layouts, first[:-1], first[1:], strict=True):
-            now = octets[begin:end]
-            if now != one.marks:
-                one.reshape(numbers[begin:end].tolist(), now)
-        shapes = tuple(one.shape for one in self.layouts)
-        if shapes != self._shapes or not self._frame:
-            self._shapes, self._frame = shapes, _assembled(self.devices, shapes, first)
-        sizes = [shape.constant.num_rows for shape in shapes]
+        if self._marks is None or not np.array_equal(marks, self._marks):
+            self._reshape(numbers, marks)
+        count = sum(self._sizes)
         padded = np.append(values, np.nan)
-        measured = {column: padded[self._frame[column]] for column in MEASURED if column in self._frame}
-        given = self._frame | measured | {"at": columns.times(at, sum(sizes))}
-        return columns.table("optics", given, sum(sizes)), sizes
+        measured = {column: padded.take(self._frame[column]) for column in MEASURED if column in self._frame}
+        given = self._frame | measured | {"at": columns.times(at, count)}
+        return columns.table("optics", given, count), self._sizes
+
+    def _reshape(self, numbers: npt.NDArray[np.int64], marks: npt.NDArray[np.uint8]) -> None:
+        """Find out anew which rows devices have whose marks are others than theirs were made of."""
+        first, octets = self._constants.first, marks.tobytes()
+        for one, begin, end in zip(self.layouts, first[:-1], first[1:], strict=True):
+            if octets[begin:end] != one.marks:
+                one.reshape(numbers[begin:end].tolist(), octets[begin:end])
+        shapes = [one.shape for one in self.layouts]
+        self._marks, self._frame = marks, _assembled(self.devices, shapes, first)
+        self._sizes = [shape.constant.num_rows for shape in shapes]
 
 
 class _Constants:
@@ -193,7 +203,7 @@ class _Constants:
         self._times = np.array([one.times for one in used])
         self._over = np.array([one.over for one in used])
         self._power = np.array([one.is_power for one in used], dtype=bool)
-        self._watts = np.array([one.is_power and one.is_watts for one in used], dtype=bool)
+        self._watts = np.flatnonzero([one.is_power and one.is_watts for one in used])
         self._no_light = np.array([one.no_light_dbm for one in used])
         self._state = np.array([one is None for one in all_formulas], dtype=bool)
         most = max((len(one.none) for one in used), default=0)
@@ -206,18 +216,21 @@ class _Constants:
     def read(self, numbers: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.uint8]]:
         """Return the readings (NaN: none), and of each value its yes-or-noes as bits."""
         none = (self._marked & (self._none == numbers)).any(axis=0)
-        values = numbers * self._times / self._over
+        values = numbers * self._times
+        values /= self._over
         watts = self._watts
-        none |= watts & (numbers < 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            values[watts] = 10 * np.log10(values[watts] * 1000)
-        dark = self._power & ~none & (values <= self._no_light)
+        if len(watts):
+            raw = values[watts]
+            none[watts] |= raw < 0
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values[watts] = 10 * np.log10(raw * 1000)
+        dark = values <= self._no_light
+        dark &= self._power
+        dark &= ~none
         values[none | dark] = np.nan
-        well = self._state & (numbers == OK)
-        marks = none.astype(np.uint8)
-        marks |= dark.astype(np.uint8) << 1
-        marks |= (numbers == 0).astype(np.uint8) << 2
-        marks |= well.astype(np.uint8) << 3
+        marks = none.view(np.uint8) | dark.view(np.uint8) << 1
+        marks |= (numbers == 0).view(np.uint8) << 2
+        marks |= (self._state & (numbers == OK)).view(np.uint8) << 3
         return values, marks
 
 
@@ -227,14 +240,9 @@ def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[
     Columns that none of the devices has are left out.
     """
     sizes = [shape.constant.num_rows for shape in shapes]
-    told = [
-        shape.constant.append_column("device", pa.array([device] * size, pa.string()))
-        for device, shape, size in zip(devices, shapes, sizes, strict=True)
-        if size
-    ]
-    whole = pa.concat_tables(told, promote_options="default") if told else pa.table({})
-    table = frames.from_arrow("optics", whole) if told else frames.empty("optics")
+    whole = _repeated(devices, shapes) if any(sizes) else pa.table({})
     kept = [name for name in whole.column_names if name not in ("at", *MEASURED)]
+    table = frames.from_arrow("optics", whole, kept)
     arrays: dict[str, Any] = {name: table[name].array for name in kept}
     for column in MEASURED:
         if any(column in shape.readings for shape in shapes):
@@ -244,3 +252,18 @@ def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[
             ]
             arrays[column] = np.concatenate(places).astype(np.int32)
     return arrays
+
+
+def _repeated(devices: Sequence[str], shapes: Sequence[Shape]) -> pa.Table:
+    """Return the constant columns of all devices' rows, put together from one copy of each shape."""
+    distinct = list({id(shape): shape for shape in shapes}.values())
+    ends = np.cumsum([shape.constant.num_rows for shape in distinct]).tolist()
+    rows = {
+        id(shape): np.arange(end - shape.constant.num_rows, end)
+        for shape, end in zip(distinct, ends, strict=True)
+    }
+    whole = pa.concat_tables([shape.constant for shape in distinct], promote_options="default")
+    owners = np.repeat(np.arange(len(devices)), [shape.constant.num_rows for shape in shapes])
+    device = pa.array(devices, pa.string()).take(pa.array(owners))
+    places = np.concatenate([rows[id(shape)] for shape in shapes])
+    return whole.take(pa.array(places)).append_column("device", device)

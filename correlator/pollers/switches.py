@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Literal
 
 from correlator.pollers import topology
@@ -172,7 +173,7 @@ class SwitchPoller:
     def cursors(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
         """Return a batch without tables: what to remember of a poll whose rows went with others'."""
         self._silences = self._refusals = 0
-        return Batch({}, self._source, int(now.timestamp() * 1000), good(cursor, now))
+        return Batch({}, self._source, sequence(now), good(cursor, now))
 
     def refused(self, spent: Tally, learn: bool) -> None:
         """Note that an answer was not as learned, after so many requests; ``learn``: nor will the next be.
@@ -204,7 +205,7 @@ class SwitchPoller:
         return Batch(
             attempt.tables(),
             self._source,
-            int(attempt.at.timestamp() * 1000),
+            sequence(attempt.at),
             attempt.cursor(cursor) | dict(remembered or {}),
         )
 
@@ -268,6 +269,12 @@ class SwitchPoller:
             "profile": profile.name,
             "forwarding": self._target.forwarding,
         }
+
+
+@lru_cache(maxsize=8)  # all switches of a round have one time
+def sequence(now: datetime) -> int:
+    """Return the number of a poll's batch: milliseconds since 1970."""
+    return int(now.timestamp() * 1000)
 
 
 def _boot(system: Row, now: datetime, cursor: Mapping[str, str]) -> dict[str, str]:

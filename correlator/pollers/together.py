@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -152,7 +151,7 @@ class Together:
         read: list[int] = []
         why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
         for number, one in enumerate(party.devices):
-            one.known.peer.pace.went_elsewhere(partial(outcome.sent.since, number))
+            one.known.peer.pace.went_elsewhere(outcome.sent.since, number)
             poller, cursor = one.poller, cursors[one.poller.name]
             if why[number] == 0:
                 read.append(number)
@@ -180,25 +179,23 @@ class Together:
         cursors: Mapping[str, Mapping[str, str]],
     ) -> Tables:
         """Return the tables of the devices that were read, the group's and their rows of polls."""
-        at, devices = pd.Timestamp(now), party.devices
+        at, devices, which = pd.Timestamp(now), party.devices, np.array(read)
         if self.group == "counters":
             table, sizes = _counters(devices, read, outcome, at)
         else:
             table, sizes = self._optics(devices, read, outcome, at)
         never = np.zeros(len(read), dtype=bool)
+        gaps = [gap_from(cursors[one.name], now, one.period_s) for one in (devices[n].poller for n in read)]
         polls = {
             "at": columns.times(at, len(read)),
             "target": columns.texts(pa.array([party.names[number] for number in read])),
             "kind": columns.texts(pa.repeat("switch", len(read))),
             "ok": pd.arrays.BooleanArray(~never, never),
-            "duration_ms": np.maximum(outcome.times[read] - started, 0) / 1e6,
-            "requests": Masked(outcome.requests[read], never),
-            "retries": Masked(outcome.retries[read], never),
+            "duration_ms": np.maximum(outcome.times[which] - started, 0) / 1e6,
+            "requests": Masked(outcome.requests[which], never),
+            "retries": Masked(outcome.retries[which], never),
             "rows": Masked(np.array(sizes, np.int64), never),
-            "gap_from": pd.DatetimeIndex(
-                [gap_from(cursors[one.name], now, one.period_s) for one in (devices[n].poller for n in read)],
-                dtype="datetime64[us, UTC]",
-            ),
+            "gap_from": columns.moments(gaps),
         }
         tables = {"polls": columns.table("polls", polls, len(read))}
         return tables if table is None else {str(self.group): table, **tables}

@@ -75,7 +75,7 @@ class Pace:
 
     per_second: int
     sent: deque[float] = field(default_factory=deque)
-    _elsewhere: Callable[[float], Iterable[float]] | None = None
+    _elsewhere: tuple[Callable[[int, float], Iterable[float]], int] | None = None
 
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next request may go, seconds."""
@@ -97,14 +97,15 @@ class Pace:
         """Note that a request goes out."""
         self.sent.append(now)
 
-    def went_elsewhere(self, since: Callable[[float], Iterable[float]]) -> None:
-        """Note that requests went out another way; ``since`` tells when, of those later than a moment.
+    def went_elsewhere(self, since: Callable[[int, float], Iterable[float]], number: int) -> None:
+        """Note that requests went out another way; ``since`` tells when, of this number, after a moment.
 
         It is asked when the next request is about to go: most often all of them are old then.
         """
-        self._elsewhere = since
+        self._elsewhere = since, number
 
     def _gather(self, now: float) -> None:
         if self._elsewhere is not None:
-            self.sent.extend(self._elsewhere(now - 1.0))
+            since, number = self._elsewhere
+            self.sent.extend(since(number, now - 1.0))
             self._elsewhere = None

@@ -158,8 +158,8 @@ def test_those_who_share_an_address_are_not_known_by_it() -> None:
 
 def test_requests_that_went_elsewhere_count_for_the_pace() -> None:
     pace = Pace(per_second=2)
-    pace.went_elsewhere(lambda since: [time for time in (10.0, 10.5) if time > since])
+    pace.went_elsewhere(lambda number, since: [time for time in (10.0, 9.5 + number) if time > since], 1)
     assert pace.wait_s(10.6) == pytest.approx(0.4)
     assert Pace(2).recent(10.6) == []
-    pace.went_elsewhere(lambda since: [])
+    pace.went_elsewhere(lambda number, since: [], 1)
     assert pace.recent(20.0) == []
