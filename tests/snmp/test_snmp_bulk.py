@@ -14,7 +14,7 @@ import pytest
 from mutations import PORTS, plan, switch
 from snmp_agent import GET, GETBULK, Agent, counter32, ticks
 
-from correlator.snmp import wire
+from correlator.snmp import codec, wire
 from correlator.snmp.bulk import CHANGED, SILENT, Asked, Exchange, Outcome, Params
 from correlator.snmp.codec import Refusal
 
@@ -104,6 +104,23 @@ async def test_loss_duplicates_and_late_replies_misattribute_nothing() -> None:
     assert [told(outcome, n) for n in range(30)] == [own(n) for n in range(30)]
     assert outcome.retries.sum() > 0
     assert outcome.refused["late"] >= outcome.requests.sum()
+
+
+async def test_what_finds_no_room_in_the_kernel_goes_out_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = wire.Wire.send
+
+    def narrow(
+        self: wire.Wire, messages: codec.Bytes, sizes: codec.Ints, addresses: codec.Bytes, to: codec.Ints
+    ) -> int:
+        return send(self, messages[:3], sizes[:3], addresses, to[:3])
+
+    monkeypatch.setattr(wire.Wire, "send", narrow)
+    async with agents(8) as some:
+        outcome = await exchanged(*map(asked, some))
+    assert not outcome.why.any()
+    assert [told(outcome, n) for n in range(8)] == [own(n) for n in range(8)]
+    assert (outcome.requests == len(some[0].asked)).all()
+    assert not outcome.retries.any()
 
 
 async def test_an_answer_to_an_earlier_try_counts() -> None:
