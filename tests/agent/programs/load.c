@@ -180,9 +180,9 @@ static struct counts asked(char **a) {
     c.requests++;
     pause_ms(atof(a[4]) * (0.5 + rand() / (double)RAND_MAX));
   }
-  c.resent = resent(fd);
   shutdown(fd, SHUT_WR);  /* leave once the other end has closed too: no FIN is sent into the void */
   received(fd, 1, &answered);
+  c.resent = resent(fd);  /* a FIN may have been sent again as well */
   close(fd);
   return c;
 }
