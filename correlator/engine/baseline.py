@@ -43,7 +43,7 @@ BORROWS = {
 class Past:
     """What was usual by ``hour``, for everybody who has a past: made once an hour, asked each minute.
 
-    ``keys``: by level, its places; ``known``: by level and metric, what is usual at each of them;
+    ``keys``: by level, its places (coded); ``known``: by level and metric, what is usual at each of them;
     ``servers`` and ``services``: rows of ``usual_service``. ``racks``: host → rack, as the levels of
     racks were made of.
     """
@@ -73,9 +73,10 @@ def remember(
     rows = hours[["hour", "exposure", "count", "sum"]].assign(group=number, metric=hours["metric"].array)
     (metric,) = tally.coded(rows["metric"])
     rows = rows.assign(metric=metric)[number >= 0].drop_duplicates(["group", "metric", "hour"], keep="last")
+    places = _with_racks(_coded(groups), racks)
     keys, place = {}, {}
     for level, columns in LEVELS.items():
-        keys[level], place[level] = tally.numbered(_with_racks(groups, racks), columns)
+        keys[level], place[level] = tally.grouped(places, columns)
     known = {}
     for name in BORROWS:
         mine = rows[rows["metric"] == name]
@@ -92,6 +93,14 @@ def remember(
         usual_service(served, served[SERVER[1:]].drop_duplicates(ignore_index=True), now, params),
         racks,
     )
+
+
+def _coded(groups: pd.DataFrame) -> pd.DataFrame:
+    """Return the groups with coded keys, hosts alike on both sides and services too."""
+    hosts, services = (
+        tally.coded(*(groups[f"{end}_{what}"] for end in ("src", "dst"))) for what in ("host", "service")
+    )
+    return pd.DataFrame(dict(zip(GROUP, (*hosts, *services), strict=True)), copy=False)
 
 
 def usual(
@@ -132,15 +141,12 @@ SOURCES = pd.array([level + cycle for level in LEVELS for cycle, _ in CYCLES], d
 
 
 def _with_racks(groups: pd.DataFrame, racks: Mapping[str, str]) -> pd.DataFrame:
-    """Return the groups with the racks of their hosts; null where not known."""
-    return groups.assign(
-        **{
-            f"{end}_rack": groups[f"{end}_host"].map(racks).astype(tally.TEXT)
-            if racks
-            else pd.array([None], dtype=tally.TEXT).take(np.zeros(len(groups), dtype=np.int64))
-            for end in ("src", "dst")
-        }
-    )
+    """Return the groups with the racks of their hosts, coded; null where not known."""
+    ends = tally.coded(groups["src_host"], groups["dst_host"])
+    (rack,) = tally.coded(pd.Series([racks.get(host) for host in ends[0].categories], dtype=tally.TEXT))
+    codes = np.append(rack.codes, -1)
+    source, destination = (pd.Categorical.from_codes(codes[end.codes], dtype=rack.dtype) for end in ends)
+    return groups.assign(src_rack=source, dst_rack=destination)
 
 
 def service_hours(pair_hours: pd.DataFrame, now: datetime) -> pd.DataFrame:

@@ -28,11 +28,24 @@ class Params:
     times_s: float = 120.0  # times are of the newest two minutes, as those that are tested
 
 
+def usual_interval(observed: pd.DataFrame) -> float:
+    """Return the agents' interval in seconds, by the observations that tell it; NaN where none does."""
+    seconds = observed["seconds"].to_numpy()
+    told = seconds[seconds > 0]
+    return float(np.median(told)) if len(told) else np.nan
+
+
 def lasting(
-    observed: pd.DataFrame, table: pd.DataFrame, keys: list[str], now: datetime, params: Params | None = None
+    observed: pd.DataFrame,
+    table: pd.DataFrame,
+    keys: list[str],
+    now: datetime,
+    interval: float,
+    params: Params | None = None,
 ) -> pd.DataFrame:
     """Return, row for row of ``table`` (symptoms by ``keys``), what lasts; NaN where it is not slow.
 
+    ``observed``: the slow groups' observations, others are not looked at; ``interval``: the agents', seconds.
     Columns: lasting_retransmissions, and lasting_ratio (of the mean response to the usual one).
     Time is cut into bins as long as the agents' intervals; the worst two neighbours are left out, for
     what happens at one moment is told by both ends, whose intervals end at different times.
@@ -40,7 +53,6 @@ def lasting(
     params = params or Params()
     empty = pd.DataFrame(np.nan, index=table.index, columns=COLUMNS)
     slow = table[table["slow"].to_numpy(dtype=bool)]
-    interval = observed.loc[observed["seconds"] > 0, "seconds"].median()
     if slow.empty or not interval > 0.0:
         return empty
     of_slow = tally.find(observed, slow, keys)

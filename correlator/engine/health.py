@@ -60,31 +60,37 @@ def health(
     measured; errors_known and discards_known say so.
     """
     params = params or Params()
-    sums = _sums(moved[moved["until"] > pd.Timestamp(since)])
+    places, number = tally.numbered(moved, PLACE)
+    late = (moved["until"] > pd.Timestamp(since)).to_numpy(dtype=bool)
+    sums = _sums(moved, places, np.where(late, number, -1))
     pasts = [_past(link_hours, metric, params) for metric in ("errors", "discards")]
     told = [one.set_index(PLACE) for one in (sums, *pasts)]
     receiver, sender = (_at(directed, ends, told) for ends in (RECEIVER, SENDER))
     table = _add_errors(directed.copy(), receiver, params)
     table = _add_passed_on(table, sums, sender, devices)
     table = _add_discards(table, sender, receiver, params)
+    movements = (moved, places, number)
     table["error_onset"] = _onsets(
-        table, RECEIVER, moved, "in_errors", "in_packets", table["error_floor"], params
+        table, RECEIVER, movements, "in_errors", "in_packets", table["error_floor"], params
     )
     table["discard_onset"] = _onsets(
-        table, SENDER, moved, "out_discards", "out_packets", table["discard_floor"], params
+        table, SENDER, movements, "out_discards", "out_packets", table["discard_floor"], params
     )
     return _judged(table, params)
 
 
-def _sums(recent: pd.DataFrame) -> pd.DataFrame:
-    """Return, by interface, the sums over the window; NaN where nothing told."""
-    table, number = tally.numbered(recent, PLACE)
+def _sums(moved: pd.DataFrame, places: pd.DataFrame, number: tally.Ints) -> pd.DataFrame:
+    """Return, by interface, the sums over the window; NaN where nothing told.
+
+    ``number``: the interface of each movement, −1 of those before the window.
+    """
+    table = places.copy()
     for column in ("in_packets", "in_errors", "out_packets", "out_discards"):
-        values = recent[column].to_numpy(dtype=np.float64, na_value=np.nan)
+        values = moved[column].to_numpy(dtype=np.float64, na_value=np.nan)
         told = tally.total(np.isfinite(values), number, len(table)) > 0
         table[column] = np.where(told, tally.total(values, number, len(table)), np.nan)
     for column in ("utilisation_in", "utilisation_out"):
-        table[column] = -tally.least(-recent[column].to_numpy(), number, len(table))
+        table[column] = -tally.least(-moved[column].to_numpy(), number, len(table))
     return table
 
 
@@ -174,7 +180,7 @@ def _bound(count: Floats, exposure: Floats, quantile: float) -> Floats:
 def _onsets(
     table: pd.DataFrame,
     ends: list[str],
-    moved: pd.DataFrame,
+    movements: tuple[pd.DataFrame, pd.DataFrame, tally.Ints],
     bad: str,
     good: str,
     floor: pd.Series[Any],
@@ -183,10 +189,16 @@ def _onsets(
     """Return since when each link's counter has been above its floor: where the evidence from the end peaks.
 
     The score of an interval is the log-likelihood ratio of the newest rate against ten times the
-    floor; the onset is the start that makes the sum up to now largest (CUSUM, Page 1954).
+    floor; the onset is the start that makes the sum up to now largest (CUSUM, Page 1954). Where the
+    counter stood still all the time no sum is above 0. ``movements``: they, their interfaces, and each one's.
     """
-    rows = moved[[*PLACE, "since", bad, good]].rename(columns=dict(zip(PLACE, ends, strict=True)))
-    rows = table[ends].assign(number=table.index, floor=floor).merge(rows, on=ends)
+    moved, places, number = movements
+    counted = tally.any_of((moved[bad] > 0).fillna(False), number, len(places))
+    place = tally.find_columns([table[end] for end in ends], [places[key] for key in PLACE])
+    links = pd.DataFrame({"number": table.index, "floor": floor, "place": place})
+    links = links[np.append(counted, False)[place]]
+    rows = moved[["since", bad, good]].assign(place=number)
+    rows = links.merge(rows[np.append(counted, False)[number]], on="place")
     count = rows[bad].astype("float64").fillna(0.0)
     exposure = count + rows[good].astype("float64").fillna(0.0)
     low = np.maximum(10.0 * rows["floor"], params.sick_error_rate / 10.0)

@@ -32,7 +32,7 @@ def hosts_of(table: pd.DataFrame, params: Params | None = None) -> pd.Series[str
     answer = pd.Series(pd.array([None], dtype=tally.TEXT).take(np.zeros(len(table), dtype=np.int64)))
     answer.index = table.index
     slow = table["slow"].to_numpy(dtype=bool) & (table["grew"] == "network").to_numpy(dtype=bool)
-    inside = (table["src_host"] == table["dst_host"]).to_numpy(dtype=bool)
+    inside = tally.same(table["src_host"], table["dst_host"])
     if not (slow & inside).any():
         return answer
     hosts, number = tally.numbered(table[inside], ["src_host"])
@@ -40,10 +40,11 @@ def hosts_of(table: pd.DataFrame, params: Params | None = None) -> pd.Series[str
     waits = tally.total(slow[inside], number, len(hosts))
     by_itself = (waits >= params.least_share * told) & (waits > 0)
     sick = hosts["src_host"][by_itself]
+    ends = tally.plain(table[["src_host", "dst_host"]])
     if by_itself.sum() >= max(
         params.everywhere, len(hosts) / 2.0
     ):  # agents that count wrong, or all is short
-        return answer.mask(slow, table["dst_host"])
+        return answer.mask(slow, ends["dst_host"])
     for end in ("src_host", "dst_host"):
-        answer = answer.mask(slow & table[end].isin(sick).to_numpy(), table[end])
+        answer = answer.mask(slow & ends[end].isin(sick).to_numpy(), ends[end])
     return answer

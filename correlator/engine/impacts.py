@@ -17,7 +17,8 @@ from correlator.model import PairImpact
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 TIMES = ["responses", "response_ms", "services", "service_ms"]
-CONTAINERS = ["src_container_id", "dst_container_id", "src_name", "dst_name"]
+IDS = ["src_container_id", "dst_container_id"]
+CONTAINERS = [*IDS, "src_name", "dst_name"]
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,16 @@ class Params:
     most: int = 50  # container pairs in one verdict, busiest first
 
 
-def container_pairs(recent: pd.DataFrame, symptoms: pd.DataFrame, timed_since: datetime) -> pd.DataFrame:
-    """Return one row a container pair of recent observations, with the row of its group.
+def container_pairs(recent: pd.DataFrame, group: tally.Ints, timed_since: datetime) -> pd.DataFrame:
+    """Return one row a container pair of recent observations, by group and ids; ``group``: each one's number.
 
-    Columns: group (index into ``symptoms``), ids and names, exchanges, responses, response_ms,
+    Columns: GROUP, group (its number), ids and names, exchanges, responses, response_ms,
     service_ms and network_ms (means after ``timed_since``, as the groups' are; NaN unknown), segments,
     retransmissions.
     """
-    recent = tally.only(recent, tally.known(recent, CONTAINERS))
-    first, number = tally.first_rows(recent, [*GROUP, *CONTAINERS])
+    kept = tally.known(recent, IDS)
+    recent, group = tally.only(recent, kept), group[kept]
+    first, number = tally.first_rows(recent[IDS].assign(group=group), ["group", *IDS])
     size = len(first)
     late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)
     table: dict[str, Any] = {key: recent[key].array[first] for key in (*GROUP, *CONTAINERS)}
@@ -48,10 +50,7 @@ def container_pairs(recent: pd.DataFrame, symptoms: pd.DataFrame, timed_since: d
     for time, count in (("response_ms", "responses"), ("service_ms", "services")):
         table[time] = table[time] / np.where(table[count] > 0, table[count], np.nan)
     table["network_ms"] = np.maximum(table["response_ms"] - table["service_ms"], 0.0)
-    answer = pd.DataFrame(table, copy=False)
-    answer["group"] = tally.find(answer, symptoms, GROUP)
-    kept = tally.only(answer, answer["group"] >= 0).reset_index(drop=True)
-    return kept.assign(group=symptoms.index.to_numpy()[kept["group"]])
+    return pd.DataFrame(table | {"group": group[first]}, copy=False)
 
 
 def _of_both_ends(rows: pd.DataFrame, what: str, number: tally.Ints, size: int) -> tally.Floats:

@@ -30,19 +30,18 @@ class Params:
 
 
 def measured(
-    rows: pd.DataFrame, keys: list[str], now: datetime, params: Params | None = None
+    rows: pd.DataFrame, groups: pd.DataFrame, number: tally.Ints, now: datetime, params: Params | None = None
 ) -> pd.DataFrame:
-    """Return sums and means of observations by ``keys``.
+    """Return sums and means of observations, row for row of ``groups``; ``number``: each one's group.
 
-    Columns: ``keys``; SUMS (of which response_ms and service_ms are means, NaN where nothing was timed),
-    response_se and service_se (their standard errors), min_rtt_us, rows, split_trusted. Service time
-    counts only from intervals in which the server resent nothing, where there are enough of them: a
-    segment sent again makes the server look slow (it restarts last_data_sent).
+    Columns: those of ``groups``; SUMS (of which response_ms and service_ms are means, NaN where nothing
+    was timed), response_se and service_se (their standard errors), min_rtt_us, rows, split_trusted.
+    Service time counts only from intervals in which the server resent nothing, where there are enough
+    of them: a segment sent again makes the server look slow (it restarts last_data_sent).
     """
     params = params or Params()
-    keyed, number = tally.numbered(rows, keys)
-    size = len(keyed)
-    table: dict[str, Any] = {key: keyed[key].array for key in keys}
+    size = len(groups)
+    table: dict[str, Any] = {str(key): groups[key].array for key in groups.columns}
     for column in SUMS:
         table[column] = tally.total(rows[column], number, size) if column in rows else np.full(size, np.nan)
     table["min_rtt_us"] = tally.least(rows["min_rtt_us"], number, size)
@@ -55,11 +54,12 @@ def measured(
     return pd.DataFrame(table | _rates(table), copy=False)
 
 
-def served(rows: pd.DataFrame, keys: list[str], now: datetime, params: Params | None = None) -> pd.DataFrame:
+def served(
+    rows: pd.DataFrame, groups: pd.DataFrame, number: tally.Ints, now: datetime, params: Params | None = None
+) -> pd.DataFrame:
     """Return of ``measured`` what tells of services: service_ms, service_se, services, split_trusted."""
     params = params or Params()
-    keyed, number = tally.numbered(rows, keys)
-    return keyed.assign(**_service(rows, _late(rows, now, params), number, len(keyed), params))
+    return groups.assign(**_service(rows, _late(rows, now, params), number, len(groups), params))
 
 
 def _late(rows: pd.DataFrame, now: datetime, params: Params) -> npt.NDArray[np.bool_]:

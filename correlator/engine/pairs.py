@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from correlator.engine import tally
+from correlator.engine.side import beside
 
 WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
 PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
@@ -84,11 +85,11 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
     """
     client = (samples["role"] == "client").to_numpy(dtype=bool)
     rows: dict[str, Any] = {"at": samples["at"].array, "role": samples["role"].array}
-    for column, own, peer in (
-        ("host", "host", "peer_host"),
-        ("container_id", "container_id", "peer_container_id"),
-    ):
-        mine, other = tally.coded(samples[own], samples[peer])
+    hosts, ids = beside(
+        lambda: tally.coded(samples["host"], samples["peer_host"]),
+        lambda: tally.coded(samples["container_id"], samples["peer_container_id"]),
+    )
+    for column, (mine, other) in (("host", hosts), ("container_id", ids)):
         for side, near, far in (("src", mine, other), ("dst", other, mine)):
             codes = np.where(client, near.codes, far.codes)
             rows[f"{side}_{column}"] = pd.Categorical.from_codes(codes, dtype=mine.dtype)
@@ -199,8 +200,8 @@ def _only(candidates: pd.DataFrame, column: str) -> pd.Series[Any]:
 def _add_names(rows: dict[str, Any], containers: pd.DataFrame) -> None:
     """Add names and services, by container; a container that nobody knows goes by its id."""
     ids = rows["src_container_id"].categories
-    known = containers.sort_values("at", kind="stable").drop_duplicates("container_id", keep="last")
-    row = pd.Index(known["container_id"]).get_indexer(ids)
+    known = containers.sort_values("at", kind="stable")
+    row = tally.places(ids, known["container_id"])
     own = pd.Series(ids, dtype=tally.TEXT)
     names = known["name"].array.take(row, allow_fill=True)
     services = known["service"].array.take(row, allow_fill=True)
@@ -244,22 +245,22 @@ def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, A
     for name, counted in counts.items():
         rows[f"{name}_client"] = np.where(client, counted, 0.0)
         rows[f"{name}_server"] = np.where(client, 0.0, counted)
-    for name, column, role in (
-        ("seconds", "interval_s", True),
-        ("exchanges", "exchanges", True),
-        ("connections_new", "connections_new", True),
-        ("connections_open", "connections_open", True),
-        ("response_ms", "response_ms_sum", True),
-        ("responses", "response_ms_count", True),
-        ("service_ms", "service_ms_sum", False),
-        ("services", "service_ms_count", False),
+    for name, column, side in (
+        ("seconds", "interval_s", client),
+        ("exchanges", "exchanges", client),
+        ("connections_new", "connections_new", client),
+        ("connections_open", "connections_open", client),
+        ("response_ms", "response_ms_sum", client),
+        ("responses", "response_ms_count", client),
+        ("service_ms", "service_ms_sum", ~client),
+        ("services", "service_ms_count", ~client),
     ):
-        values = samples[column].to_numpy(dtype=np.float64, na_value=0.0)
-        rows[name] = np.where(client == role, np.nan_to_num(values), 0.0)
+        told = np.where(side, samples[column].to_numpy(dtype=np.float64, na_value=0.0), 0.0)
+        rows[name] = told if np.isfinite(told).all() else np.nan_to_num(told, copy=False)
     rows["min_rtt_us"] = samples["min_rtt_us"].to_numpy()
     stall = samples["max_stall_ms"].to_numpy()
     rows["intervals"] = np.isfinite(stall).astype(np.float64)
-    rows["stalled"] = (np.nan_to_num(stall) >= LEAST_STALL_MS).astype(np.float64)
+    rows["stalled"] = (stall >= LEAST_STALL_MS).astype(np.float64)
     if "response_histogram" in samples.columns:
         rows["histogram"] = samples["response_histogram"].to_numpy(dtype=object, copy=True)
         rows["histogram"][~client] = None
@@ -274,5 +275,6 @@ def _retransmitted(samples: pd.DataFrame) -> tuple[tally.Floats, tally.Floats]:
     """
     again = samples["retransmitted_segments"].to_numpy(dtype=np.float64, na_value=0.0)
     twice = samples["dsack"].to_numpy(dtype=np.float64, na_value=np.nan)
-    needed = np.maximum(again - np.nan_to_num(twice), 0.0)
-    return needed, np.where(np.isnan(twice), needed, 0.0)
+    untold = np.isnan(twice)
+    needed = np.maximum(again - np.where(untold, 0.0, twice), 0.0)
+    return needed, np.where(untold, needed, 0.0)

@@ -218,22 +218,20 @@ class _Class:
         by_tail = Ranges.by(self.net.tail[downhill], self.net.switches)
         links, place = by_tail.of(firsts)
         entry = self.build.segments(place, downhill[links], share[links], len(firsts))
-        spread: list[tuple[Ints, Floats]] = []
-        row_of: dict[bytes, int] = {}
-        row = np.zeros(len(firsts), dtype=np.int64)
         of, start, mass = _merged(place, self.net.head[downhill[links]], share[links], self.net.switches)
         bounds = np.searchsorted(of, np.arange(len(firsts) + 1)).tolist()
-        for i, first in enumerate(firsts.tolist()):
-            mine = slice(bounds[i], bounds[i + 1])
-            way = (start[mine], mass[mine])
-            if bounds[i] == bounds[i + 1]:  # it is one of those before the exits
+        spread: list[tuple[Ints, Floats]] = []
+        row_of: dict[tuple[bytes, bytes], int] = {}
+        row = []
+        for first, begin, end in zip(firsts.tolist(), bounds[:-1], bounds[1:], strict=True):
+            way = (start[begin:end], mass[begin:end])
+            if begin == end:  # it is one of those before the exits
                 way = (np.array([first]), np.ones(1))
-            key = way[0].tobytes() + way[1].tobytes()
-            row[i] = row_of.setdefault(key, len(spread))
-            if row[i] == len(spread):
+            row.append(row_of.setdefault((way[0].tobytes(), way[1].tobytes()), len(spread)))
+            if row[-1] == len(spread):
                 spread.append(way)
         middle, arrival = self._middle(distance, downhill, share, by_tail, spread)
-        return _Ways(entry, row, middle, arrival)
+        return _Ways(entry, np.array(row, dtype=np.int64), middle, arrival)
 
     def _middle(
         self,

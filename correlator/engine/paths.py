@@ -147,10 +147,11 @@ def find_paths(
     leave open; routes that lead nowhere on the map narrow nothing.
     """
     network = Network.of(directed, hosts, closed)
-    source = network.hosts.get_indexer(pd.Index([one for one, _ in host_pairs], dtype=object))
-    destination = network.hosts.get_indexer(pd.Index([other for _, other in host_pairs], dtype=object))
+    number = {host: i for i, host in enumerate(network.hosts.to_numpy(dtype=object))}
+    source, destination = (
+        np.array([number.get(pair[end], -1) for pair in host_pairs], dtype=np.int64) for end in (0, 1)
+    )
     first, last = np.concatenate([source, destination]), np.concatenate([destination, source])
-    first, last = first.astype(np.int64), last.astype(np.int64)
     sets, path_set = _narrowed(network, routes, first, last, *_sets(network, first, last))
     count = len(source)
     return Paths(
@@ -166,6 +167,8 @@ def _narrowed(
     network: Network, routes: Routes, source: Ints, destination: Ints, sets: PathSets, path_set: Ints
 ) -> tuple[PathSets, Ints]:
     """Return the sets and each pair's, those that cross links barred by routes in place of the others."""
+    if not routes.class_of:
+        return sets, path_set
     of_host = np.array([routes.class_of.get(host, -1) for host in network.hosts] or [-1], dtype=np.int64)
     routed = np.where((path_set >= 0) & (destination >= 0), of_host[destination], -1)
     narrowed, parts, count = path_set.copy(), [sets], sets.segments.shape[0]
@@ -202,14 +205,20 @@ def _places(attached: Attachments, hosts: int) -> tuple[list[tuple[tuple[int, fl
     """Return the places where hosts attach, (switch, part) each, and the place of each host, -1 none."""
     known: dict[tuple[tuple[int, float], ...], int] = {}
     place = np.full(hosts, -1, dtype=np.int64)
-    start, switch, share = attached.by_host.start.tolist(), attached.switch.tolist(), attached.share.tolist()
-    for host in range(hosts):
-        parts: dict[int, float] = {}
-        for i in range(start[host], start[host + 1]):
-            parts[switch[i]] = parts.get(switch[i], 0.0) + share[i]
-        if parts:
-            place[host] = known.setdefault(tuple(sorted(parts.items())), len(known))
+    links = list(zip(attached.switch.tolist(), attached.share.tolist(), strict=True))
+    bounds = attached.by_host.start
+    for host in np.flatnonzero(bounds[1:] > bounds[:-1]).tolist():
+        mine = links[bounds[host] : bounds[host + 1]]
+        parts = tuple(mine) if len(mine) == 1 else _added_up(mine)
+        place[host] = known.setdefault(parts, len(known))
     return list(known), place
+
+
+def _added_up(links: list[tuple[int, float]]) -> tuple[tuple[int, float], ...]:
+    parts: dict[int, float] = {}
+    for switch, share in links:
+        parts[switch] = parts.get(switch, 0.0) + share
+    return tuple(sorted(parts.items()))
 
 
 def _host_links(
@@ -217,6 +226,8 @@ def _host_links(
 ) -> csr_array:
     """Return the shares of hosts' own links: by host, times what the path set says of their switch."""
     items, place = attached.by_host.of(hosts)
+    some = attached.share[items] != 0.0  # ``over`` a few links leaves hardly any
+    items, place = items[some], place[some]
     width = factor.shape[1]
     stored = np.repeat(np.arange(factor.shape[0]), np.diff(factor.indptr)) * width + factor.indices
     wanted = sets[place] * width + attached.switch[items]

@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from correlator.engine import tally
+
 U64 = npt.NDArray[np.uint64]
 Flags = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 PLACE = ["device", "if_name"]
 BY_OCTETS_WIDTH = ("in_octets", "out_octets", "in_packets", "out_packets")
@@ -24,6 +27,7 @@ FRAMES = ("in_errors", "out_errors", "in_discards", "out_discards", "fcs_errors"
 SYMBOLS = ("symbol_errors", "fec_corrected", "fec_uncorrected")
 COUNTED = BY_OCTETS_WIDTH + FRAMES + SYMBOLS
 PACKETS = ("in_packets", "out_packets")
+WIDTHS = ("octets_width_bits", "errors_width_bits")
 COLUMNS = (*PLACE, "if_index", "since", "until", "seconds", "speed_bps", *COUNTED)
 
 ONE = np.uint64(1)
@@ -64,51 +68,71 @@ def rates(counters: pd.DataFrame, interfaces: pd.DataFrame, params: Params | Non
     interface's speed forbids (a cleared counter).
     """
     params = params or Params()
-    ordered = _fresh(_ordered(counters))
-    before, after = _neighbours(ordered)
-    same = _same_life(before, after, params)
-    before, after = before[same].reset_index(drop=True), after[same].reset_index(drop=True)
-    moved = after[[*PLACE, "if_index"]].copy()
+    before, after = _fresh(_ordered(counters))
+    same = np.flatnonzero(_same_life(before, after, params))
+    before, after = before.at(same), after.at(same)
+    moved = pd.DataFrame({column: after[column].array for column in (*PLACE, "if_index")}, copy=False)
     moved["since"], moved["until"] = before["at"], after["at"]
-    moved["seconds"] = (after["at"] - before["at"]).dt.total_seconds()
+    moved["seconds"] = (moved["until"] - moved["since"]).dt.total_seconds()
     moved["speed_bps"] = _speeds(moved, interfaces)
     possible = _add_movements(moved, before, after, params)
-    moved = moved[possible].reset_index(drop=True)
-    return _with_utilisation(moved)
+    return _with_utilisation(tally.only(moved, possible).reset_index(drop=True))
 
 
-def _ordered(counters: pd.DataFrame) -> pd.DataFrame:
-    known = counters[counters["device"].notna() & counters["if_name"].notna()]
-    ordered = known.sort_values([*PLACE, "at"], kind="stable")
-    return ordered.drop_duplicates([*PLACE, "at"], keep="last")
+@dataclass(frozen=True)
+class _Readings:
+    """Some rows of the counters, in an order: a column is gathered when it is asked for."""
+
+    counters: pd.DataFrame
+    rows: Ints
+
+    def __getitem__(self, column: str) -> pd.Series[Any]:
+        return pd.Series(self.counters[column].array.take(self.rows))
+
+    def at(self, places: Ints) -> _Readings:
+        """Return those at some places."""
+        return _Readings(self.counters, self.rows[places])
 
 
-def _fresh(ordered: pd.DataFrame) -> pd.DataFrame:
-    """Return the readings without those that an agent told from a stale cache.
+def _ordered(counters: pd.DataFrame) -> tuple[_Readings, Ints]:
+    """Return the readings by interface and time, the last of those at one time, and each one's interface."""
+    _, interface = tally.first_rows(counters, PLACE)
+    order = np.lexsort((counters["at"].astype("int64").to_numpy(), interface))
+    order = order[interface[order] >= 0]
+    readings, interface = _Readings(counters, order), interface[order]
+    at = readings["at"].astype("int64").to_numpy()
+    once = np.ones(len(order), dtype=bool)
+    once[:-1] = (interface[1:] != interface[:-1]) | (at[1:] != at[:-1])
+    return readings.at(np.flatnonzero(once)), interface[once]
+
+
+def _fresh(ordered: tuple[_Readings, Ints]) -> tuple[_Readings, _Readings]:
+    """Return neighbouring readings, earlier and later, without those that an agent told from a stale cache.
 
     Where not one counter of a whole device has moved, the reading is an older one once more: it would
     show a standstill, and all that really moved as a spike in the next interval. A reading left out
     is like a missed poll: its movement is in the interval that spans it.
     """
-    before, after = _neighbours(ordered)
-    if not len(after):
-        return ordered
-    still = np.ones(len(after), dtype=bool)
+    readings, interface = ordered
+    second = np.flatnonzero(interface[1:] == interface[:-1]) + 1
+    before, after = readings.at(second - 1), readings.at(second)
+    still = np.arange(len(second))
     for column in COUNTED:
-        still &= _equal(before, after, column)
-    alike = pd.Series(still).groupby([after["device"], after["at"]]).transform("all").to_numpy(dtype=bool)
-    stale = pd.MultiIndex.from_frame(after.loc[alike, [*PLACE, "at"]])
-    fresh = ~np.asarray(pd.MultiIndex.from_frame(ordered[[*PLACE, "at"]]).isin(stale), dtype=bool)
-    return ordered[fresh]
+        still = still[_equal(before.at(still), after.at(still), column)]
+    if not len(still):
+        return before, after
+    unmoved = pd.Series(np.isin(np.arange(len(second)), still))
+    stale = unmoved.groupby([after["device"], after["at"]]).transform("all").to_numpy(dtype=bool)
+    if not stale.any():
+        return before, after
+    fresh = np.ones(len(interface), dtype=bool)
+    fresh[second[stale]] = False
+    interface, readings = interface[fresh], readings.at(np.flatnonzero(fresh))
+    second = np.flatnonzero(interface[1:] == interface[:-1]) + 1
+    return readings.at(second - 1), readings.at(second)
 
 
-def _neighbours(ordered: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    place = ordered.groupby(PLACE, sort=False).ngroup().to_numpy()
-    second = np.flatnonzero(place[1:] == place[:-1]) + 1
-    return ordered.iloc[second - 1].reset_index(drop=True), ordered.iloc[second].reset_index(drop=True)
-
-
-def _same_life(before: pd.DataFrame, after: pd.DataFrame, params: Params) -> Flags:
+def _same_life(before: _Readings, after: _Readings, params: Params) -> Flags:
     """Return where nothing restarted between two readings.
 
     sysUpTime must have grown by about the time that passed, as its 32 bits count it: it wraps after
@@ -132,31 +156,33 @@ def _signed(values: pd.Series[Any]) -> Floats:
     return values.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _equal(before: pd.DataFrame, after: pd.DataFrame, column: str) -> Flags:
+def _equal(before: _Readings, after: _Readings, column: str) -> Flags:
     one, other = before[column], after[column]
     return ((one == other).fillna(False) | (one.isna() & other.isna())).to_numpy(dtype=bool)
 
 
 def _speeds(moved: pd.DataFrame, interfaces: pd.DataFrame) -> Floats:
     newest = interfaces.sort_values("at", kind="stable").drop_duplicates(PLACE, keep="last")
-    speeds = moved[PLACE].merge(newest[[*PLACE, "speed_bps"]], on=PLACE, how="left")["speed_bps"]
-    bps = speeds.to_numpy(dtype=np.float64, na_value=np.nan)
+    speeds = newest["speed_bps"].to_numpy(dtype=np.float64, na_value=np.nan)
+    bps = np.append(speeds, np.nan)[tally.find(moved, newest, PLACE)]
     return np.where(bps > 0, bps, np.nan)
 
 
-def _add_movements(moved: pd.DataFrame, before: pd.DataFrame, after: pd.DataFrame, params: Params) -> Flags:
+def _add_movements(moved: pd.DataFrame, before: _Readings, after: _Readings, params: Params) -> Flags:
     """Add every counter's movement to ``moved``; return which rows the interface's speed allows."""
     seconds = moved["seconds"].to_numpy() * params.margin + params.lateness_s
     bits = np.nan_to_num(moved["speed_bps"].to_numpy(), nan=params.unknown_speed_bps) * seconds
     possible = np.ones(len(moved), dtype=bool)
+    widths = {by: after[by].to_numpy(dtype=np.uint64, na_value=64) for by in WIDTHS}
     for column in COUNTED:
         limit = bits / (8.0 if column.endswith("octets") or column in SYMBOLS else params.smallest_frame_bits)
         by = "octets_width_bits" if column in BY_OCTETS_WIDTH else "errors_width_bits"
-        width = after[by].to_numpy(dtype=np.uint64, na_value=64)
-        absent = (before[column].isna() | after[column].isna()).to_numpy(dtype=bool)
+        width = widths[by]
+        earlier, later = before[column], after[column]
+        absent = (earlier.isna() | later.isna()).to_numpy(dtype=bool)
         if column in BY_OCTETS_WIDTH:  # fast enough to wrap twice unseen; errors never come near that
             absent = absent | (limit >= np.exp2(width.astype(np.float64)))
-        first, last = _raw(before[column]), _raw(after[column])
+        first, last = _raw(earlier), _raw(later)
         if column in SYMBOLS:  # no counter of 32 bits shows more than it has
             width = np.where((first | last) >= FOUR_BYTES, np.uint64(64), width)
         delta = wrapped_delta(first, last, width)

@@ -21,7 +21,8 @@ from correlator.engine import host_local, signs, tally
 from correlator.engine.onsets import starts
 from correlator.engine.significance import Flags, Floats, at_least, discovered, discoveries, longer
 
-__all__ = ["GROUP", "Params", "along", "discoveries", "host_pairs", "onsets", "prefixed", "symptoms"]
+__all__ = ["GROUP", "Params", "along", "discoveries", "host_pairs", "in_doubt", "onsets", "prefixed",
+           "symptoms"]  # fmt: skip
 
 GROUP = ["src_host", "dst_host", "src_service", "dst_service"]
 HOSTS = ["src_host", "dst_host"]
@@ -241,11 +242,23 @@ def along(
     with np.errstate(divide="ignore", invalid="ignore"):
         p = at_least(mine.T @ by_hosts["retransmissions"].to_numpy(), expected, expected**2 / square)
     hurt = mine @ (p <= params.along_p).astype(np.float64) > 0.0
-    on_them = np.append(hurt, False)[tally.find(table, by_hosts, HOSTS)]
-    more = on_them & (table["p_loss"].to_numpy() < params.own_p) & _much(table, params)
+    if not hurt.any():
+        return table
+    more = np.append(hurt, False)[tally.find(table, by_hosts, HOSTS)] & _may_be_lossy(table, params)
     if not more.any():
         return table
     return _with_parts(table.assign(lossy=table["lossy"].to_numpy(dtype=bool) | more), params)
+
+
+def in_doubt(table: pd.DataFrame, params: Params | None = None) -> Flags:
+    """Return which groups are slow, or may be told to be by ``along``."""
+    slow: Flags = table["slow"].to_numpy(dtype=bool) | _may_be_lossy(table, params or Params())
+    return slow
+
+
+def _may_be_lossy(table: pd.DataFrame, params: Params) -> Flags:
+    lossy: Flags = (table["p_loss"].to_numpy() < params.own_p) & _much(table, params)
+    return lossy
 
 
 def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
@@ -258,7 +271,7 @@ def host_pairs(table: pd.DataFrame) -> pd.DataFrame:
     numbered from 0. What is a host's own tells nothing of links: waits are left out of delay and slow,
     groups that lose are left out.
     """
-    apart = (table["src_host"] != table["dst_host"]).to_numpy(dtype=bool)
+    apart = ~tally.same(table["src_host"], table["dst_host"])
     lost_at_host = table["at_host"].notna().to_numpy() & table["lossy"].to_numpy(dtype=bool)
     rows = table[ASKED][apart & table["usual_retransmissions"].notna().to_numpy() & ~lost_at_host]
     hosts, number = tally.numbered(rows, HOSTS)

@@ -17,13 +17,15 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 WIDEST = 2**62  # of numbers made of several columns' numbers
+DENSE = 2**32  # numbers that span less are codes as they are
 TEXT = pd.StringDtype(na_value=float("nan"))
 
 
 def coded(*columns: pd.Series[Any]) -> tuple[pd.Categorical, ...]:
     """Return the columns as categoricals over one and the same sorted categories; null is −1."""
-    if len(columns) == 1 and isinstance(columns[0].dtype, pd.CategoricalDtype):
-        return (columns[0].array,)
+    dtype = columns[0].dtype
+    if isinstance(dtype, pd.CategoricalDtype) and all(column.dtype == dtype for column in columns[1:]):
+        return tuple(column.array for column in columns)
     every = columns[0] if len(columns) == 1 else pd.concat([_plain(one) for one in columns])
     codes, names = pd.factorize(every, sort=True)
     kind = pd.CategoricalDtype(names, ordered=False)
@@ -49,13 +51,19 @@ def numbered(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
 
     Rows with a null key have the number −1.
     """
+    groups, number = grouped(table, keys)
+    return plain(groups), number
+
+
+def grouped(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
+    """Return what ``numbered`` does, coded keys left coded: asked by key again, they cost nothing."""
     first, number = first_rows(table, keys)
-    return plain(table[keys].iloc[first]).reset_index(drop=True), number
+    return table[keys].iloc[first].reset_index(drop=True), number
 
 
 def first_rows(table: pd.DataFrame, keys: list[str]) -> tuple[Ints, Ints]:
     """Return the position of each group's first row, in order of the keys, and each row's group as above."""
-    number = _combined([coded(table[key])[0] for key in keys])
+    number = _combined([_codes(table[key]) for key in keys])
     ranked, groups = _ranked(number)
     first = np.zeros(len(groups), dtype=np.int64)
     kept = np.flatnonzero(ranked >= 0)[::-1]
@@ -75,6 +83,13 @@ def only(table: pd.DataFrame, flags: Any) -> pd.DataFrame:
     """Return the rows that are flagged; where all are, the very table, uncopied."""
     kept = np.asarray(flags, dtype=bool)
     return table if kept.all() else table[kept]
+
+
+def same(one: pd.Series[Any], other: pd.Series[Any]) -> npt.NDArray[np.bool_]:
+    """Return where two columns say the same; null is like nothing."""
+    mine, theirs, _ = _alike(one, other)
+    answer: npt.NDArray[np.bool_] = (mine == theirs) & (mine >= 0)
+    return answer
 
 
 def find(rows: pd.DataFrame, among: pd.DataFrame, keys: list[str]) -> Ints:
@@ -121,37 +136,74 @@ def _add(number: Ints, codes: npt.NDArray[Any], width: int) -> None:
 
 
 def _alike(one: pd.Series[Any], other: pd.Series[Any]) -> tuple[Any, Any, int]:
-    """Return both columns' codes over common categories, and how many these are, 1 at least."""
+    """Return both columns' codes over common names, in any order, and how many these are, 1 at least.
+
+    What only one of them has may have no code: it is not found in the other anyway.
+    """
     if isinstance(one.dtype, pd.CategoricalDtype):
         names = one.cat.categories
-        codes = coded(other)[0]
-        place = np.append(names.get_indexer(codes.categories), -1)
-        return one.array.codes, place[codes.codes], max(len(names), 1)
-    mine, theirs = coded(one, other)
-    return mine.codes, theirs.codes, max(len(mine.categories), 1)
+        return one.array.codes, _among(names, other), max(len(names), 1)
+    if isinstance(other.dtype, pd.CategoricalDtype):
+        theirs, mine, width = _alike(other, one)
+        return mine, theirs, width
+    codes, names = pd.factorize(pd.concat([one, other], ignore_index=True))
+    return codes[: len(one)], codes[len(one) :], max(len(names), 1)
 
 
-def _combined(columns: list[pd.Categorical]) -> Ints:
+def _among(names: pd.Index[Any], column: pd.Series[Any]) -> npt.NDArray[Any]:
+    """Return the place of each of a column's values among names that all differ, −1 where it is none."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        return _place(names, column)
+    codes: npt.NDArray[Any] = column.array.codes
+    if not names.equals(column.cat.categories):
+        codes = np.append(_place(names, pd.Series(column.cat.categories)), -1)[codes]
+    return codes
+
+
+def _place(names: pd.Index[Any], column: pd.Series[Any]) -> Ints:
+    """Return what ``_among`` does, of a plain column: names that come first are numbered as they stand."""
+    codes = pd.factorize(pd.concat([pd.Series(names), column], ignore_index=True))[0][len(names) :]
+    return np.where(codes < len(names), codes, -1).astype(np.int64, copy=False)
+
+
+def places(names: pd.Index[Any], column: pd.Series[Any]) -> Ints:
+    """Return, for each of ``names``, the last place at which the column has it, −1 where it never does."""
+    place = np.full(len(names) + 1, -1, dtype=np.int64)
+    place[_among(names, column)] = np.arange(len(column))
+    return place[:-1]
+
+
+def _codes(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], int]:
+    """Return a column's codes in order of its values, −1 for null, and more than the highest, 1 at least."""
+    if len(column) and isinstance(column.dtype, np.dtype) and column.dtype.kind == "i":
+        numbers = column.to_numpy()
+        low, high = int(numbers.min()), int(numbers.max())
+        if high - low < DENSE:
+            return numbers.astype(np.int64) - low, high - low + 1
+    (categorical,) = coded(column)
+    return categorical.codes, max(len(categorical.categories), 1)
+
+
+def _combined(columns: list[tuple[npt.NDArray[Any], int]]) -> Ints:
     """Return one number for each combination of the columns' codes, in their order; −1 where one is null."""
-    number, span = np.zeros(len(columns[0]), dtype=np.int64), 1
-    for column in columns:
-        width = max(len(column.categories), 1)
+    number, span = np.zeros(len(columns[0][0]), dtype=np.int64), 1
+    for codes, width in columns:
         if span > WIDEST // width:
             number, groups = _ranked(number)
             span = max(len(groups), 1)
-        _add(number, column.codes, width)
+        _add(number, codes, width)
         span *= width
     return number
 
 
 def _ranked(number: Ints) -> tuple[Ints, Ints]:
-    """Return each number's rank among the distinct ones, −1 for negative ones, and these in order."""
-    codes, groups = pd.factorize(number)
-    order = np.argsort(groups)
-    negative = int(np.count_nonzero(groups < 0))
-    rank = np.empty(len(groups), dtype=np.int64)
-    rank[order] = np.maximum(np.arange(len(groups)) - negative, -1)
-    return rank[codes], groups[order][negative:]
+    """Return each number's rank among the distinct ones, −1 for negative ones, and these in order.
+
+    Sorting costs the same whatever there is; a hash table of a million pairs costs three times as much.
+    """
+    groups, rank = np.unique(number, return_inverse=True)
+    negative = int(np.searchsorted(groups, 0))
+    return np.maximum(rank - negative, -1), groups[negative:]
 
 
 def total(values: Any, number: Ints, size: int) -> Floats:

@@ -46,7 +46,7 @@ def followed(
     are: traces stand for the part of them that was followed. Where no ports are known, or a trace
     names none, it stands for all.
     """
-    traces = _by_hosts(tables["traces"], directed, _hosts(tables["hosts"]))
+    traces = _by_hosts(tables, directed)
     if not traces:
         return None
     flows = _flows(samples[samples["host"].isin({host for pair in traces for host in pair})])
@@ -67,7 +67,7 @@ def source_ports(
     directed: pd.DataFrame, tables: Mapping[str, pd.DataFrame]
 ) -> dict[tuple[str, str], list[tuple[int, Ints]]]:
     """Return, by sending and receiving host, the source ports that were followed and the links they met."""
-    traces = _by_hosts(tables["traces"], directed, _hosts(tables["hosts"]))
+    traces = _by_hosts(tables, directed)
     return {
         pair: [(one.source_port, one.links) for one in some if one.source_port is not None]
         for pair, some in traces.items()
@@ -94,11 +94,13 @@ def _hosts(hosts: pd.DataFrame) -> dict[str, str]:
 
 
 def _by_hosts(
-    traces: pd.DataFrame, directed: pd.DataFrame, host_of: Mapping[str, str]
+    tables: Mapping[str, pd.DataFrame], directed: pd.DataFrame
 ) -> dict[tuple[str, str], list[_Trace]]:
     """Return the newest trace of each flow, by sending and receiving host."""
+    traces = tables["traces"]
     if traces.empty:
         return {}
+    host_of = _hosts(tables["hosts"])
     arrives = _arrivals(directed)
     receiver = directed["receiver_device"].to_numpy()
     newest: dict[tuple[Any, ...], tuple[tuple[str, str], _Trace]] = {}

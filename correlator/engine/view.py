@@ -37,6 +37,7 @@ from correlator.engine import (
     traces,
 )
 from correlator.engine.settings import Params
+from correlator.engine.side import beside
 from correlator.model import Window
 
 HOSTS = ["src_host", "dst_host"]
@@ -49,8 +50,8 @@ ROUTING = {
 """What places next hops, and the MIB tables that each is read from."""
 FIGURES = ["min_rtt_us", "response_ms_sum", "service_ms_sum", "exchanges", "data_segments_sent"]
 ASKED_LATER = [
-    "at", *symptoms.GROUP, *impacts.CONTAINERS, *impacts.TIMES, "seconds", "exchanges", "segments_client",
-    "segments_server", "retransmitted_client", "retransmitted_server",
+    "at", *symptoms.GROUP, *impacts.TIMES, "seconds", "segments_client", "segments_server",
+    "retransmitted_client", "retransmitted_server",
 ]  # fmt: skip
 """The columns of observations that are looked at again once groups are measured."""
 MIXER = np.uint64(0xBF58476D1CE4E5B9)  # of splitmix64 (Steele and others, 2014)
@@ -158,48 +159,130 @@ def look(
         raise ValueError(f"what is remembered is of {past.hour:%H:%M}, not of {now:%H:%M}")
     since = now - params.window
     made = drawn(tables, before)
-    fabric = made.fabric
-    past = past or memory.remember(tables, fabric, now, params)
-    moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
-    links, light, away = _links(tables, fabric, moved, past, since, now, params)
-    fabric = _with_last_ways(fabric, links, tables["interfaces"])
-    samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
-    observed = pairs.observations(samples, tables["containers"])
-    recent = tally.only(observed, observed["at"] > pd.Timestamp(since))
-    table = _symptoms(recent, past.pairs, now, params)
-    observed, recent = observed[ASKED_LATER], recent[ASKED_LATER]  # a large fabric's others weigh 200 MB
+    past = past or memory.remember(tables, made.fabric, now, params)
+    wires, talk = beside(
+        lambda: _wires(tables, made.fabric, past, since, now, params), lambda: _talk(tables, since)
+    )
+    sums = _measured(talk, past.pairs, now, params)
+    talk = replace(talk, observed=talk.observed[ASKED_LATER])  # a large fabric's others weigh 200 MB
+    table, (host_pairs, found) = beside(
+        lambda: _symptoms(sums, past.pairs, now, params),
+        lambda: _paths(tables, wires.fabric, talk.groups, tally.only(talk.samples, talk.is_recent)),
+    )
+    talk = talk.of(symptoms.in_doubt(table, params.symptoms))
     by_hosts = symptoms.host_pairs(table)
-    found = _paths(tables, fabric, by_hosts, tally.only(samples, samples["at"] > pd.Timestamp(since)))
-    sick = (links["sick"] | links["dropping"]).to_numpy()
+    found = found.of(tally.find(by_hosts, host_pairs, HOSTS))
+    sick = (wires.health["sick"] | wires.health["dropping"]).to_numpy()
     if sick.any():
         numbers = np.flatnonzero(sick)
         on_them = found.over(numbers)
         crossing = on_them.forward[:, numbers] + on_them.reverse[:, numbers]
         table = symptoms.along(table, by_hosts, crossing, params.symptoms)
         by_hosts = symptoms.host_pairs(table)
-    table = table.assign(onset=symptoms.onsets(observed, table, now, params.symptoms))
-    table = table.join(bursts.lasting(recent, table, symptoms.GROUP, now, params.bursts))
-    strongest = optics.strongest(light, len(fabric.directed))
-    sick = sick | strongest["stepped"].to_numpy(dtype=bool)
+    table = table.assign(onset=symptoms.onsets(talk.observed, table, now, params.symptoms))
+    recent, _ = talk.recent()
+    table = table.join(bursts.lasting(recent, table, symptoms.GROUP, now, sums.interval, params.bursts))
+    table[symptoms.GROUP] = tally.plain(table[symptoms.GROUP])
+    sick = sick | wires.strongest["stepped"].to_numpy(dtype=bool)
+    window = Window(since, now)
     return View(
         now=now,
-        window=Window(since, now),
+        window=window,
         tables=tables,
         drawn=made,
-        fabric=fabric,
-        health=links,
-        light=light,
+        fabric=wires.fabric,
+        health=wires.health,
+        light=wires.light,
         symptoms=table,
-        container_pairs=impacts.container_pairs(
-            recent, table, now - timedelta(seconds=params.measures.times_s)
-        ),
+        container_pairs=sums.container_pairs,
         host_pairs=by_hosts,
         paths=found,
-        evidence=_evidence(found, by_hosts, links, strongest["nats"].to_numpy(), sick, params),
-        scene=diagnose.Scene(links, strongest, Window(since, now), then=optics.stronger(away, strongest)),
+        evidence=_evidence(found, by_hosts, wires.health, wires.strongest["nats"].to_numpy(), sick, params),
+        scene=diagnose.Scene(wires.health, wires.strongest, window, then=wires.then),
         falls=past.falls,
-        corrected=corrected.growth(moved, now, params.corrected),
+        corrected=wires.corrected,
     )
+
+
+@dataclass(frozen=True)
+class _Wires:
+    """What switches tell: the map with the ways that died, health, light, and what corrects errors.
+
+    ``strongest``: light, one row a directed link; ``then``: the same while it was off, of links whose
+    light has come back.
+    """
+
+    fabric: topology.Map
+    health: pd.DataFrame
+    light: pd.DataFrame
+    strongest: pd.DataFrame
+    then: pd.DataFrame
+    corrected: pd.DataFrame
+
+
+def _wires(
+    tables: Mapping[str, pd.DataFrame],
+    fabric: topology.Map,
+    past: memory.Memory,
+    since: datetime,
+    now: datetime,
+    params: Params,
+) -> _Wires:
+    """Return what switches tell of the map's links."""
+    moved = rates.rates(tables["counters"], tables["interfaces"], params.rates)
+    links = health.health(fabric.directed, moved, tables["devices"], past.links, since, params.health)
+    grown = corrected.growth(moved, now, params.corrected)
+    del moved
+    read = lanes.read_lanes(tables["optics"], past.light, tables["interfaces"], now, params.lanes)
+    light = optics.light(fabric.directed, read, params.lanes, params.optics)
+    away = optics.while_off(fabric.directed, read, params.lanes, params.optics)
+    strongest = optics.strongest(light, len(fabric.directed))
+    fabric = _with_last_ways(fabric, links, tables["interfaces"])
+    return _Wires(fabric, links, light, strongest, optics.stronger(away, strongest), grown)
+
+
+@dataclass(frozen=True)
+class _Talk:
+    """What hosts tell: resolved ``samples``, and what was ``observed`` of groups, row for row.
+
+    ``is_recent``: which samples are of the window; ``groups``: those that spoke in it, keys coded;
+    ``number``: each observation's group, −1 for others.
+    """
+
+    samples: pd.DataFrame
+    is_recent: npt.NDArray[np.bool_]
+    observed: pd.DataFrame
+    groups: pd.DataFrame
+    number: tally.Ints
+    since: datetime
+
+    def recent(self) -> tuple[pd.DataFrame, tally.Ints]:
+        """Return the observations of the window and their groups."""
+        mine = _after(self.observed, self.since)
+        return tally.only(self.observed, mine).reset_index(drop=True), self.number[mine]
+
+    def of(self, groups: npt.NDArray[np.bool_]) -> _Talk:
+        """Return the same with the observations of some groups alone."""
+        kept = np.append(groups, False)[self.number]
+        return replace(self, observed=tally.only(self.observed, kept), number=self.number[kept])
+
+
+def _talk(tables: Mapping[str, pd.DataFrame], since: datetime) -> _Talk:
+    """Return what hosts tell of who spoke to whom."""
+    samples = pairs.resolve(tables["pair_samples"], tables["containers"], tables["hosts"])
+    observed = pairs.observations(samples, tables["containers"])
+    groups, number = tally.grouped(observed, pairs.PAIR)
+    here = np.zeros(len(groups), dtype=bool)
+    here[number[_after(observed, since)]] = True
+    if not here.all():
+        groups = groups[here].reset_index(drop=True)
+        number = np.where(here, np.cumsum(here) - 1, -1)[number]
+    return _Talk(samples, _after(samples, since), observed, groups, number, since)
+
+
+def _after(table: pd.DataFrame, since: datetime) -> npt.NDArray[np.bool_]:
+    answer: npt.NDArray[np.bool_] = (table["at"] > pd.Timestamp(since)).to_numpy(dtype=bool)
+    return answer
 
 
 def _evidence(
@@ -254,41 +337,72 @@ def _with_last_ways(fabric: topology.Map, links: pd.DataFrame, interfaces: pd.Da
     return replace(fabric, directed=fabric.directed.assign(usable=fabric.directed["usable"] | carried))
 
 
-def _links(
-    tables: Mapping[str, pd.DataFrame],
-    fabric: topology.Map,
-    moved: pd.DataFrame,
-    past: memory.Memory,
-    since: datetime,
+@dataclass(frozen=True)
+class _Sums:
+    """What was measured in the window.
+
+    ``services``: by server and altogether, with what is usual; ``interval``: the agents', in seconds.
+    """
+
+    groups: pd.DataFrame
+    services: list[pd.DataFrame]
+    container_pairs: pd.DataFrame
+    interval: float
+
+
+def _measured(talk: _Talk, past: baseline.Past, now: datetime, params: Params) -> _Sums:
+    """Return what the window's observations sum up to."""
+    recent, number = talk.recent()
+    timed_since = now - timedelta(seconds=params.measures.times_s)
+
+    def sums() -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+        table = measures.measured(recent, talk.groups, number, now, params.measures)
+        return table, _services(recent, talk.groups, number, past, now, params)
+
+    (table, services), by_containers = beside(
+        sums, lambda: impacts.container_pairs(recent, number, timed_since)
+    )
+    return _Sums(table, services, by_containers, bursts.usual_interval(recent))
+
+
+def _services(
+    recent: pd.DataFrame,
+    groups: pd.DataFrame,
+    number: tally.Ints,
+    past: baseline.Past,
     now: datetime,
     params: Params,
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Return health and light of every directed link, and the light that was off and has come back."""
-    links = health.health(fabric.directed, moved, tables["devices"], past.links, since, params.health)
-    read = lanes.read_lanes(tables["optics"], past.light, tables["interfaces"], now, params.lanes)
-    light = optics.light(fabric.directed, read, params.lanes, params.optics)
-    away = optics.while_off(fabric.directed, read, params.lanes, params.optics)
-    return links, light, away
-
-
-def _symptoms(recent: pd.DataFrame, past: baseline.Past, now: datetime, params: Params) -> pd.DataFrame:
-    """Return what is slower than usual: groups by themselves, services by server and altogether."""
-    table = measures.measured(recent, pairs.PAIR, now, params.measures)
-    usual = baseline.usual(past, table, now, params.baseline)
-    servers = []
+) -> list[pd.DataFrame]:
+    """Return what was measured of services, by server and altogether, with what is usual."""
+    answer = []
     for keys, known in ((["dst_host", "dst_service"], past.servers), (["dst_service"], past.services)):
-        pooled = measures.served(recent, keys, now, params.measures)
+        served, of_group = tally.grouped(groups, keys)
+        pooled = measures.served(recent, served, of_group[number], now, params.measures)
         row = tally.find(pooled, known, keys)
         for column in ("service_ms", "service_ms_spread"):
             pooled[f"usual_{column}"] = np.append(known[column].to_numpy(), np.nan)[row]
-        servers.append(pooled)
-    return symptoms.symptoms(table, usual, servers, params.symptoms)
+        answer.append(pooled)
+    return answer
+
+
+def _symptoms(sums: _Sums, past: baseline.Past, now: datetime, params: Params) -> pd.DataFrame:
+    """Return what is slower than usual."""
+    usual = baseline.usual(past, sums.groups, now, params.baseline)
+    return symptoms.symptoms(sums.groups, usual, sums.services, params.symptoms)
 
 
 def _paths(
-    tables: Mapping[str, pd.DataFrame], fabric: topology.Map, by_hosts: pd.DataFrame, samples: pd.DataFrame
-) -> paths.Paths:
+    tables: Mapping[str, pd.DataFrame], fabric: topology.Map, groups: pd.DataFrame, samples: pd.DataFrame
+) -> tuple[pd.DataFrame, paths.Paths]:
+    """Return all pairs of two hosts that have groups, one row each, and the paths between them."""
     hosts = sorted(set(tables["hosts"]["host"].dropna()))
-    wanted = list(zip(*(by_hosts[end].to_numpy(dtype=object) for end in HOSTS), strict=True))
+    host_pairs, _ = tally.grouped(groups, HOSTS)
+    host_pairs = host_pairs[~tally.same(*(host_pairs[end] for end in HOSTS))].reset_index(drop=True)
+    ends = [host_pairs[end].array for end in HOSTS]
+    wanted = list(
+        zip(*(end.categories.to_numpy(dtype=object)[end.codes].tolist() for end in ends), strict=True)
+    )
     found = paths.find_paths(fabric.directed, hosts, wanted, fabric.closed, routed(tables, fabric))
-    return replace(found, followed=traces.followed(found, fabric.directed, wanted, tables, samples))
+    return host_pairs, replace(
+        found, followed=traces.followed(found, fabric.directed, wanted, tables, samples)
+    )

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pandas as pd
 import pytest
 
-from correlator.engine.bursts import lasting
+from correlator.engine.bursts import lasting, usual_interval
 from correlator.engine.conclude import _lasts, _shown
 from correlator.engine.settings import Params
 from correlator.engine.symptoms import GROUP
@@ -38,7 +38,8 @@ def left(
         late = at - timedelta(seconds=SERVER_LAGS_S)
         rows.append(KEYS | again | {"response_ms": 0.0, "responses": 0.0, "at": late, "seconds": 0.0})
     table = pd.DataFrame([KEYS | {"slow": slow, "usual_response_ms": USUAL_MS}])
-    return lasting(pd.DataFrame(rows), table, GROUP, NOW).iloc[0]
+    observed = pd.DataFrame(rows)
+    return lasting(observed, table, GROUP, NOW, usual_interval(observed)).iloc[0]
 
 
 def test_what_was_lost_at_one_moment_does_not_last() -> None:
@@ -74,7 +75,7 @@ def test_pairs_that_are_not_slow_are_not_looked_at() -> None:
 def test_nothing_observed_leaves_nothing() -> None:
     table = pd.DataFrame([KEYS | {"slow": True, "usual_response_ms": USUAL_MS}])
     none = pd.DataFrame(columns=[*GROUP, "at", "seconds"])
-    assert lasting(none, table, GROUP, NOW).isna().all(axis=None)
+    assert lasting(none, table, GROUP, NOW, usual_interval(none)).isna().all(axis=None)
 
 
 def groups(lost: float, ratio: float, lossy: bool = True) -> pd.DataFrame:

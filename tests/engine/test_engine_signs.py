@@ -13,6 +13,7 @@ from correlator import frames
 from correlator.engine import baseline, rollup
 from correlator.engine.measures import measured
 from correlator.engine.symptoms import GROUP, host_pairs, symptoms
+from correlator.engine.tally import numbered
 
 NOW = datetime(2026, 5, 6, 10, 20, tzinfo=UTC)
 KEY = ("h1", "h2", "web", "api")
@@ -31,12 +32,12 @@ def table(key: tuple[str, ...] = KEY, usual: dict[str, Any] | None = None, **fig
     """Return the symptoms of one group without measured responses, five minutes of ``figures`` each."""
     row = dict.fromkeys(NOTHING, 0.0) | {"segments_client": 1000.0, "seconds": 60.0, "exchanges": 500.0,
                                          "intervals": 1.0, "min_rtt_us": 90.0}  # fmt: skip
-    rows = [
+    rows = pd.DataFrame(
         dict(zip(GROUP, key, strict=True)) | row | figures | {"at": NOW - timedelta(minutes=i)}
         for i in range(5)
-    ]
+    )
     past = pd.DataFrame([dict(zip(GROUP, key, strict=True)) | USUAL | (usual or {})])
-    return symptoms(measured(pd.DataFrame(rows), GROUP, NOW), past, [])
+    return symptoms(measured(rows, *numbered(rows, GROUP), NOW), past, [])
 
 
 def test_a_pair_without_measured_responses_that_is_as_usual_is_not_slow() -> None:
@@ -103,9 +104,9 @@ def timed(key: tuple[str, ...], network_ms: float) -> tuple[list[dict[str, Any]]
 def several(*groups: tuple[tuple[str, ...], float]) -> pd.DataFrame:
     told = [timed(*group) for group in groups]
     rows = pd.DataFrame([row for mine, _ in told for row in mine])
-    return symptoms(measured(rows, GROUP, NOW), pd.DataFrame([past for _, past in told]), []).set_index(
-        ["src_host", "dst_host"], drop=False
-    )
+    return symptoms(
+        measured(rows, *numbered(rows, GROUP), NOW), pd.DataFrame([past for _, past in told]), []
+    ).set_index(["src_host", "dst_host"], drop=False)
 
 
 def test_a_host_whose_own_containers_wait_for_one_another_is_slow_by_itself() -> None:

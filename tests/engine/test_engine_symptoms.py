@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 
 from correlator.engine.measures import measured
 from correlator.engine.symptoms import GROUP, along, discoveries, host_pairs, onsets, prefixed, symptoms
+from correlator.engine.tally import numbered
 
 NOW = datetime(2026, 5, 6, 10, 0, tzinfo=UTC)
 SINCE = NOW - timedelta(minutes=5)
@@ -51,8 +52,10 @@ def judged(rows: pd.DataFrame, past: pd.DataFrame) -> pd.DataFrame:
     recent = rows[rows["at"] > pd.Timestamp(SINCE)]
     keys = ["dst_host", "dst_service"]
     served = past.drop_duplicates(keys)[[*keys, "service_ms", "service_ms_spread"]]
-    servers = measured(recent, keys, NOW).merge(prefixed(served, keys), on=keys, how="left")
-    table = symptoms(measured(recent, GROUP, NOW), past, [servers])
+    servers = measured(recent, *numbered(recent, keys), NOW).merge(
+        prefixed(served, keys), on=keys, how="left"
+    )
+    table = symptoms(measured(recent, *numbered(recent, GROUP), NOW), past, [servers])
     return table.assign(onset=onsets(rows, table, NOW))
 
 
