@@ -1,10 +1,16 @@
-"""A clock that is put around functions of the engine: seconds and peak memory of each stage."""
+"""A clock that is put around functions of the engine: seconds and peak memory of each stage.
+
+Stages may go on in several threads. A stage's seconds are those of its own threads, without the stages
+within it there; of two that go on side by side both count in full, so that the stages' seconds can add
+up to more than the whole took.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import gc
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,8 +25,9 @@ CLEAR, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 @dataclass
 class Stage:
-    """What a stage took without those within it: seconds, the processor's; highest memory, MB."""
+    """What a stage took without those within it: seconds, the processor's; highest memory of all, MB."""
 
+    name: str
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     peak_mb: float = 0.0
@@ -31,31 +38,42 @@ class Clock:
     """Stages by name, in the order in which they began first."""
 
     stages: dict[str, Stage] = field(default_factory=dict)
-    _open: list[Stage] = field(default_factory=list)
+    _open: dict[int, list[Stage]] = field(default_factory=dict)  # by thread
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Count what happens within for a stage."""
-        told = self.stages.setdefault(name, Stage())
-        self._credit()
-        self._open.append(told)
-        began, worked = time.perf_counter(), time.process_time()
+        mine = self._begin(name)
+        began, worked = time.perf_counter(), time.thread_time()
         try:
             yield
         finally:
-            spent, work = time.perf_counter() - began, time.process_time() - worked
+            self._end(mine, time.perf_counter() - began, time.thread_time() - worked)
+
+    def _begin(self, name: str) -> list[Stage]:
+        """Return the stages that go on in this thread, a new one the last."""
+        with self._lock:
             self._credit()
-            self._open.pop()
-            told.seconds += spent
+            mine = self._open.setdefault(threading.get_ident(), [])
+            mine.append(self.stages.setdefault(name, Stage(name)))
+            return mine
+
+    def _end(self, mine: list[Stage], seconds: float, work: float) -> None:
+        """Count the last stage of a thread, and take its time from the one around it."""
+        with self._lock:
+            self._credit()
+            told = mine.pop()
+            told.seconds += seconds
             told.cpu_seconds += work
-            if self._open:
-                self._open[-1].seconds -= spent
-                self._open[-1].cpu_seconds -= work
+            if mine:
+                mine[-1].seconds -= seconds
+                mine[-1].cpu_seconds -= work
 
     def _credit(self) -> None:
         """Give the peak so far to all stages that are going on, and begin anew."""
         peak = peak_mb()
-        for stage in self._open:
+        for stage in (stage for mine in self._open.values() for stage in mine):
             stage.peak_mb = max(stage.peak_mb, peak)
         forget_peak()
 
@@ -70,6 +88,22 @@ class Clock:
                 return plain(*given, **named)
 
         setattr(room, function, timed)
+
+    def beside(self, room: Any) -> None:
+        """Let what a module does side by side (``side.beside``) count for the stage that asked for it."""
+        plain = room.beside
+
+        def counted(one: Callable[[], Any], other: Callable[[], Any]) -> Any:
+            going_on = self._open.get(threading.get_ident())
+            name = going_on[-1].name if going_on else "the rest"
+
+            def named() -> Any:
+                with self.stage(name):
+                    return other()
+
+            return plain(one, named)
+
+        room.beside = counted
 
 
 def let_go() -> None:
