@@ -93,7 +93,7 @@ STAGES = [
     (cycle, "dead_links", "dead"),
     (incidents, "follow", "incidents"),
 ]
-SIDE_BY_SIDE = (view, pairs)  # rooms that do two things at once
+SIDE_BY_SIDE = (view,)  # rooms that do two things at once
 
 
 def leave_out(names: Sequence[str]) -> None:

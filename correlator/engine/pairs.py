@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from correlator.engine import tally
-from correlator.engine.side import beside
 
 WIRE = ["local_wire_address", "peer_wire_address", "server_port"]
 PAIR = ["src_host", "dst_host", "src_service", "dst_service"]
@@ -85,11 +84,8 @@ def observations(samples: pd.DataFrame, containers: pd.DataFrame) -> pd.DataFram
     """
     client = (samples["role"] == "client").to_numpy(dtype=bool)
     rows: dict[str, Any] = {"at": samples["at"].array, "role": samples["role"].array}
-    hosts, ids = beside(
-        lambda: tally.coded(samples["host"], samples["peer_host"]),
-        lambda: tally.coded(samples["container_id"], samples["peer_container_id"]),
-    )
-    for column, (mine, other) in (("host", hosts), ("container_id", ids)):
+    for column in ("host", "container_id"):
+        mine, other = tally.coded(samples[column], samples[f"peer_{column}"])
         for side, near, far in (("src", mine, other), ("dst", other, mine)):
             codes = np.where(client, near.codes, far.codes)
             rows[f"{side}_{column}"] = pd.Categorical.from_codes(codes, dtype=mine.dtype)
@@ -240,11 +236,16 @@ def _add_shared_services(
 
 def _counts(samples: pd.DataFrame, client: npt.NDArray[np.bool_]) -> dict[str, Any]:
     rows: dict[str, Any] = {}
-    counts = {name: samples[column].to_numpy(dtype=np.float64, na_value=0.0) for column, name in SUMS.items()}
-    counts["retransmitted"], rows["undirected"] = _retransmitted(samples)
-    for name, counted in counts.items():
+
+    def by_side(name: str, counted: tally.Floats) -> None:
         rows[f"{name}_client"] = np.where(client, counted, 0.0)
         rows[f"{name}_server"] = np.where(client, 0.0, counted)
+
+    for column, name in SUMS.items():
+        by_side(name, samples[column].to_numpy(dtype=np.float64, na_value=0.0))
+    again, rows["undirected"] = _retransmitted(samples)
+    by_side("retransmitted", again)
+    del again
     for name, column, side in (
         ("seconds", "interval_s", client),
         ("exchanges", "exchanges", client),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,9 @@ from scipy.sparse import block_diag, csr_array, vstack
 
 from correlator.engine.network import FAR, Floats, Ints, Network, Ranges
 
-Numbers = npt.NDArray[np.int64] | npt.NDArray[np.int32]
+Short = npt.NDArray[np.int32]
+Numbers = Ints | Short
+Kind = TypeVar("Kind", Short, Floats)
 
 
 @dataclass(frozen=True)
@@ -131,25 +134,25 @@ class _Build:
 
     network: Network
     count: int = 0
-    segment: list[Ints] = field(default_factory=list)
-    link: list[Ints] = field(default_factory=list)
+    segment: list[Short] = field(default_factory=list)
+    link: list[Short] = field(default_factory=list)
     share: list[Floats] = field(default_factory=list)
-    atom: list[Ints] = field(default_factory=list)
-    has: list[Ints] = field(default_factory=list)
+    atom: list[Short] = field(default_factory=list)
+    has: list[Short] = field(default_factory=list)
     arrived: list[tuple[Ints, Ints, Floats]] = field(default_factory=list)
 
     def segments(self, place: Ints, links: Ints, share: Floats, number: int) -> Ints:
         """Add ``number`` segments; ``place`` says whose a link is. Return their numbers."""
-        self.segment.append(place + self.count)
-        self.link.append(self.network.number[links])
+        self.segment.append((place + self.count).astype(np.int32))
+        self.link.append(self.network.number[links].astype(np.int32))
         self.share.append(share)
         self.count += number
         return np.arange(self.count - number, self.count)
 
     def give(self, atoms: Ints, segments: Ints) -> None:
         """Note that each atom has the segment beside it."""
-        self.atom.append(atoms)
-        self.has.append(segments)
+        self.atom.append(atoms.astype(np.int32))
+        self.has.append(segments.astype(np.int32))
 
     def arrive(self, atoms: Ints, switches: Ints, mass: Floats) -> None:
         """Note at which switch which part of an atom's traffic leaves the fabric."""
@@ -158,7 +161,9 @@ class _Build:
     def sets(self, atoms: _Atoms, number: int) -> PathSets:
         """Return the sets that the atoms make up; what has no way is taken over by what has one."""
         count, switches = len(atoms.switch), max(self.network.switches, 1)
-        of_atom = _csr(_joined(self.atom), _joined(self.has), None, (count, self.count))
+        shape = (self.count, self.network.links)
+        links = _csr(_taken(self.segment), _taken(self.link), _taken(self.share), shape)
+        of_atom = _csr(_taken(self.atom), _taken(self.has), None, (count, self.count))
         arrival = _csr(
             _joined([one[0] for one in self.arrived]),
             _joined([one[1] for one in self.arrived]),
@@ -170,12 +175,6 @@ class _Build:
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = np.where(reached, 1.0 / whole[atoms.of_set], 0.0)
         made_of = _csr(atoms.of_set, atoms.atom, atoms.weight * factor, (number, count))
-        links = _csr(
-            _taken(self.segment),
-            _taken(self.link),
-            np.concatenate([np.zeros(0), *self.share]),
-            (self.count, self.network.links),
-        )
         departure = _csr(atoms.of_set, atoms.switch[atoms.atom], factor, (number, switches))
         leaves = (made_of @ arrival).tocsr()
         leaves.sort_indices()
@@ -305,16 +304,17 @@ def _joined(parts: Sequence[Ints]) -> Ints:
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts]).astype(np.int64, copy=False)
 
 
-def _taken(parts: list[Ints]) -> npt.NDArray[np.int32]:
+def _taken(parts: list[Kind]) -> Kind:
     """Return the parts as one, and let go of them: a large fabric's are hundreds of megabytes."""
-    answer: npt.NDArray[np.int32] = _joined(parts).astype(np.int32)
+    answer: Kind = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int32)
     parts.clear()
     return answer
 
 
 def _csr(row: Numbers, column: Numbers, value: Floats | None, shape: tuple[int, int]) -> csr_array:
-    values = np.ones(len(row)) if value is None else value
+    values = np.ones(len(row)) if value is None else value.astype(np.float64, copy=False)
     kept = values != 0.0
     if not kept.all():
         values, row, column = values[kept], row[kept], column[kept]
+    row, column = row.astype(np.int32, copy=False), column.astype(np.int32, copy=False)
     return csr_array((values, (row, column)), shape=shape)

@@ -26,7 +26,9 @@ def coded(*columns: pd.Series[Any]) -> tuple[pd.Categorical, ...]:
     dtype = columns[0].dtype
     if isinstance(dtype, pd.CategoricalDtype) and all(column.dtype == dtype for column in columns[1:]):
         return tuple(column.array for column in columns)
-    every = columns[0] if len(columns) == 1 else pd.concat([_plain(one) for one in columns])
+    every = columns[0]
+    if len(columns) > 1:
+        every = pd.concat([_plain(one) for one in columns], ignore_index=True)
     codes, names = pd.factorize(every, sort=True)
     kind = pd.CategoricalDtype(names, ordered=False)
     ends = np.cumsum([len(one) for one in columns])[:-1]
@@ -63,12 +65,8 @@ def grouped(table: pd.DataFrame, keys: list[str]) -> tuple[pd.DataFrame, Ints]:
 
 def first_rows(table: pd.DataFrame, keys: list[str]) -> tuple[Ints, Ints]:
     """Return the position of each group's first row, in order of the keys, and each row's group as above."""
-    number = _combined([_codes(table[key]) for key in keys])
-    ranked, groups = _ranked(number)
-    first = np.zeros(len(groups), dtype=np.int64)
-    kept = np.flatnonzero(ranked >= 0)[::-1]
-    first[ranked[kept]] = kept
-    return first, ranked
+    rank, _, first = _ranked(_combined([_codes(table[key]) for key in keys]))
+    return first, rank
 
 
 def known(table: pd.DataFrame, keys: list[str]) -> npt.NDArray[np.bool_]:
@@ -107,7 +105,7 @@ def find_columns(rows: list[pd.Series[Any]], among: list[pd.Series[Any]]) -> Int
     for mine, other in zip(rows, among, strict=True):
         one, two, width = _alike(mine, other)
         if span > WIDEST // width:
-            both, groups = _ranked(np.concatenate([wanted, known]))
+            both, groups, _ = _ranked(np.concatenate([wanted, known]))
             wanted, known = both[: len(wanted)].copy(), both[len(wanted) :].copy()
             span = max(len(groups), 1)
         _add(wanted, one, width)
@@ -189,21 +187,29 @@ def _combined(columns: list[tuple[npt.NDArray[Any], int]]) -> Ints:
     number, span = np.zeros(len(columns[0][0]), dtype=np.int64), 1
     for codes, width in columns:
         if span > WIDEST // width:
-            number, groups = _ranked(number)
+            number, groups, _ = _ranked(number)
             span = max(len(groups), 1)
         _add(number, codes, width)
         span *= width
     return number
 
 
-def _ranked(number: Ints) -> tuple[Ints, Ints]:
-    """Return each number's rank among the distinct ones, −1 for negative ones, and these in order.
+def _ranked(number: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return each number's rank among the distinct ones, −1 for negative ones; these; where each is first.
 
     Sorting costs the same whatever there is; a hash table of a million pairs costs three times as much.
     """
-    groups, rank = np.unique(number, return_inverse=True)
+    order = np.argsort(number)
+    ordered = number[order]
+    start = np.flatnonzero(np.diff(ordered, prepend=ordered[:1] - 1))
+    groups = ordered[start]
+    del ordered
     negative = int(np.searchsorted(groups, 0))
-    return np.maximum(rank - negative, -1), groups[negative:]
+    count = np.diff(start, append=len(order))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.repeat(np.maximum(np.arange(len(start)) - negative, -1), count)
+    first = np.minimum.reduceat(order, start) if len(start) else start
+    return rank, groups[negative:], first[negative:]
 
 
 def total(values: Any, number: Ints, size: int) -> Floats:

@@ -160,8 +160,8 @@ def look(
     since = now - params.window
     made = drawn(tables, before)
     past = past or memory.remember(tables, made.fabric, now, params)
-    wires, talk = beside(
-        lambda: _wires(tables, made.fabric, past, since, now, params), lambda: _talk(tables, since)
+    talk, wires = beside(
+        lambda: _talk(tables, since), lambda: _wires(tables, made.fabric, past, since, now, params)
     )
     sums = _measured(talk, past.pairs, now, params)
     talk = replace(talk, observed=talk.observed[ASKED_LATER])  # a large fabric's others weigh 200 MB
