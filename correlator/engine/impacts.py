@@ -37,7 +37,7 @@ def container_pairs(recent: pd.DataFrame, group: tally.Ints, timed_since: dateti
     retransmissions.
     """
     kept = tally.known(recent, IDS)
-    recent, group = tally.only(recent, kept), group[kept]
+    recent, group = tally.only(recent, kept), tally.picked(group, kept)
     first, number = tally.first_rows(recent[IDS].assign(group=group), ["group", *IDS])
     size = len(first)
     late = (recent["at"] > pd.Timestamp(timed_since)).to_numpy(dtype=bool)

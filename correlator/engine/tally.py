@@ -90,6 +90,11 @@ def same(one: pd.Series[Any], other: pd.Series[Any]) -> npt.NDArray[np.bool_]:
     return answer
 
 
+def picked(values: Ints, flags: npt.NDArray[np.bool_]) -> Ints:
+    """Return the values that are flagged; where all are, the very array, uncopied."""
+    return values if flags.all() else values[flags]
+
+
 def find(rows: pd.DataFrame, among: pd.DataFrame, keys: list[str]) -> Ints:
     """Return, for each of ``rows``, the position of the row of ``among`` with its keys, −1 where none.
 
@@ -177,7 +182,7 @@ def _codes(column: pd.Series[Any]) -> tuple[npt.NDArray[Any], int]:
         numbers = column.to_numpy()
         low, high = int(numbers.min()), int(numbers.max())
         if high - low < DENSE:
-            return numbers.astype(np.int64) - low, high - low + 1
+            return numbers.astype(np.int64) - low if low else numbers, high - low + 1
     (categorical,) = coded(column)
     return categorical.codes, max(len(categorical.categories), 1)
 

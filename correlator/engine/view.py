@@ -259,7 +259,7 @@ class _Talk:
     def recent(self) -> tuple[pd.DataFrame, tally.Ints]:
         """Return the observations of the window and their groups."""
         mine = _after(self.observed, self.since)
-        return tally.only(self.observed, mine).reset_index(drop=True), self.number[mine]
+        return tally.only(self.observed, mine).reset_index(drop=True), tally.picked(self.number, mine)
 
     def of(self, groups: npt.NDArray[np.bool_]) -> _Talk:
         """Return the same with the observations of some groups alone."""
