@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from small_clos import SmallClos, Story, uplink
 
-from correlator.engine import pairs, view
+from correlator.engine import view
 from correlator.engine.cycle import Cycle, run_cycle
 from correlator.engine.side import beside
 
@@ -66,8 +66,7 @@ def test_a_cycle_says_the_same_without_threads(in_turn: Any, monkeypatch: pytest
     story = Story(seed=2, lossy={uplink(0, 1): 0.01}, dimmed_db={uplink(0, 1): 2.0})
     tables, now = SmallClos(story).tables()
     with_threads = run_cycle(tables, [], now)
-    for room in (view, pairs):
-        monkeypatch.setattr(room, "beside", in_turn)
+    monkeypatch.setattr(view, "beside", in_turn)
     same(with_threads, run_cycle(tables, [], now))
 
 
