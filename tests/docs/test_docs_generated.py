@@ -36,7 +36,7 @@ def test_the_schema_of_a_verdict_names_every_field(generate: ModuleType) -> None
 
 def test_every_engine_module_has_its_page() -> None:
     engine = Path(__file__).parents[2] / "correlator" / "engine"
-    hub = {"conclude", "proof", "settings", "steps", "view"}  # cycle.md tells of these
+    hub = {"conclude", "proof", "settings", "side", "steps", "view"}  # cycle.md tells of these
     parts = {"__init__", "lanes", "tally"}  # of optics, and of sums
     parts |= {"hours", "significance", "onsets"}  # baseline, symptoms
     parts |= {"identities", "hearsay", "settling", "attachment", "network", "path_sets"}  # topology, paths
