@@ -90,7 +90,7 @@ class QuietServer(uvicorn.Server):  # type: ignore[misc]  # uvicorn comes withou
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal to end."""
         super().handle_exit(sig, frame)
-        self._wake()
+        self.end()
 
     def end(self) -> None:
         """Have ``run`` end; any thread may ask."""
