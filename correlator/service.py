@@ -39,7 +39,7 @@ class Params:
     jitter: float = 0.02
     """Part of a period by which a run may be late, so that services do not ask in step."""
     first_cycle: timedelta = timedelta(seconds=5)
-    """From the start to the first cycle, half a period at most: so each comes after polls, not with them."""
+    """From the start to the first cycle, a quarter of a period at most: each comes after polls."""
     delivery: timedelta = timedelta(seconds=5)
     """Between looks for alerts that wait: their delay, and with ``Terms.at_once`` the rate of a drain."""
     upkeep: timedelta = timedelta(minutes=10)
@@ -97,7 +97,7 @@ class Service:
                 name = group if parts == 1 else f"{group} {part + 1}/{parts}"
                 self._every(name, period, self._polls(group, part, parts), now + period * part / parts)
         cycle = timedelta(seconds=periods.cycle_s)
-        self._every("cycle", cycle, self._cycle, now + min(cycle / 2, self.params.first_cycle))
+        self._every("cycle", cycle, self._cycle, now + min(cycle / 4, self.params.first_cycle))
         self._every("delivery", self.params.delivery, self._deliver, now)  # what waits since before the start
         self._every("sum_up", self.params.upkeep, self._sum_up, now + cycle)
         self._every("maintenance", self.params.maintenance, self._maintain, now + self.params.maintenance)

@@ -287,7 +287,7 @@ def test_what_a_cycle_tells_is_delivered_at_once(chain, config, quiet, monkeypat
     assert delivered.is_set()
 
 
-@pytest.mark.parametrize(("period_s", "after_s"), [(5, 2.5), (60, 5)])
+@pytest.mark.parametrize(("period_s", "after_s"), [(5, 1.25), (60, 5)])
 def test_a_cycle_comes_between_two_polls_and_not_with_one(chain, period_s, after_s):
     periods = Periods(counters_s=period_s, cycle_s=period_s)
     service = Service(chain(counters=[Poller("leaf1 counters")]), Config(periods=periods), Clock(NOW))
