@@ -91,16 +91,19 @@ class Fold:
         places: list[int] = []
         columns = (shares[name].tolist() for name in ("open", "slot", "cookie", "sport", "dport", "cgroup"))
         known, tuples, size = self._known, _tuples(shares), TUPLE.itemsize
+        doubtful = {self._host, *self._sharing.slots}
         all_known = True
         for place, (lasts, slot, cookie, sport, dport, cgroup) in enumerate(zip(*columns, strict=True)):
             found = known.get((slot, cookie))
             if found is None:
                 all_known = False
-                certain = slot != self._host and slot not in self._sharing.slots
                 seen = tuples[size * place : size * place + size]
-                found = self._found(_End(slot, cookie, sport, dport, cgroup, seen), certain)
-                if lasts and certain and len(known) < MAX_KNOWN:
-                    known[slot, cookie] = found
+                if slot in doubtful:
+                    found = self._found(_End(slot, cookie, sport, dport, cgroup, seen))
+                else:
+                    found = self._alike(slot, sport, dport, seen)
+                    if lasts and len(known) < MAX_KNOWN:
+                        known[slot, cookie] = found
             if found:
                 keys.append(found[0])
                 ports.append(found[1])
@@ -115,24 +118,28 @@ class Fold:
         self._known.clear()
         self._keys.clear()
 
-    def _found(self, end: _End, certain: bool) -> tuple[Key, int] | tuple[()]:
-        """Return (key, client's port) of a connection; nothing where it does not belong into rows.
+    def _alike(self, slot: int, sport: int, dport: int, seen: Tuple) -> tuple[Key, int] | tuple[()]:
+        """Return what ``_found`` does where the namespace tells whose a connection is.
 
-        ``certain``: the namespace tells whose it is. Many such connections share a key, which is made once.
+        Many such connections share a key, which is made once.
         """
-        role = self._role(end.slot, end.sport, end.dport)
-        wire = self._nat.wire(end.seen)
-        if not certain or wire is not end.seen:
-            return self._key(end, role, wire)
-        server_port, client_port = (end.sport, end.dport) if role == SERVER else (end.dport, end.sport)
-        alike = end.slot, role, server_port, wire[:ADDRESSES]
+        wire = self._nat.wire(seen)
+        if wire is not seen:
+            return self._found(_End(slot, 0, sport, dport, 0, seen))
+        role = self._role(slot, sport, dport)
+        server_port, client_port = (sport, dport) if role == SERVER else (dport, sport)
+        alike = slot, role, server_port, seen[:ADDRESSES]
         key = self._keys.get(alike)
         if key is None:
-            found = self._key(end, role, wire)
+            found = self._found(_End(slot, 0, sport, dport, 0, seen))
             key = found[0] if found else ()
             if len(self._keys) < MAX_KNOWN:
                 self._keys[alike] = key
         return (key, client_port) if key else ()
+
+    def _found(self, end: _End) -> tuple[Key, int] | tuple[()]:
+        """Return (key, client's port) of a connection; nothing where it does not belong into rows."""
+        return self._key(end, self._role(end.slot, end.sport, end.dport), self._nat.wire(end.seen))
 
     def _key(self, end: _End, role: str, wire: Tuple) -> tuple[Key, int] | tuple[()]:
         if _is_inside(end.seen[:16], end.seen[16:ADDRESSES]):
