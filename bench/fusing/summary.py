@@ -119,14 +119,28 @@ def _told_apart(verdict: Record) -> bool:
 
 
 def attribution(records: Sequence[Record]) -> dict[str, Any]:
-    """Return how often pairs were laid on a link that is innocent, and how often nobody was named."""
+    """Return how often pairs were laid on a link that is innocent, and how often nobody was named.
+
+    ``abstained``: pairs are slow, and no verdict has a place: neither a link nor a class of links, nor a
+    host or service. ``only_a_class``: links that the network does not tell apart, of which one loses for a
+    reason that nobody sees, and no other cause: what would settle it is said.
+    """
     full = [r for r in records if r["coverage"] == 1.0]
     slow = [r for r in full if r["slow"]]
     return {
         "false": share(full, lambda r: any(_false(v) for v in r["verdicts"])),
         "on_a_sick_link": share(full, lambda r: any(v["sick"] and _false(v) for v in r["verdicts"])),
-        "abstained": share(slow, lambda r: all(v["cause"] == "unknown" for v in r["verdicts"])),
+        "abstained": share(slow, lambda r: not _kinds(r) - {"unknown"}),
+        "only_a_class": share(slow, lambda r: "class" in _kinds(r) and not _reasons(r) - {"unknown"}),
     }
+
+
+def _kinds(record: Record) -> set[str]:
+    return {verdict["kind"] for verdict in record["verdicts"]}
+
+
+def _reasons(record: Record) -> set[str]:
+    return {verdict["cause"] for verdict in record["verdicts"]}
 
 
 def _false(verdict: Record) -> bool:

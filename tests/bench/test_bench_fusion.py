@@ -9,7 +9,7 @@ import pytest
 from fusing import draw, plot, watch
 from fusing.bars import bars
 from fusing.score import claims
-from fusing.summary import reliability, summary
+from fusing.summary import attribution, reliability, summary
 
 from correlator.engine.cycle import remember, run_cycle
 from correlator.fabric.causes import Causes
@@ -55,6 +55,20 @@ def test_a_probability_that_is_true_has_no_error_but_that_of_chance() -> None:
     assert reliability(wrong)["overall"]["error"] == pytest.approx(0.5, abs=0.04)
     assert 0.01 < reliability(so)["overall"]["by_chance"] < 0.04
     assert plot.reliability(reliability(so)).startswith("<svg")
+
+
+def test_whoever_names_a_class_has_not_abstained() -> None:
+    def record(*told: tuple[str, str], slow: int = 5) -> Record:
+        verdicts = [
+            {"kind": kind, "cause": cause, "sick": False, "pairs": 3, "right": True} for kind, cause in told
+        ]
+        return {"coverage": 1.0, "slow": slow, "verdicts": verdicts}
+
+    silent, nobody = ("class", "unknown"), ("unknown", "unknown")
+    records = [record(), record(nobody), record(nobody, silent), record(silent, ("link", "congestion"))]
+    told = attribution([*records, record(slow=0)])
+    assert (told["abstained"]["right"], told["abstained"]["of"]) == (2, 4)
+    assert told["only_a_class"]["right"] == 1
 
 
 def test_what_is_told_of_one_place_four_times_tells_as_much_as_once() -> None:
