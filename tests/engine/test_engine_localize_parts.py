@@ -82,6 +82,22 @@ def test_pairs_tell_whether_the_other_direction_loses_too() -> None:
     assert all(one.back > 5.0 for one in found if ORDER[one.number] == from_host(0))
 
 
+def test_what_a_full_queue_dropped_on_the_way_back_is_no_loss_of_the_cable() -> None:
+    lost = {from_host(0): 0.005, to_host(0): 0.01}
+    told = seen(lost, counted=True)
+    assert told.health is not None
+    card = NEW[to_host(0)]
+    drops = told.health.at[card, "errors"]
+    told.health.loc[card, ["errors", "packets"]] = np.nan  # nobody asks the host's card
+    found = {ORDER[one.number]: one for one in localize(told)}
+    assert found[to_host(0)].mode == "corruption"
+    assert found[from_host(0)].back > 5.0
+    told.health.loc[card, ["discards", "utilisation"]] = [drops, 0.98]
+    found = {ORDER[one.number]: one for one in localize(told)}
+    assert found[to_host(0)].mode == "congestion"
+    assert np.isnan(found[from_host(0)].back)
+
+
 def test_neighbours_are_ports_of_one_name_that_lie_close() -> None:
     ports = ["Ethernet1", "Ethernet2", "Ethernet4", "Ethernet5", "Ethernet49", "mgmt0"]
     into = pd.DataFrame({"receiver_device": "leaf1", "receiver_if_name": ports})

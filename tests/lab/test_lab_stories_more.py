@@ -70,6 +70,7 @@ def test_a_host_without_processor_time_is_not_the_network(lab, watch):
 
 
 def test_a_container_of_one_second_on_the_sick_path_is_counted_and_explained(lab, watch):
+    watch.calm_for(ENGINE["window"])  # the cable was full in an earlier story
     dirt = Dirt(lab, lab.plan.cable("host4", "leaf2"), "leaf2")
     dirt.spread(0.03)
     try:

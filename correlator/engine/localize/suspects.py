@@ -61,12 +61,17 @@ class Suspect:
 
 
 def suspects(search: Search, choices: Sequence[Choice], rest: Weighed) -> list[Suspect]:
-    """Return choices as suspects. ``rest``: what all candidates weigh given every choice."""
+    """Return choices as suspects. ``rest``: what all candidates weigh given every choice.
+
+    Where a full queue drops what goes the other way, pairs do not tell whether the cable does too.
+    """
     weighed = {choice.sick.link: choice.weighed for choice in choices}
+    full = {choice.sick.link for choice in choices if choice.sick.mode == "congestion"}
     answer = []
     for choice in choices:
         link = choice.sick.link
-        back = _back(search, weighed.get(link ^ 1, rest), choice.sick)
+        other = weighed.get(link ^ 1, rest)
+        back = np.nan if link ^ 1 in full else _back(search, other, choice.sick)
         apart = _apart(search, link, set(weighed) - {link, link ^ 1})
         answer.append(replace(_suspect(search, choice, rest), back=back, apart=apart))
     return answer
