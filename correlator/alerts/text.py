@@ -23,6 +23,8 @@ PROOF = 360
 """Characters of what proves a clear: counters, light and the worst pair, before and after."""
 PLACE = 32
 """Characters of the name of a rack or panel."""
+TELLING = 1.1
+"""How much longer a time is that the line tells of: a pair may lose packets at its usual mean time."""
 STEPS = 3
 """Steps of a work order that the line names; the report has them all."""
 
@@ -164,7 +166,7 @@ def _sufferers(verdict: Verdict) -> str:
     if not verdict.pairs:
         return "no slow container pair known"
     worst = max(verdict.pairs, key=lambda pair: pair.slower_by or 0)
-    ratio = f" {worst.slower_by:.1f}x" if worst.slower_by else ""
+    ratio = f" {worst.slower_by:.1f}x" if (worst.slower_by or 0.0) >= TELLING else ""
     if verdict.hurt == 1:
         return f"{_pair(worst)} slow{ratio}"
     up_to = f" up to{ratio}" if ratio else ""
