@@ -20,6 +20,7 @@ PORT = 9443
 REQUEST, ANSWER = 1000, 1200
 INTERVAL_S = 2
 SWARM_PORT = 2377
+SLICE_US = 1000  # the shortest that the kernel grants
 RETRANSMITTED = re.compile(r"\bretrans:\d+/(\d+)")
 
 
@@ -95,12 +96,18 @@ class Host(agent_lab.Engine):
         )  # fmt: skip
 
     def starve(self, percent: float | None) -> None:
-        """Let the containers here have so much of a processor, all together; None: as much as they want."""
-        period = 100_000
-        quota = -1 if percent is None else int(period * percent / 100)
-        old, new = CGROUPS / "cpu" / self.netns / "cpu.cfs_quota_us", CGROUPS / self.netns / "cpu.max"
+        """Let the containers here have so much of a processor, all together; None: as much as they want.
+
+        In slices of a millisecond, as where many wait for the same processor: with long ones all that a
+        host answers, it answers in the same moments, and a reading a second may miss these.
+        """
+        period = 100_000 if percent is None else round(100 * SLICE_US / percent)
+        quota = -1 if percent is None else SLICE_US
+        old, new = CGROUPS / "cpu" / self.netns, CGROUPS / self.netns / "cpu.max"
         if old.exists():
-            old.write_text(str(quota))
+            (old / "cpu.cfs_quota_us").write_text("-1")  # else the kernel may find the new share too large
+            (old / "cpu.cfs_period_us").write_text(str(period))
+            (old / "cpu.cfs_quota_us").write_text(str(quota))
         else:
             new.write_text(f"{'max' if percent is None else quota} {period}")
 
