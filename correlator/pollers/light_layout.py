@@ -22,7 +22,7 @@ from correlator.pollers import cells, columns, sensors
 from correlator.pollers.device import TableRows
 from correlator.pollers.light import COLUMNS, Formula, Reading, rows
 from correlator.snmp import plan
-from correlator.snmp.codec import ANY, COUNTER, Words
+from correlator.snmp.codec import ANY, COUNTER, Ints
 from correlator.snmp.plan import Cell, Line, Plan
 from correlator.snmp.target import Index, Oid, Value
 
@@ -47,7 +47,7 @@ class Shape:
     """The rows of one device: constant columns, and which reading each measured cell shows (-1: none)."""
 
     constant: pa.Table
-    readings: Mapping[str, npt.NDArray[np.int64]]
+    readings: Mapping[str, Ints]
 
 
 NOTHING = Shape(pa.table({}), {})
@@ -148,16 +148,19 @@ class LightTable:
         self._parts: dict[tuple[str, ...], _Part] = {}
 
     def table(
-        self, at: pd.Timestamp, devices: Sequence[str], layouts: Sequence[LightLayout], raw: Sequence[Words]
+        self, at: pd.Timestamp, devices: Sequence[str], layouts: Sequence[LightLayout], numbers: Ints
     ) -> tuple[pd.DataFrame, list[int]]:
-        """Return the rows of table optics and how many are each device's; all layouts are simple ones."""
+        """Return the rows of table optics and how many are each device's; all layouts are simple ones.
+
+        ``numbers`` are the devices' values, one behind the other.
+        """
         part = self._parts.pop(tuple(devices), None)
         if part is None or part.layouts != tuple(layouts):
             part = _Part(tuple(devices), tuple(layouts))
         self._parts[part.devices] = part  # the last seen stand last
         if len(self._parts) > MOST_PARTS:
             del self._parts[next(iter(self._parts))]
-        return part.table(at, raw)
+        return part.table(at, numbers)
 
 
 class _Part:
@@ -170,9 +173,8 @@ class _Part:
         self._sizes: list[int] = []
         self._frame: dict[str, Any] = {}
 
-    def table(self, at: pd.Timestamp, raw: Sequence[Words]) -> tuple[pd.DataFrame, list[int]]:
+    def table(self, at: pd.Timestamp, numbers: Ints) -> tuple[pd.DataFrame, list[int]]:
         """Return the rows of table optics and how many are each device's."""
-        numbers = np.concatenate(raw).view(np.int64) if raw else np.zeros(0, np.int64)
         values, marks = self._constants.read(numbers)
         if self._marks is None or not np.array_equal(marks, self._marks):
             self._reshape(numbers, marks)
@@ -182,7 +184,7 @@ class _Part:
         given = self._frame | measured | {"at": columns.times(at, count)}
         return columns.table("optics", given, count), self._sizes
 
-    def _reshape(self, numbers: npt.NDArray[np.int64], marks: npt.NDArray[np.uint8]) -> None:
+    def _reshape(self, numbers: Ints, marks: npt.NDArray[np.uint8]) -> None:
         """Find out anew which rows devices have whose marks are others than theirs were made of."""
         first, octets = self._constants.first, marks.tobytes()
         for one, begin, end in zip(self.layouts, first[:-1], first[1:], strict=True):
@@ -213,7 +215,7 @@ class _Constants:
             self._none[: len(one.none), number] = one.none
             self._marked[: len(one.none), number] = True
 
-    def read(self, numbers: npt.NDArray[np.int64]) -> tuple[Floats, npt.NDArray[np.uint8]]:
+    def read(self, numbers: Ints) -> tuple[Floats, npt.NDArray[np.uint8]]:
         """Return the readings (NaN: none), and of each value its yes-or-noes as bits."""
         none = (self._marked & (self._none == numbers)).any(axis=0)
         values = numbers * self._times

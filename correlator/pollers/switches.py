@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -58,41 +58,37 @@ class SwitchTarget:
         )
 
 
-@dataclass(frozen=True, slots=True)
+Known = tuple[Layout | LightLayout, int | None, tuple[int, ...]]
+
+
+@dataclass(eq=False, slots=True)
 class Prepared:
     """What is needed to read a device together with others: where it is and what was learned of it.
 
-    ``found`` is its address; ``uptime_cs`` and ``unchanging`` (values of the layout's further scalars) hold
-    while the layout does; ``used`` is to be called when it was read by it. ``memory`` is what its answers
-    looked like.
+    ``found`` is its address; ``known`` are its layout, sysUpTime when that was made, and the values of its
+    further scalars, which hold while the layout does. ``memory`` is what its answers looked like.
     """
 
     target: Target
     peer: Peer
     found: Place
-    layout: Layout | LightLayout
-    uptime_cs: int | None
-    unchanging: tuple[int, ...]
-    used: Callable[[], None]
+    known: Known
     memory: Memory = field(default_factory=Memory)
+    _planned: tuple[int, Plan] | None = None
+
+    @property
+    def layout(self) -> Layout | LightLayout:
+        """The values that the device has."""
+        return self.known[0]
 
     @property
     def plan(self) -> Plan:
         """What to ask it, in the size that it bears now."""
-        assert isinstance(self.target.credentials, Community)
-        return self.layout.plan(self.target.credentials.name.encode(), self.peer.size.varbinds)
-
-    def is_of(
-        self, target: Target, peer: Peer, known: tuple[Layout | LightLayout, int | None, tuple[int, ...]]
-    ) -> bool:
-        """Return whether it was made of these, and still holds."""
-        return (
-            self.layout is known[0]
-            and self.target is target
-            and self.peer is peer
-            and self.found is peer.found
-            and (self.uptime_cs, self.unchanging) == known[1:]
-        )
+        size = self.peer.size.varbinds
+        if self._planned is None or self._planned[0] != size:
+            assert isinstance(self.target.credentials, Community)
+            self._planned = size, self.layout.plan(self.target.credentials.name.encode(), size)
+        return self._planned[1]
 
 
 class SwitchPoller:
@@ -154,25 +150,34 @@ class SwitchPoller:
         That is so while it rests, before it was learned, when that was long ago, and for credentials
         that only the control plane speaks. It is the same object while nothing has changed.
         """
-        target = self._agent
-        if now < self._rest_until or not isinstance(target.credentials, Community):
+        if now < self._rest_until or not self._recognition.holds(self._read_by, now):
             return None
-        if target.credentials.version != "2c" or not self._recognition.holds(self._read_by, now):
-            return None
-        peer, reader = (
-            self._client.peer(target),
-            self._counters if self._group == "counters" else self._optics,
-        )
-        known = reader.known(now)
-        if peer.found is None or known is None:
-            return None
-        if self._prepared is None or not self._prepared.is_of(target, peer, known):
-            self._prepared = Prepared(target, peer, peer.found, known[0], known[1], known[2], reader.used)
-        return self._prepared
+        known, kept = self._reader.known(now), self._prepared
+        if (
+            kept is None
+            or kept.target is not self._agent
+            or kept.found is not kept.peer.found
+            or kept.known != known
+        ):
+            kept = self._prepared = None if known is None else self._prepare(known)
+        return kept
 
-    def cursors(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
+    def _prepare(self, known: Known) -> Prepared | None:
+        """Return what it takes to read the device with others, anew; None where it must be asked alone."""
+        target = self._agent
+        if not isinstance(target.credentials, Community) or target.credentials.version != "2c":
+            return None
+        peer = self._client.peer(target)
+        return None if peer.found is None else Prepared(target, peer, peer.found, known)
+
+    @property
+    def _reader(self) -> CounterReader | OpticsReader:
+        return self._counters if self._group == "counters" else self._optics
+
+    def read_elsewhere(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
         """Return a batch without tables: what to remember of a poll whose rows went with others'."""
         self._silences = self._refusals = 0
+        self._reader.used()
         return Batch({}, self._source, sequence(now), good(cursor, now))
 
     def refused(self, spent: Tally, learn: bool) -> None:
@@ -183,8 +188,7 @@ class SwitchPoller:
         self.spent = spent
         if learn:
             self._refusals += 1
-            reader = self._counters if self._group == "counters" else self._optics
-            reader.doubt(for_good=self._refusals > REFUSALS_BORNE)
+            self._reader.doubt(for_good=self._refusals > REFUSALS_BORNE)
 
     def silent(self, now: datetime, cursor: Mapping[str, str], requests: int, retries: int) -> Batch:
         """Return the batch of a poll, so many requests long, that nothing came back from."""

@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -33,9 +34,10 @@ from correlator.pollers.switches import Prepared, SwitchPoller
 from correlator.ports import Batch, Poller, Tables
 from correlator.snmp import bulk, wire
 from correlator.snmp.bulk import Exchange, Outcome
-from correlator.snmp.codec import Ints, Refusal
+from correlator.snmp.codec import Flags, Ints, Refusal
 from correlator.snmp.control import Peer
 from correlator.snmp.fleet import Asked, Fleet
+from correlator.snmp.paces import recent
 from correlator.snmp.plan import Plan
 from correlator.snmp.target import Tally, Value
 
@@ -63,6 +65,16 @@ class _Party:
         self.names = [one.poller.target_name for one in self.devices]
         peers = sorted(self.devices, key=lambda one: (one.known.target.host, one.known.target.port))
         self._peers = [one.known.peer for one in peers]  # in one order, so that none waits in a ring
+        self.paces = [one.known.peer.pace for one in self.devices]
+
+    @cached_property
+    def light(self) -> tuple[Flags, Flags]:
+        """Whose light comes of formulas alone, and which of all slots hold light."""
+        layouts = [one.known.layout for one in self.devices]
+        simple = np.array([isinstance(one, LightLayout) and one.simple for one in layouts], dtype=bool)
+        first = self.fleet.slots
+        scalars = np.array([len(one.scalars) for one in layouts], np.int64)
+        return simple, np.arange(first[-1]) - np.repeat(first[:-1] + scalars, np.diff(first)) >= 0
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[None]:
@@ -130,8 +142,7 @@ class Together:
         async with party.held():
             started = time.time_ns()
             moment = asyncio.get_running_loop().time()
-            sent = [one.known.peer.pace.recent(moment) for one in party.devices]
-            exchange = Exchange(party.fleet, self.params, sent)
+            exchange = Exchange(party.fleet, self.params, recent(party.paces, moment))
             try:
                 outcome = await asyncio.to_thread(exchange.run)
             finally:
@@ -151,13 +162,14 @@ class Together:
         read: list[int] = []
         why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
         for number, one in enumerate(party.devices):
-            one.known.peer.pace.went_elsewhere(outcome.sent.since, number)
-            poller, cursor = one.poller, cursors[one.poller.name]
+            peer, poller = one.known.peer, one.poller
+            peer.pace.went_elsewhere(outcome.sent, number)
+            cursor = cursors[poller.name]
             if why[number] == 0:
                 read.append(number)
-                one.known.used()
-                _note_answers(one, requests[number])
-                heard[poller.name] = [poller.cursors(now, cursor)]
+                if peer.size.varbinds < peer.size.params.most:
+                    _note_answers(one, requests[number])
+                heard[poller.name] = [poller.read_elsewhere(now, cursor)]
             elif why[number] == bulk.SILENT and not outcome.heard[number]:
                 heard[poller.name] = [poller.silent(now, cursor, requests[number], retries[number])]
             else:
@@ -183,7 +195,7 @@ class Together:
         if self.group == "counters":
             table, sizes = _counters(devices, read, outcome, at)
         else:
-            table, sizes = self._optics(devices, read, outcome, at)
+            table, sizes = self._optics(party, read, outcome, at)
         never = np.zeros(len(read), dtype=bool)
         gaps = [gap_from(cursors[one.name], now, one.period_s) for one in (devices[n].poller for n in read)]
         polls = {
@@ -201,38 +213,36 @@ class Together:
         return tables if table is None else {str(self.group): table, **tables}
 
     def _optics(
-        self, devices: Sequence[_Device], read: list[int], outcome: Outcome, at: pd.Timestamp
+        self, party: _Party, read: list[int], outcome: Outcome, at: pd.Timestamp
     ) -> tuple[pd.DataFrame | None, list[int]]:
-        sizes = dict.fromkeys(read, 0)
-        names, layouts, raw, which = [], [], [], []
-        one_by_one: list[dict[str, object]] = []
-        for number in read:
-            layout, name = devices[number].known.layout, devices[number].poller.target_name
-            assert isinstance(layout, LightLayout)
-            values = outcome.values[outcome.slots[number] + len(layout.scalars) : outcome.slots[number + 1]]
-            if layout.simple and number not in outcome.texts:
-                names.append(name)
-                layouts.append(layout)
-                raw.append(values)
-                which.append(number)
-                continue
-            told: list[Value] = list(values.view(np.int64).tolist())
-            for slot, octets in outcome.texts.get(number, ()):
-                told[slot - len(layout.scalars)] = octets
-            rows = light_rows(layout.readings(told))
-            sizes[number] = len(rows)
-            one_by_one += [{"at": at, "device": name} | row for row in rows]
-        tables = []
-        if layouts:
-            table, counts = self._light.table(at, names, layouts, raw)
-            sizes |= dict(zip(which, counts, strict=True))
-            tables.append(table)
-        if one_by_one:
-            tables.append(frames.frame("optics", one_by_one))
+        """Return the rows of table optics and how many are each device's."""
+        apart = [n for n in read if n in outcome.texts or not party.light[0][n]]
+        one_by_one = {n: self._readings(party, n, outcome) for n in apart}
+        rows = [{"at": at, "device": party.names[n]} | row for n, some in one_by_one.items() for row in some]
+        sizes = {n: len(some) for n, some in one_by_one.items()}
+        simple = [n for n in read if n not in sizes] if sizes else read
+        tables = [frames.frame("optics", rows)] if rows else []
+        if simple:
+            names = [party.names[n] for n in simple]
+            layouts: list[Any] = [party.devices[n].known.layout for n in simple]
+            table, counts = self._light.table(at, names, layouts, _light(party, simple, outcome))
+            sizes |= dict(zip(simple, counts, strict=True))
+            tables.insert(0, table)
         some = [table for table in tables if len(table)]
         return (pd.concat(some, ignore_index=True) if len(some) > 1 else some[0] if some else None), [
             sizes[number] for number in read
         ]
+
+    def _readings(self, party: _Party, number: int, outcome: Outcome) -> list[dict[str, Any]]:
+        """Return the rows of one device's light, made one by one."""
+        layout = party.devices[number].known.layout
+        assert isinstance(layout, LightLayout)
+        scalars = len(layout.scalars)
+        values = outcome.values[outcome.slots[number] + scalars : outcome.slots[number + 1]]
+        told: list[Value] = list(values.view(np.int64).tolist())
+        for slot, octets in outcome.texts.get(number, ()):
+            told[slot - scalars] = octets
+        return light_rows(layout.readings(told))
 
 
 def _asked(one: _Device) -> Asked:
@@ -243,8 +253,7 @@ def _asked(one: _Device) -> Asked:
         target.timeout_s,
         target.retries,
         target.requests_per_second,
-        known.uptime_cs,
-        known.unchanging,
+        *known.known[1:],
         memory=known.memory,
     )
 
@@ -262,10 +271,18 @@ def _note_size(one: _Device, why: int) -> bool:
 
 def _note_answers(one: _Device, count: int) -> None:
     """Note that so many requests were answered: a size that had been cut may grow again."""
-    size = one.known.peer.size
-    if size.varbinds < size.params.most:
-        for _ in range(count):
-            size.answered(one.plan.varbinds)
+    for _ in range(count):
+        one.known.peer.size.answered(one.plan.varbinds)
+
+
+def _light(party: _Party, some: Sequence[int], outcome: Outcome) -> Ints:
+    """Return the light of some devices, one behind the other."""
+    slots = party.light[1]
+    if len(some) < len(party.devices):
+        mine = np.zeros(len(party.devices), dtype=bool)
+        mine[some] = True
+        slots = slots & np.repeat(mine, np.diff(outcome.slots))
+    return outcome.values[slots].view(np.int64)
 
 
 def _each(values: Array, first: Ints, some: Sequence[int], size: int) -> Array:

@@ -85,7 +85,7 @@ class Exchange:
         self,
         asked: Sequence[Asked] | Fleet,
         params: Params | None = None,
-        sent: Sequence[Sequence[float]] | None = None,
+        sent: Sent | None = None,
     ) -> None:
         """``asked`` are the devices, or what was put together of them; ``sent`` goes before theirs."""
         fleet = self.fleet = asked if isinstance(asked, Fleet) else Fleet(asked, MOST_TRIES - 1)
@@ -94,7 +94,7 @@ class Exchange:
             raise ValueError(f"{count} devices at once; {MOST_DEVICES} at most")
         self.params = params or Params()
         self.stopped = False
-        self._pace = Paces(fleet.per_second, sent or [one.sent for one in fleet.asked])
+        self._pace = Paces(fleet.per_second, sent or Sent.told([one.sent for one in fleet.asked]))
         self._next = np.zeros(count, np.int64)  # number of the plan's next request
         self._number = np.zeros(count, np.int64)  # of the one on its way
         self._flying = np.zeros(count, dtype=bool)

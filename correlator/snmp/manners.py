@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,23 @@ class Size:
         self.varbinds = min(self.params.first, self.ceiling)
 
 
+class Elsewhere(Protocol):
+    """Who knows when requests to many devices went."""
+
+    def since(self, number: int, moment: float) -> Sequence[float]:
+        """Return when the last ones to a device went, if any are later than that moment."""
+
+
 @dataclass(slots=True)
 class Pace:
-    """At most ``per_second`` requests within any second."""
+    """At most ``per_second`` requests within any second.
+
+    ``elsewhere`` knows of requests that went out another way, by the number of this device there.
+    """
 
     per_second: int
     sent: deque[float] = field(default_factory=deque)
-    _elsewhere: tuple[Callable[[int, float], Iterable[float]], int] | None = None
+    elsewhere: tuple[Elsewhere, int] | None = None
 
     def wait_s(self, now: float) -> float:
         """Return how long to wait before the next request may go, seconds."""
@@ -97,15 +108,16 @@ class Pace:
         """Note that a request goes out."""
         self.sent.append(now)
 
-    def went_elsewhere(self, since: Callable[[int, float], Iterable[float]], number: int) -> None:
-        """Note that requests went out another way; ``since`` tells when, of this number, after a moment.
+    def went_elsewhere(self, sent: Elsewhere, number: int) -> None:
+        """Note that requests went out another way: who knows when, those known here among them.
 
         It is asked when the next request is about to go: most often all of them are old then.
         """
-        self._elsewhere = since, number
+        self.sent.clear()
+        self.elsewhere = sent, number
 
     def _gather(self, now: float) -> None:
-        if self._elsewhere is not None:
-            since, number = self._elsewhere
-            self.sent.extend(since(number, now - 1.0))
-            self._elsewhere = None
+        if self.elsewhere is not None:
+            sent, number = self.elsewhere
+            self.sent.extend(sent.since(number, now - 1.0))
+            self.elsewhere = None

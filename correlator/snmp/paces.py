@@ -9,48 +9,78 @@ import numpy as np
 import numpy.typing as npt
 
 from correlator.snmp.codec import Ints
+from correlator.snmp.manners import Pace
+
+Times = npt.NDArray[np.float64]
 
 
 class Sent(Sequence[list[float]]):
-    """When requests went to each of many devices, seconds of the monotonic clock, oldest first."""
+    """When the last requests went to each of many devices, seconds of the monotonic clock, oldest first."""
 
-    def __init__(self, times: npt.NDArray[np.float64], first: Ints) -> None:
-        self._times, self._first = times, first
+    def __init__(self, times: Times, first: Ints) -> None:
+        self.times, self.first = times, first
         self._latest = float(times.max(initial=-np.inf))
 
+    @classmethod
+    def told(cls, each: Sequence[Sequence[float]]) -> Sent:
+        """Return what lists say, one a device."""
+        first = np.cumsum([0, *map(len, each)])
+        return cls(np.array([time for times in each for time in times], np.float64), first)
+
     def __len__(self) -> int:
-        return len(self._first) - 1
+        return len(self.first) - 1
 
     def __getitem__(self, number: Any) -> Any:
         """Return those to one device, by its number."""
         if number >= len(self):
             raise IndexError(number)
-        return self._times[self._first[number] : self._first[number + 1]].tolist()
+        return self.times[self.first[number] : self.first[number + 1]].tolist()
 
     def since(self, number: int, moment: float) -> list[float]:
         """Return when requests went to one device, if any went to anyone later than that."""
         return [] if self._latest <= moment else list(self[number])
 
+    def some(self, numbers: Sequence[int], moment: float) -> Sent:
+        """Return the same of some of the devices: of none any, if none went to anyone later than that."""
+        if self._latest <= moment:
+            return Sent(np.zeros(0), np.zeros(len(numbers) + 1, np.int64))
+        begin = self.first[:-1].take(numbers)
+        counts = self.first[1:].take(numbers) - begin
+        first = np.concatenate(([0], np.cumsum(counts)))
+        return Sent(self.times.take(np.arange(first[-1]) + np.repeat(begin - first[:-1], counts)), first)
+
+
+def recent(paces: Sequence[Pace], now: float) -> Sent:
+    """Return when the requests of the last second, and perhaps some before, went to devices, by their paces.
+
+    Most often all of them were last asked in one exchange, which knows that as arrays.
+    """
+    places = [pace.elsewhere for pace in paces if pace.elsewhere is not None and not pace.sent]
+    sent = places[0][0] if len(places) == len(paces) > 0 else None
+    if isinstance(sent, Sent) and all(one is sent for one, _ in places):
+        return sent.some([number for _, number in places], now - 1.0)
+    return Sent.told([pace.recent(now) for pace in paces])
+
 
 class Paces:
     """The pace of each device: so many requests within any second. ``free`` is when its next may go.
 
-    ``sent`` are the times of the last requests, where there were any.
+    ``before`` are the times of the last requests.
     """
 
-    def __init__(self, per_second: Ints, sent: Sequence[Sequence[float]]) -> None:
+    def __init__(self, per_second: Ints, before: Sent) -> None:
         self._per_second = per_second
         # a row for each of the last requests: those that are asked in step lie beside each other
         self._ring = np.full((int(per_second.max(initial=1)), len(per_second)), -np.inf)
-        self._taken = np.zeros(len(per_second), np.int64)
-        for number, times in enumerate(sent):
-            if times:
-                last = times[-int(per_second[number]) :]
-                self._ring[: len(last), number] = last
-                self._taken[number] = len(last)
+        counts = np.diff(before.first)
+        self._taken: Ints = np.minimum(counts, per_second)
+        if len(before.times):
+            device = np.repeat(np.arange(len(counts)), counts)
+            place = np.arange(len(before.times)) - (before.first[1:] - self._taken)[device]
+            last = place >= 0
+            self._ring[place[last], device[last]] = before.times[last]
         each = np.arange(len(per_second))
         self.free = self._ring[self._taken % per_second, each] + 1.0
-        self._known = self._taken.copy()
 
     def take(self, devices: Ints, now: float) -> None:
         """Note that a request goes out to each of the devices."""
@@ -61,8 +91,8 @@ class Paces:
         self.free[devices] = self._ring[taken % limit, devices] + 1.0
 
     def sent(self) -> Sent:
-        """Return the times of the last requests to each device that were not known before."""
-        kept = np.minimum(self._taken - self._known, self._per_second)
+        """Return the times of the last requests to each device, those before among them."""
+        kept = np.minimum(self._taken, self._per_second)
         first = np.concatenate(([0], np.cumsum(kept)))
         device = np.repeat(np.arange(len(kept)), kept)
         place = np.arange(first[-1]) - first[device] + (self._taken - kept)[device]

@@ -175,6 +175,22 @@ async def test_a_device_that_is_being_asked_is_asked_when_that_is_done() -> None
     assert agent.most_waiting == 1
 
 
+async def test_what_it_takes_to_ask_a_device_is_the_same_until_something_changes() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller = pollers(client, agent.port)["counters"]
+        await alone(poller)
+        first = poller.prepared(NOW)
+        assert first is not None
+        assert poller.prepared(NOW) is first
+        assert first.plan is first.plan
+        first.peer.size.varbinds //= 2
+        assert first.plan is not first.layout.plan(b"public", first.peer.size.varbinds * 2)
+        first.peer.found = None
+        assert poller.prepared(NOW) is None
+        await first.peer.locate(first.target)
+        assert poller.prepared(NOW) not in (None, first)
+
+
 async def test_light_keeps_its_rows_while_only_numbers_move_and_changes_them_when_it_goes_dark() -> None:
     from a_switch import SENSOR
 

@@ -17,6 +17,7 @@ from correlator.snmp.codec import Refusal
 from correlator.snmp.fleet import Directory, Fleet
 from correlator.snmp.look import look
 from correlator.snmp.manners import Pace
+from correlator.snmp.paces import Paces, Sent, recent
 
 pytestmark = pytest.mark.anyio
 
@@ -158,8 +159,28 @@ def test_those_who_share_an_address_are_not_known_by_it() -> None:
 
 def test_requests_that_went_elsewhere_count_for_the_pace() -> None:
     pace = Pace(per_second=2)
-    pace.went_elsewhere(lambda number, since: [time for time in (10.0, 9.5 + number) if time > since], 1)
+    pace.went_elsewhere(Sent.told([[9.0], [10.0, 10.5]]), 1)
     assert pace.wait_s(10.6) == pytest.approx(0.4)
     assert Pace(2).recent(10.6) == []
-    pace.went_elsewhere(lambda number, since: [], 1)
+    pace.went_elsewhere(Sent.told([[], []]), 1)
     assert pace.recent(20.0) == []
+
+
+def test_when_devices_were_asked_last_is_the_same_however_their_paces_know_it() -> None:
+    sent, now = Sent.told([[9.0, 9.9], [], [9.1, 9.2, 9.3]]), 10.0
+    paces = [Pace(per_second=5) for _ in range(3)]
+    for pace, number in zip(paces, (2, 0, 1), strict=True):
+        pace.went_elsewhere(sent, number)
+    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9], []]
+    assert list(recent(paces, 11.0)) == [[], [], []]
+    paces[2].went_elsewhere(Sent.told([[9.5]]), 0)
+    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9], [9.5]]
+    paces[1].take(10.0)
+    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9, 10.0], [9.5]]
+
+
+def test_what_is_known_of_a_pace_is_kept_by_the_next_exchange() -> None:
+    paces = Paces(np.array([2, 3]), Sent.told([[1.0, 1.5, 1.7], [1.9]]))
+    assert paces.free.tolist() == [2.5, -np.inf]
+    paces.take(np.array([0, 1]), 2.6)
+    assert list(paces.sent()) == [[1.7, 2.6], [1.9, 2.6]]
