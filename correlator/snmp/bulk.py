@@ -26,15 +26,24 @@ from correlator.snmp import codec, wire
 from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
 from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.paces import Paces, Sent
+from correlator.snmp.shapes import ID_AT
 from correlator.snmp.unread import Unread, alike
 from correlator.snmp.wire import Wire
 
 __all__ = ["Asked", "Exchange", "Fleet", "Outcome", "Params"]
 
 DEVICE_BITS, FIRST_DEVICE = 16, 0x200  # request-ids from 0x02000000: their four bytes are the fewest
-SERIALS, TRY_BITS = 4096, 4
+TRY_BITS = 4
+SERIALS = 2 ** (DEVICE_BITS - TRY_BITS)
 MOST_DEVICES = 2**15 - FIRST_DEVICE
 MOST_TRIES = 2**TRY_BITS
+ID, TRIES, NUMBER, NEXT, COUNT, KIND = range(6)
+"""What is kept of each device, a row of one table: what a step needs of it is gathered and put back at once.
+
+The request-id of the request on its way, without the try; its try, NONE where none is on its way; its number;
+the next one's; how many there are; the first one's among ``Fleet.kinds``.
+"""
+NONE = -1
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
 ENOUGH = 384  # answers that are worth reading: more of them are hardly cheaper
@@ -95,13 +104,18 @@ class Exchange:
         self.params = params or Params()
         self.stopped = False
         self._pace = Paces(fleet.per_second, sent or Sent.told([one.sent for one in fleet.asked]))
-        self._next = np.zeros(count, np.int64)  # number of the plan's next request
-        self._number = np.zeros(count, np.int64)  # of the one on its way
-        self._flying = np.zeros(count, dtype=bool)
+        self._devices = np.zeros((count, 6), np.int64)
+        self._devices[:, TRIES] = NONE
+        self._devices[:, COUNT] = fleet.count
+        self._devices[:, KIND] = fleet.kind0
+        serial = np.frombuffer(os.urandom(2 * count), np.uint16).astype(np.int64) % (SERIALS // 2)
+        self._devices[:, ID] = (np.arange(count) + FIRST_DEVICE) << DEVICE_BITS | serial << TRY_BITS
+        self._tries, self._number, self._id = (self._devices[:, one] for one in (TRIES, NUMBER, ID))
+        self._begun = 0  # requests to a device, at most
+        self._aloft = 0  # requests on their way
+        self._came = False  # whether anything did when it was last looked
+        self._cut = False  # whether any answer came cut
         self._waiting = fleet.count > 0  # has a request to come
-        self._tries = np.zeros(count, np.int64)
-        self._serial = np.frombuffer(os.urandom(2 * count), np.uint16).astype(np.int64) % SERIALS
-        self._id = np.zeros(count, np.int64)  # request-id of the one on its way, without the try
         self._deadline = np.full(count, np.inf)
         self._last = np.zeros(count, np.int64)  # place of the last datagram from each that was looked at
         self._rest: dict[int, list[int]] = {}  # by device, what to ask for the rest of answers that were cut
@@ -117,7 +131,7 @@ class Exchange:
             heard=np.zeros(count, dtype=bool),
             requests=np.zeros(count, np.int64),
             retries=np.zeros(count, np.int64),
-            sent=self._pace.sent(),
+            sent=Sent.none(count),
             texts=defaultdict(list),
         )
 
@@ -138,30 +152,35 @@ class Exchange:
         finally:
             for one in wires:
                 one.close()
-        self.outcome.why[(self._flying | self._waiting) & (self.outcome.why == 0)] = SILENT
-        self.outcome.sent = self._pace.sent()
+        self.outcome.why[((self._tries != NONE) | self._waiting) & (self.outcome.why == 0)] = SILENT
+        self.outcome.sent, self.outcome.requests = self._pace.sent(), self._pace.count
         return self.outcome
 
     def _goes_on(self) -> bool:
         """Return whether anything is to be asked or awaited; if there seems not, first read what came."""
-        if not (self._waiting.any() or self._flying.any()):
+        if not (self._aloft or self._waiting.any()):
             self._read_all()
-        return bool(self._waiting.any() or self._flying.any())
+        return bool(self._aloft or self._waiting.any())
 
     def _turn(self, wires: Mapping[Wire, Flags | None]) -> None:
         """Send what may go, take in what has come, give up what is overdue."""
         now = time.monotonic()
+        due = float(self._deadline.min(initial=np.inf))
         for one, mine in wires.items():
+            if due <= now:
+                self._send_again(one, mine, now)
             self._send(one, mine, now)
-        if not self._flying.any():
+        if not self._aloft:
             self._read_all()
-        for one in wire.wait(list(wires), self._idle_s(now)):
+        hopeful = self._came and self._aloft >= wire.WORTH  # then waiting for many is all that is needed
+        for one in list(wires) if hopeful else wire.wait(list(wires), self._idle_s(now)):
             self._receive(one)
-        self._overdue(time.monotonic())
+        if due <= now:
+            self._overdue(time.monotonic())
 
     def _idle_s(self, now: float) -> float:
         """Return how long nothing is due, seconds."""
-        due = float(np.min(self._deadline, initial=np.inf))
+        due = float(self._deadline.min(initial=np.inf))
         if self._waiting.any():  # for their pace or, if that is not it, for room
             free = float(np.min(self._pace.free, where=self._waiting, initial=np.inf))
             due = min(due, free if free > now else now + ROOM_S)
@@ -170,63 +189,82 @@ class Exchange:
     # -- sending --------------------------------------------------------------------------------------
 
     def _send(self, one: Wire, mine: Flags | None, now: float) -> None:
-        overdue = self._deadline <= now
-        if overdue.any():
-            overdue &= (self._tries < self.fleet.tries) & (self._pace.free <= now)
-            self._transmit(one, np.flatnonzero(overdue if mine is None else overdue & mine), now)
-        fresh = self._waiting & (self._pace.free <= now)
-        flying = self._flying
-        if mine is not None:
-            fresh, flying = fresh & mine, flying & mine
-        room = min(self.params.in_flight, one.room) - int(np.count_nonzero(flying))
-        self._transmit(one, np.flatnonzero(fresh)[: max(0, room)], now)
-
-    def _transmit(self, one: Wire, devices: Ints, now: float) -> None:
-        fleet = self.fleet
+        """Send the next requests of those who may be asked, as far as there is room."""
+        fresh = self._waiting if mine is None else self._waiting & mine
+        if self._pace.binds:
+            fresh = fresh & (self._pace.free <= now)
+        devices = np.flatnonzero(fresh)[: max(0, min(self.params.in_flight, one.room) - self._aloft)]
         for at in range(0, len(devices), wire.BATCH):
             some = devices[at : at + wire.BATCH]
-            again = self._flying[some]
-            self._begin(some[~again])
-            tries = self._tries[some] + again
-            kind = fleet.kind0[some] + self._number[some]
-            messages = fleet.kinds.written(kind, self._id[some] | tries)
-            sent = some[: one.send(messages, fleet.kinds.length[kind], fleet.address, some)]
-            self._flying[sent] = True
-            self._waiting[sent] = False
-            self._tries[sent] = tries[: len(sent)]
-            self._deadline[sent] = now + fleet.timeout[sent]
-            self.outcome.requests[sent] += 1
-            self.outcome.retries[sent] += again[: len(sent)]
-            self._pace.take(sent, now)
-            if len(sent) < len(some):
-                self._put_back(some[len(sent) :])
+            state = self._begin(some)
+            count = self._transmit(one, some, state, now)
+            self._aloft += count
+            if count < len(some):
+                self._put_back(some[count:], state[count:])
                 return  # the kernel's buffer is full: the others go with the next turn
 
-    def _begin(self, devices: Ints) -> None:
-        """Take up the next request of devices that have none on its way."""
-        number = self._next[devices]
-        self._next[devices] = number + 1
-        self._number[devices] = number
+    def _send_again(self, one: Wire, mine: Flags | None, now: float) -> None:
+        """Repeat the requests that are overdue, if they may be."""
+        overdue = (self._deadline <= now) & (self._tries < self.fleet.tries) & (self._pace.free <= now)
+        devices = np.flatnonzero(overdue if mine is None else overdue & mine)
+        for at in range(0, len(devices), wire.BATCH):
+            some = devices[at : at + wire.BATCH]
+            state = self._devices.take(some, axis=0)
+            state[:, TRIES] += 1
+            sent = some[: self._transmit(one, some, state, now)]
+            self.outcome.retries[sent] += 1
+            if len(sent) < len(some):
+                return
+
+    def _begin(self, devices: Ints) -> Ints:
+        """Return what is kept of devices, with none on its way, once the next request of each goes out."""
+        state = self._devices.take(devices, axis=0)
+        state[:, NUMBER] = state[:, NEXT]
+        state[:, NEXT] += 1
         for device in self._rest.keys() & set(devices.tolist()) if self._rest else ():
-            self._next[device] -= 1
-            self._number[device] = self._rest[device].pop(0)
+            place = int(np.flatnonzero(devices == device)[0])
+            state[place, NEXT] -= 1
+            state[place, NUMBER] = self._rest[device].pop(0)
             if not self._rest[device]:
                 del self._rest[device]
-        serial = (self._serial[devices] + 1) % SERIALS
-        self._serial[devices] = serial
-        self._id[devices] = (devices + FIRST_DEVICE) << DEVICE_BITS | serial << TRY_BITS
-        self._tries[devices] = 0
+        state[:, ID] += MOST_TRIES
+        self._begun += 1
+        if self._begun > SERIALS // 2:  # may have come into the device's bits: serials begin anew
+            state[:, ID] &= 2**DEVICE_BITS - 1
+            state[:, ID] |= (devices + FIRST_DEVICE) << DEVICE_BITS
+        state[:, TRIES] = 0
+        return state
 
-    def _put_back(self, devices: Ints) -> None:
-        """Undo what was begun and could not be sent."""
-        for device in devices[~self._flying[devices]].tolist():
-            self._rest.setdefault(device, []).insert(0, int(self._number[device]))
+    def _transmit(self, one: Wire, devices: Ints, state: Ints, now: float) -> int:
+        """Send requests, as they are in ``state``, to devices; note that and return how many went out.
+
+        These are the first.
+        """
+        fleet = self.fleet
+        kind = state[:, KIND] + state[:, NUMBER]
+        letters = one.letters(fleet.kinds.template.shape[1])
+        fleet.kinds.write(kind, state[:, ID] | state[:, TRIES], letters[: len(kind)])
+        count = one.send(fleet.kinds.length.take(kind), fleet.address, devices)
+        if count < len(devices):
+            devices, state = devices[:count], state[:count]
+        self._devices[devices] = state
+        self._waiting[devices] = False
+        self._deadline[devices] = fleet.timeout.take(devices) + now
+        self._pace.take(devices, now)
+        return count
+
+    def _put_back(self, devices: Ints, state: Ints) -> None:
+        """Give back what was begun and could not be sent: nothing but rests was taken from anywhere."""
+        rests = state[:, NUMBER] >= state[:, COUNT]
+        for device, number in zip(devices[rests].tolist(), state[rests, NUMBER].tolist(), strict=True):
+            self._rest.setdefault(device, []).insert(0, number)
 
     # -- receiving ------------------------------------------------------------------------------------
 
     def _receive(self, one: Wire) -> None:
         unread = self._unread[one]
-        count = one.receive(unread.end, int(np.count_nonzero(self._flying)))
+        count = one.receive(unread.end, self._aloft)
+        self._came = count > 0
         if count:
             begin = unread.end
             left = self._recognised(one, begin, count)
@@ -241,26 +279,26 @@ class Exchange:
         fleet, unread = self.fleet, self._unread[one]
         here = slice(begin, begin + count)
         device, ok = fleet.directory(one.family).find(one.senders[here])
-        number = self._number[device]
-        ok &= self._flying[device] & (number < fleet.count[device])
-        number *= ok
-        kind = fleet.kind0[device] + number
-        known = fleet.shapes.recall(one.data, begin, one.sizes[here], ok, device, number, kind, fleet.kinds)
-        ids = one.data.words[one.data.starts[here] + known.id_at].astype(np.uint32).byteswap()
-        tries = ids.astype(np.int64) ^ self._id[device]
-        ok &= known.same & (tries >= 0) & (tries <= self._tries[device])
+        state = self._devices.take(device, axis=0)
+        number = state[:, NUMBER]
+        ok &= state[:, TRIES] != NONE
+        if self._cut:
+            ok &= number < state[:, COUNT]
+        kinds = fleet.kind0, fleet.kinds
+        known = fleet.shapes.recall(one.data, begin, one.sizes[here], ok, device, number, *kinds)
+        ids = one.data.words[one.data.starts[here] + known.table[:, ID_AT]].astype(np.uint32).byteswap()
+        ok = known.same & ((ids ^ state[:, ID]) <= state[:, TRIES])
         which = np.flatnonzero(ok)
         kept = device[which]
         self._last[kept] = which
-        first = self._last[kept] == which  # one a device, as ever
-        if not first.all():
-            which = which[first]
-            kept = device[which]
-        unread.keep(which + begin, kept, number[which], known.table[which], known.looked[which])
-        self._landed(kept)
-        ok[:] = True
-        ok[which] = False
-        return np.flatnonzero(ok)
+        ok[which] = self._last[kept] == which  # one a device, as ever
+        places = one.places[here]
+        if not ok.all():
+            device, state, number, places = device[ok], state[ok], number[ok], places[ok]
+            known = known.some(ok)
+        unread.keep(places, device, number, known.table, known.looked)
+        self._landed(device, state[:, NEXT] < state[:, COUNT])
+        return np.flatnonzero(~ok)
 
     def _read_all(self) -> None:
         for one, unread in self._unread.items():
@@ -271,6 +309,7 @@ class Exchange:
         """Read the answers that were kept."""
         fleet = self.fleet
         at, device, number, known, looked = self._unread[one].taken()
+        self.outcome.heard[device] = True
         kind = fleet.kind0[device] + number
         pattern, base = fleet.shapes.pattern(device, number), fleet.slots[device]
         right = np.zeros(len(at), dtype=bool)
@@ -317,8 +356,10 @@ class Exchange:
         good = np.flatnonzero(why == 0)
         if len(good):
             device = device[good]
-            self._landed(device)
-            self._take(one, told.some(good), which[good], device, self._number[device])
+            state = self._devices[device]
+            self.outcome.heard[device] = True
+            self._landed(device, state[:, NEXT] < state[:, COUNT])
+            self._take(one, told.some(good), which[good], device, state[:, NUMBER])
 
     def _asked_for(self, one: Wire, told: Heads, which: Ints) -> tuple[Ints, Ints]:
         """Return the device that each datagram answers, and why it answers none (0: it does)."""
@@ -327,7 +368,7 @@ class Exchange:
         known = (device >= 0) & (device < len(fleet.asked))
         device = np.where(known, device, 0)
         mask = MOST_TRIES - 1
-        known &= self._flying[device] & ((told.request_id & ~mask) == self._id[device])
+        known &= (told.request_id & ~mask) == self._id[device]
         known &= (told.request_id & mask) <= self._tries[device]
         families = np.full(len(which), one.family, np.uint64)
         here = (wire.sender(families, one.senders[which]) == fleet.sender[device]).all(axis=1)
@@ -376,14 +417,14 @@ class Exchange:
         scalars = fleet.scalars.told(self._values, fleet.slots[device], device)
         self._settle(device, number, rows, why, scalars, one.times(which))
 
-    def _landed(self, device: Ints) -> None:
-        """Note that these devices have answered what was on its way."""
-        self.outcome.heard[device] = True
-        self._flying[device] = False
+    def _landed(self, device: Ints, more: Flags) -> None:
+        """Note that these devices have answered what was on its way; ``more``: there is a next request."""
+        self._tries[device] = NONE
+        self._aloft -= len(device)
         self._deadline[device] = np.inf
-        self._waiting[device] = self._next[device] < self.fleet.count[device]
+        self._waiting[device] = more
         if self._rest:
-            self._waiting[list(self._rest)] = ~self._flying[list(self._rest)]
+            self._waiting[list(self._rest)] = self._tries[list(self._rest)] == NONE
 
     def _settle(self, device: Ints, number: Ints, rows: Ints, why: Ints, scalars: Words, times: Ints) -> None:
         """Take note of answers that were read, with so many whole rows, or refused.
@@ -407,9 +448,11 @@ class Exchange:
 
     def _ask_for_rest(self, device: int, number: int) -> None:
         """Note what is to be asked of a device because an answer was cut."""
+        self._cut = True
+        self._devices[:, KIND] = self.fleet.kind0  # requests were put together anew
         if self.outcome.why[device] == 0:
             self._rest.setdefault(device, []).append(number)
-            self._waiting[device] = not self._flying[device]
+            self._waiting[device] = self._tries[device] == NONE
 
     def _stamp(self, device: Ints, kind: Ints, rows: Ints, uptime: Ints) -> None:
         """Note sysUpTime of the rows that came."""
@@ -424,14 +467,14 @@ class Exchange:
     # -- giving up ------------------------------------------------------------------------------------
 
     def _overdue(self, now: float) -> None:
-        gone = self._deadline <= now
-        if gone.any():
-            devices = np.flatnonzero(gone & (self._tries >= self.fleet.tries))
-            self._give_up(devices, np.full(len(devices), SILENT))
+        """Give up those whose last try has gone unanswered."""
+        devices = np.flatnonzero((self._deadline <= now) & (self._tries >= self.fleet.tries))
+        self._give_up(devices, np.full(len(devices), SILENT))
 
     def _give_up(self, devices: Ints, why: Ints) -> None:
         """Ask devices nothing more; the first reason is the one that is told."""
-        self._flying[devices] = False
+        self._tries[devices] = NONE
+        self._aloft = int(np.count_nonzero(self._tries != NONE))
         self._deadline[devices] = np.inf
         self._waiting[devices] = False
         for device in self._rest.keys() & set(devices.tolist()) if self._rest else ():

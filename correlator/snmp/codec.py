@@ -116,16 +116,14 @@ class Kinds:
         rows = (self.varbinds - self.scalars) // np.maximum(self.width, 1)
         return np.where(self.width > 0, rows, 1)
 
-    def written(self, kind: Ints, ids: Ints) -> Bytes:
-        """Return the requests of some kinds with their request-ids, one a row."""
-        messages = self.template.take(kind, axis=0)
+    def write(self, kind: Ints, ids: Ints, messages: Bytes) -> None:
+        """Put the requests of some kinds with their request-ids into ``messages``, one a row."""
+        self.template.take(kind, axis=0, out=messages, mode="clip")
         octets = ids.astype(">u4").view(np.uint8).reshape(-1, 4)
         if self._id_at is not None:
             messages[:, self._id_at : self._id_at + 4] = octets
         else:
-            place = np.arange(len(kind)) * messages.shape[1] + self.id_at[kind]
-            messages.reshape(-1)[place[:, None] + np.arange(4)] = octets
-        return messages
+            messages[np.arange(len(kind))[:, None], self.id_at[kind][:, None] + np.arange(4)] = octets
 
     @cached_property
     def _id_at(self) -> int | None:

@@ -19,6 +19,7 @@ from correlator.snmp.shapes import Memory, Shapes
 from correlator.snmp.wire import Address
 
 UPTIME_WRAPS = 2**32
+NOBODY = np.uint64(2**64 - 1)
 MIX = np.array([1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd, so that no bit is lost
 
 
@@ -96,26 +97,24 @@ class Directory:
     def __init__(self, family: int, senders: Words, devices: Ints) -> None:
         self._family = family
         self._senders = senders
-        self._keys, first, many = np.unique(
-            self._mixed(senders[devices]), return_index=True, return_counts=True
-        )
-        self._device = np.where(many == 1, devices[first], -1)
+        keys, first, many = np.unique(self._mixed(senders[devices]), return_index=True, return_counts=True)
+        alone = many == 1
+        self._keys = np.append(keys[alone], NOBODY)  # no address: each has a place where it would stand
+        self._device = np.append(devices[first[alone]], 0)
 
     def find(self, addresses: Bytes) -> tuple[Ints, Flags]:
         """Return the device that each address is, and for which of them that is so."""
-        if not len(self._keys):
-            return np.zeros(len(addresses), np.int64), np.zeros(len(addresses), dtype=bool)
         if self._family == socket.AF_INET:
             told = keys = addresses.view("<u8")[:, 0]  # family, port and address are one word
         else:
             told = wire.sender(np.full(len(addresses), self._family, np.uint64), addresses)
             keys = self._mixed(told)
-        place = np.minimum(self._keys.searchsorted(keys), len(self._keys) - 1)
+        place = self._keys[:-1].searchsorted(keys)
         device = self._device.take(place)
-        known: Flags = (device >= 0) & (self._keys.take(place) == keys)
+        known: Flags = self._keys.take(place) == keys
         if self._family != socket.AF_INET:
             known &= (self._senders[device] == told).all(axis=1)
-        return device * known, known
+        return device, known
 
     def _mixed(self, senders: Words) -> Words:
         """Return one word for each sender, seldom the same for two; with IPv4 never."""

@@ -100,8 +100,7 @@ class Form:
         of ``values`` is for what nobody wants.
         """
         place, wide = self._places(first, lengths, row)
-        told, differ = self._blocks(data, place, lengths, row)
-        numbers = told[:, :, -1].byteswap()
+        numbers, differ = self._numbers(data, place, lengths, row)
         wide *= -8
         wide &= 63
         signed = numbers.view(np.int64)
@@ -131,20 +130,22 @@ class Form:
         place += first[:, None]
         return place, wide
 
-    def _blocks(
+    def _numbers(
         self, data: Datagrams, place: Ints, lengths: Bytes, row: Ints | None
     ) -> tuple[Words, list[Flags]]:
-        """Return the words of each block, and what differs from what must stand there."""
-        outer = data.bytes.take(place + 1)
+        """Return the last words of each block, and what differs from what must stand in it."""
+        outer = data.bytes[1:].take(place)
         outer -= lengths
         differ = [outer != self._of(self._bare, row)]
         told = data.blocks[place + self._of(self._from, row)].view("<u8").reshape(*place.shape, codec.WORDS)
+        numbers = told[:, :, -1].byteswap()
         told.view(np.uint8)[:, :, LENGTH] ^= lengths * self._near if len(self._far) else lengths
-        differ.append((told & self._of(self._mask, row)) != self._of(self._expect, row))
+        told &= self._of(self._mask, row)  # in place: these are the largest arrays of all
+        differ.append(told != self._of(self._expect, row))
         if self._tails:
             entry = np.broadcast_to(self._of(self._entry, row), place.shape).ravel()
             differ.append(codec.tails_differ(data, place.ravel(), entry, self._kinds).reshape(place.shape))
-        return told, differ
+        return numbers, differ
 
     def _far_numbers(
         self, data: Datagrams, place: Ints, lengths: Bytes, row: Ints | None, numbers: Words

@@ -27,6 +27,11 @@ class Sent(Sequence[list[float]]):
         first = np.cumsum([0, *map(len, each)])
         return cls(np.array([time for times in each for time in times], np.float64), first)
 
+    @classmethod
+    def none(cls, count: int) -> Sent:
+        """Return that nothing went to so many devices."""
+        return cls(np.zeros(0), np.zeros(count + 1, np.int64))
+
     def __len__(self) -> int:
         return len(self.first) - 1
 
@@ -43,7 +48,7 @@ class Sent(Sequence[list[float]]):
     def some(self, numbers: Sequence[int], moment: float) -> Sent:
         """Return the same of some of the devices: of none any, if none went to anyone later than that."""
         if self._latest <= moment:
-            return Sent(np.zeros(0), np.zeros(len(numbers) + 1, np.int64))
+            return Sent.none(len(numbers))
         begin = self.first[:-1].take(numbers)
         counts = self.first[1:].take(numbers) - begin
         first = np.concatenate(([0], np.cumsum(counts)))
@@ -72,23 +77,44 @@ class Paces:
         self._per_second = per_second
         # a row for each of the last requests: those that are asked in step lie beside each other
         self._ring = np.full((int(per_second.max(initial=1)), len(per_second)), -np.inf)
-        counts = np.diff(before.first)
-        self._taken: Ints = np.minimum(counts, per_second)
+        before_each = np.diff(before.first)
+        self._taken: Ints = np.minimum(before_each, per_second)
         if len(before.times):
-            device = np.repeat(np.arange(len(counts)), counts)
+            device = np.repeat(np.arange(len(before_each)), before_each)
             place = np.arange(len(before.times)) - (before.first[1:] - self._taken)[device]
             last = place >= 0
             self._ring[place[last], device[last]] = before.times[last]
-        each = np.arange(len(per_second))
-        self.free = self._ring[self._taken % per_second, each] + 1.0
+        self._known = self._taken.copy()
+        self._unbound = int((per_second - self._taken).min(initial=0))
+        self.free = np.full(len(per_second), -np.inf)
+        if self.binds:
+            self._wait(slice(None))
+
+    @property
+    def binds(self) -> bool:
+        """Whether anyone can have been asked as often as may be: else ``free`` is in the past."""
+        return self._unbound <= 0
+
+    @property
+    def count(self) -> Ints:
+        """How many requests went to each device, those before not counted."""
+        counts: Ints = self._taken - self._known
+        return counts
 
     def take(self, devices: Ints, now: float) -> None:
         """Note that a request goes out to each of the devices."""
-        limit, taken = self._per_second[devices], self._taken[devices]
-        self._ring[taken % limit, devices] = now
+        taken = self._taken.take(devices)
+        self._ring[taken % self._per_second.take(devices) if self.binds else taken, devices] = now
         taken += 1
         self._taken[devices] = taken
-        self.free[devices] = self._ring[taken % limit, devices] + 1.0
+        self._unbound -= 1
+        if self.binds:
+            self._wait(devices)
+
+    def _wait(self, devices: Ints | slice) -> None:
+        """Set when the next requests to devices may go: a second after the first of the last ones."""
+        place = self._taken[devices] % self._per_second[devices]
+        self.free[devices] = self._ring[place, np.arange(len(self.free))[devices]] + 1.0
 
     def sent(self) -> Sent:
         """Return the times of the last requests to each device, those before among them."""

@@ -48,21 +48,22 @@ class Memory:
     table: Bytes | None = None
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class Recalled:
     """What is remembered of answers: a row for each datagram; ``same`` says which look like it.
 
-    ``looked`` are those of them that did not, but were looked at one by one: their rows are their own.
+    ``looked`` are those of them that did not, but were looked at one by one: their rows are their own. None:
+    there are none.
     """
 
     table: Bytes
     same: Flags
-    looked: Flags
+    looked: Flags | None = None
 
-    @property
-    def id_at(self) -> Ints:
-        """Where the request-id's four bytes stand."""
-        return self.table[:, ID_AT].astype(np.int64)
+    def some(self, which: Flags) -> Recalled:
+        """Return the same of some datagrams."""
+        looked = None if self.looked is None else self.looked[which]
+        return Recalled(self.table[which], self.same[which], looked)
 
 
 def _same_heads(data: Datagrams, begin: int, table: Bytes) -> Flags:
@@ -113,56 +114,40 @@ class Shapes:
         may: Flags,
         device: Ints,
         number: Ints,
-        kind: Ints,
+        kind0: Ints,
         kinds: Kinds,
     ) -> Recalled:
         """Return what is remembered of the datagrams from ``begin`` on, as answers of devices.
 
-        ``may`` says for which that is asked; ``number`` counts a device's requests, ``kind`` is theirs in
-        ``kinds``.
+        ``may`` says for which that is asked; ``number`` counts a device's requests, ``kind0`` says which of
+        ``kinds`` is each device's first.
         """
-        table = self._table.take(self.first.take(device) + number, axis=0)
+        table = self._table.take(self.first.take(device) + number, axis=0, mode="clip")
         known = table.view("<u2")[:, SIZE]
-        same = may & (known == sizes) & (known > 0) & _same_heads(data, begin, table)
-        if np.array_equal(same, may):
-            return Recalled(table, same, np.zeros(len(same), dtype=bool))
-        odd = np.flatnonzero(may & ~same & (sizes <= STRIDE))
+        same = known == sizes
+        same &= known > 0
+        same &= _same_heads(data, begin, table)
+        same &= may
+        if same.all():
+            return Recalled(table, same)
+        odd = np.flatnonzero((may > same) & (sizes <= STRIDE))
         looked = np.zeros(len(same), dtype=bool)
-        looked[
-            [
-                place
-                for place in (odd.tolist() if len(odd) <= MOST_ODD else ())
-                if self._look(
-                    data, begin, place, int(sizes[place]), table[place], device, number, kind, kinds
-                )
-            ]
-        ] = True
+        for place in odd.tolist() if len(odd) <= MOST_ODD else ():
+            octets = data.bytes[(begin + place) * STRIDE :][: int(sizes[place])].tobytes()
+            one = slice(place, place + 1)
+            pattern, kind = self.pattern(device[one], number[one]), kind0[device[one]] + number[one]
+            looked[place] = self._look(octets, table[place], pattern, kind, kinds)
         same |= looked
         return Recalled(table, same, looked)
 
-    def _look(
-        self,
-        data: Datagrams,
-        begin: int,
-        place: int,
-        size: int,
-        row: Bytes,
-        device: Ints,
-        number: Ints,
-        kind: Ints,
-        kinds: Kinds,
-    ) -> bool:
-        """Put into ``row`` what a datagram looks like that is not as remembered; return whether it can be."""
-        one = slice(place, place + 1)
-        pattern = self.pattern(device[one], number[one])
-        form, _ = self._form(pattern, kind[one], kinds)
-        at = (begin + place) * STRIDE
-        octets = data.bytes[at : at + size].tobytes()
+    def _look(self, octets: bytes, row: Bytes, pattern: Ints, kind: Ints, kinds: Kinds) -> bool:
+        """Put into ``row`` what an answer looks like that is not as remembered; return whether it can be."""
+        form, _ = self._form(pattern, kind, kinds)
         seen = look(octets, self._communities[int(pattern[0])], form.spans)
         if seen is None or seen[0] > HEAD:
             return False
         row[:LENGTHS] = np.frombuffer(octets[:HEAD].ljust(LENGTHS, b"\0"), np.uint8)
-        row.view("<u2")[SIZE] = size
+        row.view("<u2")[SIZE] = len(octets)
         row[FIRST], row[ID_AT] = seen[:2]
         row[LENGTHS : LENGTHS + len(seen[2])] = np.frombuffer(seen[2], np.uint8)
         return True

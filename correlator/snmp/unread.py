@@ -18,12 +18,14 @@ class Unread:
         self.end = self.count = 0
         self._parts: list[tuple[Any, ...]] = []
 
-    def keep(self, at: Ints, device: Ints, number: Ints, known: Bytes, looked: Flags) -> None:
+    def keep(self, at: Ints, device: Ints, number: Ints, known: Bytes, looked: Flags | None) -> None:
         """Keep those datagrams: answers of devices to requests of theirs, and what they look like.
 
-        ``looked``: that is new.
+        ``looked``: that is new; None: nowhere.
         """
-        self._parts.append((at, device, number, known, looked))
+        self._parts.append(
+            (at, device, number, known, np.zeros(len(at), dtype=bool) if looked is None else looked)
+        )
         self.count += len(at)
 
     def taken(self) -> tuple[Ints, Ints, Ints, Bytes, Flags]:

@@ -75,7 +75,10 @@ class Wire:
         self.data = Datagrams(KEPT)
         self.sizes: Ints = np.zeros(KEPT, np.int64)
         self.senders: Bytes = np.zeros((KEPT, SOCKET_ADDRESS), np.uint8)
+        self.places: Ints = np.arange(KEPT)
         self._times: Ints = np.zeros(KEPT, np.int64)
+        self._letters: Bytes = np.zeros((BATCH, 0), np.uint8)
+        self._addresses: Bytes | None = None
         self._calls = None if plain else _calls()
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -98,20 +101,27 @@ class Wire:
         """Close the socket."""
         self._socket.close()
 
-    def send(self, messages: Bytes, sizes: Ints, addresses: Bytes, to: Ints) -> int:
-        """Send at most BATCH messages, one a row, to those of the addresses; return how many the kernel took.
+    def letters(self, width: int) -> Bytes:
+        """Return the buffer that messages to be sent are written to, BATCH of so many bytes at most."""
+        if self._letters.shape[1] != width:
+            self._letters = np.zeros((BATCH, width), np.uint8)
+            if self._calls is not None:
+                self._out_vectors[:, 0] = self._letters.ctypes.data + self._each[:BATCH] * width
+        return self._letters
 
+    def send(self, sizes: Ints, addresses: Bytes, to: Ints) -> int:
+        """Send the first of ``letters`` to those of the addresses; return how many the kernel took.
 
         These are the first. One that cannot be sent (no route) counts as taken: it will be missed like a
         lost one.
         """
         if self._calls is None:
-            return self._send_one_by_one(messages, sizes, addresses[to])
+            return self._send_one_by_one(sizes, addresses[to])
         count = len(sizes)
-        each = self._each[:count]
-        self._out_vectors[:count, 0] = messages.ctypes.data + each * messages.shape[1]
+        if self._addresses is not addresses:
+            self._addresses, self._addresses_at = addresses, addresses.ctypes.data
         self._out_vectors[:count, 1] = sizes
-        self._out[:count, 0] = to * SOCKET_ADDRESS + addresses.ctypes.data
+        self._out[:count, 0] = to * SOCKET_ADDRESS + self._addresses_at
         sent = 0
         while sent < count:
             at = ctypes.c_void_p(self._out_at + sent * MESSAGE * 8)
@@ -185,10 +195,10 @@ class Wire:
         self._out[:, 3] = 1
         self._out_at = self._out.ctypes.data
 
-    def _send_one_by_one(self, messages: Bytes, sizes: Ints, addresses: Bytes) -> int:
+    def _send_one_by_one(self, sizes: Ints, addresses: Bytes) -> int:
         for number, (size, raw) in enumerate(zip(sizes.tolist(), addresses, strict=True)):
             try:
-                self._socket.sendto(messages[number, :size].data, _place(self.family, raw.tobytes()))
+                self._socket.sendto(self._letters[number, :size].data, _place(self.family, raw.tobytes()))
             except BlockingIOError:
                 return number
             except OSError:

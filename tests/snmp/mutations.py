@@ -107,7 +107,7 @@ class Remembered:
         known, count, slots = self.plan, len(sizes), self.plan.slots
         values, taken = np.zeros(count * slots + 1, np.uint64), np.zeros(count, dtype=bool)
         may = np.ones(count, dtype=bool)
-        recalled = self.shapes.recall(data, 0, sizes, may, kind * 0, kind, kind, known.kinds)
+        recalled = self.shapes.recall(data, 0, sizes, may, kind * 0, kind, kind[:1] * 0, known.kinds)
         for one in np.unique(kind):
             which = np.flatnonzero(recalled.same & (kind == one))
             if len(which):

@@ -15,7 +15,7 @@ from mutations import PORTS, plan, switch
 from snmp_agent import GET, GETBULK, Agent, counter32, ticks
 
 from correlator.snmp import codec, wire
-from correlator.snmp.bulk import CHANGED, SILENT, Asked, Exchange, Outcome, Params
+from correlator.snmp.bulk import CHANGED, ID, SERIALS, SILENT, TRY_BITS, Asked, Exchange, Outcome, Params
 from correlator.snmp.codec import Refusal
 
 pytestmark = pytest.mark.anyio
@@ -109,10 +109,8 @@ async def test_loss_duplicates_and_late_replies_misattribute_nothing() -> None:
 async def test_what_finds_no_room_in_the_kernel_goes_out_later(monkeypatch: pytest.MonkeyPatch) -> None:
     send = wire.Wire.send
 
-    def narrow(
-        self: wire.Wire, messages: codec.Bytes, sizes: codec.Ints, addresses: codec.Bytes, to: codec.Ints
-    ) -> int:
-        return send(self, messages[:3], sizes[:3], addresses, to[:3])
+    def narrow(self: wire.Wire, sizes: codec.Ints, addresses: codec.Bytes, to: codec.Ints) -> int:
+        return send(self, sizes[:3], addresses, to[:3])
 
     monkeypatch.setattr(wire.Wire, "send", narrow)
     async with agents(8) as some:
@@ -128,6 +126,17 @@ async def test_an_answer_to_an_earlier_try_counts() -> None:
         outcome = await exchanged(asked(one, timeout_s=0.2))
     assert told(outcome, 0) == own(0)
     assert outcome.retries[0] > 0
+
+
+async def test_a_serial_that_comes_to_its_end_begins_anew() -> None:
+    async with agents(3) as some:
+        exchange = Exchange([asked(one) for one in some])
+        exchange._devices[:, ID] |= (SERIALS - 1) << TRY_BITS
+        exchange._begun = SERIALS
+        outcome = await asyncio.to_thread(exchange.run)
+    assert [told(outcome, n) for n in range(3)] == [own(n) for n in range(3)]
+    assert not outcome.retries.any()
+    assert not outcome.refused
 
 
 async def test_the_right_number_from_a_wrong_address_is_refused() -> None:
