@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -78,6 +79,29 @@ class Layout:
             slots = len(scalars) + len(self.interfaces) * len(self.objects)
             self._plans[key] = Plan(community, scalars, requests, slots, len(self.interfaces))
         return self._plans[key]
+
+    @cached_property
+    def fixed(self) -> Mapping[str, tuple[npt.NDArray[np.int64], Mask]]:
+        """The columns that say the same each time: numbers and nulls of each interface."""
+        told: dict[str, list[int | None]] = {
+            "if_index": [one.if_index for one in self.interfaces],
+            "octets_width_bits": [one.widths[0] for one in self.interfaces],
+            "errors_width_bits": [one.widths[1] for one in self.interfaces],
+        }
+        return {
+            column: (
+                np.array([value or 0 for value in values], np.int64),
+                np.array([value is None for value in values], dtype=bool),
+            )
+            for column, values in told.items()
+        }
+
+    @cached_property
+    def resets(self) -> Mask:
+        """Which interfaces tell when their counters began anew."""
+        return np.array(
+            [any(n == DISCONTINUITY for n, _ in one.objects) for one in self.interfaces], np.bool_
+        )
 
     def _slot(self, row: int, name: str) -> int:
         return len(self.scalars) + row * len(self.objects) + self.objects[name]
@@ -162,22 +186,15 @@ def _columns(part: Part) -> Iterable[tuple[str, npt.NDArray[Any], Mask]]:
     """Return name, values and nulls (devices × rows) of the columns that are numbers."""
     known, count, rows = part.layout, len(part.devices), len(part.layout.interfaces)
     shape = (count, rows)
-
-    def each(values: Sequence[int | None]) -> tuple[npt.NDArray[Any], Mask]:
-        numbers = np.array([value or 0 for value in values], np.int64)
-        null = np.array([value is None for value in values], dtype=bool)
-        return np.broadcast_to(numbers, shape), np.broadcast_to(null, shape)
-
-    yield "if_index", *each([one.if_index for one in known.interfaces])
-    yield "octets_width_bits", *each([one.widths[0] for one in known.interfaces])
-    yield "errors_width_bits", *each([one.widths[1] for one in known.interfaces])
+    for column, (numbers, without) in known.fixed.items():
+        yield column, np.broadcast_to(numbers, shape), np.broadcast_to(without, shape)
     yield "uptime_cs", np.maximum(part.uptimes, 0).astype(np.uint64), part.uptimes < 0
     cells = _by_object(part)
-    has = np.array([any(n == DISCONTINUITY for n, _ in one.objects) for one in known.interfaces], dtype=bool)
     none = np.zeros(shape, np.uint64)
     place = known.objects.get(DISCONTINUITY)
-    yield DISCONTINUITY_COLUMN, none if place is None else cells[place], np.broadcast_to(~has, shape)
-    told: dict[str, tuple[Words, Mask]] = {}
+    told: dict[str, tuple[Words, Mask]] = {
+        DISCONTINUITY_COLUMN: (none if place is None else cells[place], ~known.resets)
+    }
     for column, objects, bits, which in known.sums:
         total = sum((cells[one] for one in objects[1:]), start=cells[objects[0]])
         if bits < 64:
@@ -187,7 +204,7 @@ def _columns(part: Part) -> Iterable[tuple[str, npt.NDArray[Any], Mask]]:
             told[column] = np.where(which, total, values), null & ~which
         else:
             told[column] = total, ~which
-    for column in COLUMNS:
+    for column in (DISCONTINUITY_COLUMN, *COLUMNS):
         values, null = told.get(column, (none, np.ones(rows, dtype=bool)))
         yield column, values, np.broadcast_to(null, shape)
 

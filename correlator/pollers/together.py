@@ -63,17 +63,17 @@ class _Party:
         self.devices = sorted(devices, key=lambda one: (id(one.known.layout), id(one.plan)))
         self.fleet = Fleet([_asked(one) for one in self.devices], bulk.MOST_TRIES - 1)
         self.names = [one.poller.target_name for one in self.devices]
+        self.layouts = [one.known.layout for one in self.devices]
         peers = sorted(self.devices, key=lambda one: (one.known.target.host, one.known.target.port))
         self._peers = [one.known.peer for one in peers]  # in one order, so that none waits in a ring
         self.paces = [one.known.peer.pace for one in self.devices]
 
     @cached_property
-    def light(self) -> tuple[Flags, Flags]:
+    def light(self) -> tuple[list[bool], Flags]:
         """Whose light comes of formulas alone, and which of all slots hold light."""
-        layouts = [one.known.layout for one in self.devices]
-        simple = np.array([isinstance(one, LightLayout) and one.simple for one in layouts], dtype=bool)
+        simple = [isinstance(one, LightLayout) and one.simple for one in self.layouts]
         first = self.fleet.slots
-        scalars = np.array([len(one.scalars) for one in layouts], np.int64)
+        scalars = np.array([len(one.scalars) for one in self.layouts], np.int64)
         return simple, np.arange(first[-1]) - np.repeat(first[:-1] + scalars, np.diff(first)) >= 0
 
     @contextlib.asynccontextmanager
@@ -191,13 +191,14 @@ class Together:
         cursors: Mapping[str, Mapping[str, str]],
     ) -> Tables:
         """Return the tables of the devices that were read, the group's and their rows of polls."""
-        at, devices, which = pd.Timestamp(now), party.devices, np.array(read)
+        at, which = pd.Timestamp(now), np.array(read)
         if self.group == "counters":
-            table, sizes = _counters(devices, read, outcome, at)
+            table, sizes = _counters(party, read, outcome, at)
         else:
             table, sizes = self._optics(party, read, outcome, at)
         never = np.zeros(len(read), dtype=bool)
-        gaps = [gap_from(cursors[one.name], now, one.period_s) for one in (devices[n].poller for n in read)]
+        pollers = [party.devices[number].poller for number in read]
+        gaps = [gap_from(cursors[one.name], now, one.period_s) for one in pollers]
         polls = {
             "at": columns.times(at, len(read)),
             "target": columns.texts(pa.array([party.names[number] for number in read])),
@@ -224,7 +225,7 @@ class Together:
         tables = [frames.frame("optics", rows)] if rows else []
         if simple:
             names = [party.names[n] for n in simple]
-            layouts: list[Any] = [party.devices[n].known.layout for n in simple]
+            layouts: list[Any] = [party.layouts[n] for n in simple]
             table, counts = self._light.table(at, names, layouts, _light(party, simple, outcome))
             sizes |= dict(zip(simple, counts, strict=True))
             tables.insert(0, table)
@@ -235,7 +236,7 @@ class Together:
 
     def _readings(self, party: _Party, number: int, outcome: Outcome) -> list[dict[str, Any]]:
         """Return the rows of one device's light, made one by one."""
-        layout = party.devices[number].known.layout
+        layout = party.layouts[number]
         assert isinstance(layout, LightLayout)
         scalars = len(layout.scalars)
         values = outcome.values[outcome.slots[number] + scalars : outcome.slots[number + 1]]
@@ -294,20 +295,18 @@ def _each(values: Array, first: Ints, some: Sequence[int], size: int) -> Array:
 
 
 def _counters(
-    devices: Sequence[_Device], read: list[int], outcome: Outcome, at: pd.Timestamp
+    party: _Party, read: list[int], outcome: Outcome, at: pd.Timestamp
 ) -> tuple[pd.DataFrame | None, list[int]]:
     """Return the rows of table counters and how many are each device's."""
     parts: list[Part] = []
-    sizes: list[int] = []
     groups: dict[int, list[int]] = {}
     for number in read:
-        groups.setdefault(id(devices[number].known.layout), []).append(number)
-        sizes.append(outcome.rows[number + 1] - outcome.rows[number])
+        groups.setdefault(id(party.layouts[number]), []).append(number)
     for some in groups.values():
-        layout = devices[some[0]].known.layout
+        layout, plan = party.layouts[some[0]], party.devices[some[0]].plan
         assert isinstance(layout, Layout)
-        slots, rows = devices[some[0]].plan.slots, devices[some[0]].plan.rows
-        values = _each(outcome.values, outcome.slots, some, slots)
-        uptimes = _each(outcome.uptimes, outcome.rows, some, rows)
-        parts.append(Part(layout, [devices[number].poller.target_name for number in some], values, uptimes))
+        values = _each(outcome.values, outcome.slots, some, plan.slots)
+        uptimes = _each(outcome.uptimes, outcome.rows, some, plan.rows)
+        parts.append(Part(layout, [party.names[number] for number in some], values, uptimes))
+    sizes: list[int] = np.diff(outcome.rows)[read].tolist()
     return (counter_layout.table(at, parts) if parts else None), sizes
