@@ -22,6 +22,7 @@ from pathlib import Path
 
 from poll_set import address
 
+from correlator.pollers.memory import settle
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.switches import SwitchPoller, SwitchTarget
 from correlator.pollers.together import Together
@@ -75,6 +76,7 @@ def spent() -> float:
 
 async def main(switches: int, rounds: int, port: int, plain: bool = False) -> None:
     """Poll all of them so many times, after one round that does not count."""
+    settle()  # as the service does
     async with SnmpClient() as client:
         pollers = await learned(client, switches, port)
         together = {group: Together(group, Params(plain=plain)) for group in GROUPS}  # type: ignore[arg-type]

@@ -21,11 +21,13 @@ def run(config: ConfigFile = None) -> None:
 
 async def serve(config: Config) -> None:
     """Run the service that ``config`` describes until it is told to stop."""
+    from correlator.pollers.memory import settle
     from correlator.service import Service, stopped_by_signals
     from correlator.wiring import alone, opened
 
     with alone(config), stopped_by_signals() as stop:
         async with opened(config) as chain:
+            settle()
             with _figures_served(config, chain.figures):
                 await Service(chain, config).run(stop)
 
