@@ -55,7 +55,7 @@ class Proof:
         own = row[count] - (row["passed_on"] if what == "errors" else 0.0)
         most = float(gamma.ppf(SURE, own + 1.0)) / row[of]
         return (
-            f"{what} {before:.2g} of packets before, {own:.0f} of {row[of]:.3g} now "
+            f"{what} {before:.2g} of packets before, {own:.0f} of {row[of]:,.0f} now "
             f"({100 * SURE:.0f} % sure below {most:.2g})"
         )
 

@@ -123,11 +123,11 @@ def test_good_cycles_count_in_a_row():
 
 
 def test_a_clear_gives_duration_and_proof():
-    life = opened(proof=lambda _: "errors 0.006 of packets before, 0 of 1.2e+06 now")
+    life = opened(proof=lambda _: "errors 0.006 of packets before, 0 of 1,200,000 now")
     for _ in range(3):
         life.step()
     clear = life.events[-1]
-    assert clear.reason == "errors 0.006 of packets before, 0 of 1.2e+06 now, in 3 cycles"
+    assert clear.reason == "errors 0.006 of packets before, 0 of 1,200,000 now, in 3 cycles"
     assert clear.at - clear.opened_at == 3 * MINUTE
 
 

@@ -69,7 +69,7 @@ def test_the_clear_proves_counters_light_and_pairs_before_and_after_with_confide
     said = run.events[-1].reason
     counters, light, pair = said.split("; ")
     assert re.fullmatch(
-        r"errors 0\.0\d+ of packets before, 0 of [\d.e+]+ now \(95 % sure below [\d.e-]+\)", counters
+        r"errors 0\.0\d+ of packets before, 0 of [\d,]+ now \(95 % sure below [\d.e-]+\)", counters
     )
     before, after = re.fullmatch(r"light lost (\S+) dB before, (\S+) dB now", light).groups()
     assert float(before) == pytest.approx(3.0, abs=0.6)
