@@ -100,7 +100,7 @@ class Watch:
             return incident is not None and bool(self._lines(incident.id, "opened"))
 
         self.until(told, f"{story}: {' or '.join(map(_plain, truths))}", OPENS_S)
-        took = time.monotonic() - (seen or [time.monotonic()])[0]
+        took = time.monotonic() - seen[0] if seen else 0.0
         incident = self._true(truths)
         assert incident is not None
         self.mine.add(incident.id)
