@@ -123,15 +123,14 @@ class Fold:
 
         Many such connections share a key, which is made once.
         """
-        wire = self._nat.wire(seen)
+        role, wire = self._role(slot, sport, dport), self._nat.wire(seen)
         if wire is not seen:
-            return self._found(_End(slot, 0, sport, dport, 0, seen))
-        role = self._role(slot, sport, dport)
+            return self._key(_End(slot, 0, sport, dport, 0, seen), role, wire)
         server_port, client_port = (sport, dport) if role == SERVER else (dport, sport)
         alike = slot, role, server_port, seen[:ADDRESSES]
         key = self._keys.get(alike)
         if key is None:
-            found = self._found(_End(slot, 0, sport, dport, 0, seen))
+            found = self._key(_End(slot, 0, sport, dport, 0, seen), role, wire)
             key = found[0] if found else ()
             if len(self._keys) < MAX_KNOWN:
                 self._keys[alike] = key
