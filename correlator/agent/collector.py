@@ -56,6 +56,7 @@ class Params:
     dumps_at_once: int = 10  # at a reading, of namespaces with new connections or an old dump
     dump_above: int = 600  # sockets of a namespace: beyond, one walk is cheaper than looking each up
     overlay_keep_s: float = 60.0
+    patience_s: float = 5.0  # Docker tells of a container once it runs, and so after its first packets
     connections: int = 50_000
     limits: Limits = field(default_factory=Limits)
 
@@ -64,11 +65,12 @@ class Params:
 class Interval:
     """What was tallied: ``at`` is its end; ``names`` gives each slot's namespace, ``notes`` what it missed.
 
-    All of it happened within ``seconds`` before ``at``. Its last reading takes time, and what happens
-    meanwhile may be in this interval or in the next, so the two overlap by as much. ``note`` is what
-    was missed everywhere, empty where nothing was; ``info_bytes`` is how much of struct tcp_info the
-    kernel sends; ``overlay`` gives the host's address of remote overlay addresses. ``whole_until`` is
-    when the last reading began: what ended before it is in this interval or an earlier one.
+    All of it happened within ``seconds`` before ``at``, except for what connections did before it was
+    known whose they are. Its last reading takes time, and what happens meanwhile may be in this
+    interval or in the next, so the two overlap by as much. ``note`` is what was missed everywhere,
+    empty where nothing was; ``info_bytes`` is how much of struct tcp_info the kernel sends;
+    ``overlay`` gives the host's address of remote overlay addresses. ``whole_until`` is when the last
+    reading began: what ended before it is in this interval or an earlier one.
     """
 
     at: datetime
@@ -453,6 +455,12 @@ class Collector:
         for share in closed if self._sharing.inodes else ():
             self._sharing.inodes.pop((int(share["slot"]), int(share["cookie"])), None)
 
+    def _undecided(self) -> list[int]:
+        """Return the places of new connections that wait to be told of: whose they are may become known."""
+        sharing = {roster.HOST_SLOT, *self._sharing.slots}
+        begun = self._ledger.begun(sharing, self._now() - self._params.patience_s)
+        return [place for place, slot, sample in begun if self._fold.undecided(slot, sample)]
+
     def _add(self, shares: Array) -> None:
         keys, ports, places = self._fold.keys(shares)
         self._tally.add(keys, ports, picked(shares, np.array(places, np.intp)))
@@ -467,7 +475,7 @@ class Collector:
         # is told before its first packet leaves, and so waits here by now.
         self._drain_conntrack()
         self._tally_closed()
-        self._add(self._ledger.settle())
+        self._add(self._ledger.settle(self._undecided()))
         seconds = now - self._clock.began
         jump = (wall - self._clock.wall).total_seconds() - seconds
         note = self._clock.note

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -112,6 +112,13 @@ class Fold:
             self._before = which, (keys, ports, places)
         return keys, ports, places
 
+    def undecided(self, slot: int, sample: Any) -> bool:
+        """Return whether nobody knows yet whose a connection is, in a namespace that does not tell."""
+        cookie, sport, dport, cgroup = (int(sample[n]) for n in ("cookie", "sport", "dport", "cgroup"))
+        end = _End(slot, cookie, sport, dport, cgroup, b"")
+        role = self._role(slot, end.sport, end.dport)
+        return self._owned(end, role) is None and self._proxied(end, role) is None
+
     def forget(self) -> None:
         """Have all connections looked at anew: what NAT does to them may have become known."""
         self._before = None
@@ -164,20 +171,27 @@ class Fold:
 
     def _owner(self, end: _End, role: str) -> tuple[str | None, str]:
         """Return (container where the namespace alone does not tell, note)."""
-        slot, sport = end.slot, end.sport
-        if slot not in self._sharing.slots and slot != self._host:
+        if end.slot not in self._sharing.slots and end.slot != self._host:
             return None, ""
-        owner = self._sharing.owner(slot, end.cookie, end.cgroup)
-        listeners = self.listeners.get(slot)
-        if owner is None and role == SERVER and listeners is not None:
-            owner = listeners.ports.get(sport)
+        owner = self._owned(end, role)
         if owner is not None:
             return owner, ""
-        if slot == self._host:
-            proxied = self.published.get(sport) if role == SERVER else None
-            return proxied, VIA_PROXY
+        if end.slot == self._host:
+            return self._proxied(end, role), VIA_PROXY
         self.unattributed += 1
         return None, NOBODY
+
+    def _owned(self, end: _End, role: str) -> str | None:
+        """Return the container, among those that share a namespace, whose a connection is."""
+        owner = self._sharing.owner(end.slot, end.cookie, end.cgroup)
+        listeners = self.listeners.get(end.slot)
+        if owner is None and role == SERVER and listeners is not None:
+            return listeners.ports.get(end.sport)
+        return owner
+
+    def _proxied(self, end: _End, role: str) -> str | None:
+        """Return the container for which docker-proxy listens on the host."""
+        return self.published.get(end.sport) if end.slot == self._host and role == SERVER else None
 
 
 def _tuples(shares: Array) -> bytes:

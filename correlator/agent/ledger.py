@@ -13,6 +13,7 @@ refreshes last_data_sent, so readings during which something was resent time not
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -208,14 +209,26 @@ class Ledger:
         """Return which of ``events`` are of connections that are known."""
         return self._find(_keys(slots, events))[1]
 
-    def settle(self) -> Array:
+    def begun(self, slots: Iterable[int], since: float) -> list[tuple[int, int, Any]]:
+        """Return (place, slot, newest sample) of each connection in ``slots`` that began after ``since``.
+
+        Those alone of which ``settle`` has not told yet. Places are theirs until something is read.
+        """
+        table = self._table
+        mine = table["fresh"] & (table["since"] > since) & np.isin(table["slot"], list(slots))
+        samples = picked(table["sample"], mine)
+        return list(zip(np.flatnonzero(mine).tolist(), table["slot"][mine].tolist(), samples, strict=True))
+
+    def settle(self, waiting: Sequence[int] = ()) -> Array:
         """Return what every known connection moved since the last call, and begin anew.
 
-        Connections that are still being made wait: they have moved nothing, and what NAT does to them
-        is not settled before the first answer.
+        Those at the places ``waiting`` are left for a later call, and so are connections that are still
+        being made: they have moved nothing, and what NAT does to them is not settled before the first
+        answer.
         """
         table = self._table
         ready = table["sample"]["state"] != SYN_SENT
+        ready[list(waiting)] = False
         shares = _shares(table if ready.all() else _picked(table, ready))
         table["base"][ready] = table["now"][ready]
         table["since"][ready] = table["seen"][ready]

@@ -10,6 +10,7 @@ from agent_messages import each, message
 from correlator.agent.collector import Collector, Params
 from correlator.agent.conntrack import Entry, packed
 from correlator.agent.figures import Figures
+from correlator.agent.fold import NOBODY
 from correlator.agent.namespaces import Namespace
 from correlator.agent.registry import Registry
 
@@ -263,3 +264,24 @@ def test_a_reading_shortly_before_an_interval_s_last_one_is_left_to_that(collect
     assert (
         collector._next(80.0, interval_ends=110.0) >= 99.8
     )  # the machine slept: no readings are made up for
+
+
+def test_a_connection_waits_until_docker_has_told_whose_it_is(collector, kernel):
+    """In a shared namespace Docker tells of a container later than its first packet goes."""
+    collector._sharing.slots.add(1)
+    kernel.sockets = message(cookie=1, bytes_sent=100, cgroup=5)
+    assert len(finished(collector).rows) == 0
+    collector._sharing.owners._cgroups[5] = "c" * 64
+    pass_time(collector, 2)
+    kernel.sockets = message(cookie=1, bytes_sent=300, cgroup=5)
+    told = each(finished(collector).rows)
+    assert [(key.owner, int(sums.counters[0]), sums.new) for key, _, sums in told] == [("c" * 64, 300, 1)]
+
+
+def test_a_connection_of_which_nobody_tells_is_not_held_back_for_long(collector, kernel):
+    collector._sharing.slots.add(1)
+    kernel.sockets = message(cookie=1, bytes_sent=100, cgroup=5)
+    assert len(finished(collector).rows) == 0
+    pass_time(collector, Params().patience_s)
+    told = each(finished(collector).rows)
+    assert [(key.owner, key.note, int(sums.counters[0])) for key, _, sums in told] == [(None, NOBODY, 100)]
