@@ -8,7 +8,7 @@ import numpy as np
 
 from correlator.snmp.codec import Bytes, Flags, Ints
 
-GROUP = 128  # answers of one kind for which it pays to read them apart from others
+GROUP = 64  # answers of one kind for which it pays to read them apart from others
 
 
 class Unread:
