@@ -24,6 +24,7 @@ from correlator.store.delta import DeltaStore
 
 START = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 BUSY = ("in_octets", "out_octets", "in_packets", "out_packets")
+SMALL, SMALL_ROWS = 1000, 100  # appends of so many rows: some 25 minutes of a large fabric's commits
 FLAT = ("in_errors", "out_errors", "in_discards", "out_discards", "fcs_errors", "symbol_errors")
 
 
@@ -67,7 +68,21 @@ def measure(folder: Path, ports: int, minutes: int) -> None:
         measure_reads(what, reader, end)
     print(f"maintain: {timed(lambda: store.maintain(end)):.3f} s")
     measure_reads("compacted", DeltaStore(folder), end)
+    measure_small(store, tables[0].head(SMALL_ROWS), end)
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB")
+
+
+def measure_small(store: DeltaStore, table: pd.DataFrame, end: datetime) -> None:
+    """Print what small appends cost, the first hundred and the last: their log grows meanwhile."""
+    took = []
+    for number in range(SMALL):
+        begun = time.process_time()
+        store.append("counters", table, source="small", sequence=number)
+        store.newest("counters", end)
+        took.append(time.process_time() - begun)
+    for name, some in (("first", took[:100]), ("last", took[-100:])):
+        mean = statistics.mean(some)
+        print(f"append of {SMALL_ROWS} rows and newest, {name} 100 of {SMALL}: mean {mean:.4f} s CPU")
 
 
 def measure_reads(what: str, store: DeltaStore, end: datetime) -> None:

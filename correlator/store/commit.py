@@ -22,7 +22,7 @@ from correlator.store.columns import to_stored
 from correlator.store.disk import make_directory, sync
 from correlator.store.log import written_since
 
-# Checkpoints are written at maintenance alone, where they are also synced to the disk.
+# Checkpoints are written by ``log.checkpoint`` alone, which also syncs them to the disk.
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 ROWS_PER_GROUP = 128 * 1024
 """Rows in a Parquet row group: the grain at which a large file is skipped by time."""

@@ -11,13 +11,21 @@ from deltalake import DeltaTable, Schema
 
 from correlator.ports import StoreError
 from correlator.store.columns import table_schema
+from correlator.store.disk import sync
 
 log = logging.getLogger(__name__)
+
+LAST = "_last_checkpoint"  # the file that says which is the newest
+PARQUET_ENDS = b"PAR1"
 
 
 def log_file(table: Path, version: int) -> Path:
     """Return where the commit of a version is written."""
     return table / "_delta_log" / f"{version:020d}.json"
+
+
+def _checkpoint_file(table: Path, version: int) -> Path:
+    return table / "_delta_log" / f"{version:020d}.checkpoint.parquet"
 
 
 def written_since(table: Path, version: int) -> list[Path]:
@@ -26,13 +34,29 @@ def written_since(table: Path, version: int) -> list[Path]:
     return list(itertools.takewhile(Path.exists, following))
 
 
+def checkpoint(table: DeltaTable, path: Path) -> None:
+    """Write what the log amounts to as one file: who opens the table then reads that, not every commit.
+
+    When it returns, the file is on the disk. Raises OSError and DeltaError.
+    """
+    table.create_checkpoint()
+    folder = path / "_delta_log"
+    sync([_checkpoint_file(path, table.version()), folder / LAST, folder])
+
+
 def mend(table: Path) -> None:
-    """Set aside a last commit that a power cut left half written.
+    """Set aside a last commit or checkpoint that a power cut left half written.
 
     A commit is acknowledged only once it is on the disk, so nobody was told that this one was
-    kept; its writer will send it again. Raises OSError.
+    kept; its writer will send it again. A checkpoint says what the commits before it say. Raises OSError.
     """
-    commits = sorted((table / "_delta_log").glob("*.json"))
+    folder = table / "_delta_log"
+    checkpoints = sorted(folder.glob("*.checkpoint.parquet"))
+    if checkpoints and not checkpoints[-1].read_bytes().endswith(PARQUET_ENDS):
+        log.warning("%s: last checkpoint %s is half written, set aside", table.name, checkpoints[-1].name)
+        (folder / LAST).unlink(missing_ok=True)
+        checkpoints[-1].rename(checkpoints[-1].with_suffix(".torn"))
+    commits = sorted(folder.glob("*.json"))
     if not commits or _is_whole(commits[-1]):
         return
     log.warning("%s: last commit %s is half written, set aside", table.name, commits[-1].name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import TypeVar
 import pandas as pd
 import pyarrow as pa
 from deltalake import DeltaTable
-from deltalake.exceptions import CommitFailedError
+from deltalake.exceptions import CommitFailedError, DeltaError
 
 from correlator import frames
 from correlator.ports import StoreError
@@ -19,10 +20,12 @@ from correlator.store.columns import stored_schema, table_schema
 from correlator.store.commit import Part, commit, new_parts
 from correlator.store.disk import make_directory, store_errors, sync
 from correlator.store.files import DataFile, FileCache, live_files
-from correlator.store.log import evolve, log_file, mend
+from correlator.store.log import checkpoint, evolve, log_file, mend
 from correlator.store.newest import Newest
 from correlator.store.params import Params
 from correlator.store.upkeep import maintain
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -39,6 +42,7 @@ class StoredTable:
         self._newest_lock = threading.Lock()
         self._maintaining = threading.Lock()
         self._table: DeltaTable | None = None
+        self._summed = 0  # version from which on the table's handle holds each commit
         self._log_mtime = 0
         self._files: tuple[int, list[DataFile]] = (-1, [])
         self._newest = Newest(name)
@@ -57,6 +61,7 @@ class StoredTable:
                     part for part, is_new in zip(parts, new, strict=True) if is_new and part.rows.num_rows
                 ]
                 if not fresh or self._write(table, fresh):
+                    self._sum_up(table)
                     return new
         raise StoreError(f"cannot write table {self.name}: other processes keep writing the same source")
 
@@ -110,6 +115,7 @@ class StoredTable:
             if not DeltaTable.is_deltatable(str(self.path)):
                 return None
             self._table = evolve(DeltaTable(self.path), self.name, self.path)
+            self._summed = self._table.version()
         return self._table
 
     def _create(self) -> DeltaTable:
@@ -126,6 +132,21 @@ class StoredTable:
         )
         sync([log_file(self.path, 0), self.path / "_delta_log", self.path])
         return self._table
+
+    def _sum_up(self, table: DeltaTable) -> None:
+        """Write a checkpoint where many commits came since the last one, and go on from it.
+
+        A handle reads all the commits since it was opened again for each new one: it is opened anew.
+        What was appended is safe already, so what fails here is told and tried again later.
+        """
+        if table.version() - self._summed < self._params.checkpoint_every:
+            return
+        self._summed = table.version()
+        try:
+            checkpoint(table, self.path)
+            self._table = DeltaTable(self.path)
+        except (OSError, DeltaError) as error:
+            log.warning("table %s in %s: no checkpoint: %s", self.name, self.path, error)
 
     def _refresh(self, table: DeltaTable) -> None:
         """Take in what other handles committed; two ``stat`` calls where there is nothing."""

@@ -11,6 +11,7 @@ from deltalake.exceptions import CommitFailedError
 
 from correlator.store.commit import COMPRESSION, COMPRESSION_LEVEL, NO_HOOKS, ROWS_PER_GROUP
 from correlator.store.disk import sync
+from correlator.store.log import checkpoint
 from correlator.store.params import Params
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,6 @@ def _forget(table: DeltaTable, root: Path, params: Params) -> None:
         post_commithook_properties=NO_HOOKS,
     )
     table.update_incremental()
-    table.create_checkpoint()
-    folder = root / "_delta_log"
-    sync([*folder.iterdir(), folder])
+    sync((root / "_delta_log").iterdir())
+    checkpoint(table, root)
     table.cleanup_metadata()

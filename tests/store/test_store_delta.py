@@ -199,6 +199,46 @@ def test_the_log_does_not_grow_for_ever(tmp_path):
     assert rows(DeltaStore(tmp_path)) == 28
 
 
+def checkpoints(folder):
+    return sorted((folder / "counters/_delta_log").glob("*.checkpoint.parquet"))
+
+
+def test_many_appends_are_summed_up_on_the_way(tmp_path):
+    """Else each append costs more than the one before, until maintenance is due."""
+    store = DeltaStore(tmp_path, Params(checkpoint_every=5))
+    for sequence in range(1, 13):
+        assert append(store, sequence)
+    assert [int(path.name.split(".")[0]) for path in checkpoints(tmp_path)] == [5, 10]
+    assert not append(store, 12)
+    assert rows(store) == rows(DeltaStore(tmp_path)) == 48
+    assert not append(DeltaStore(tmp_path), 12)
+
+
+def test_without_room_for_a_checkpoint_appends_go_on(tmp_path, monkeypatch, caplog):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("correlator.store.table.checkpoint", full)
+    store = DeltaStore(tmp_path, Params(checkpoint_every=2))
+    assert all(append(store, sequence) for sequence in range(1, 6))
+    assert rows(store) == 20
+    assert [record.message.split(":")[1] for record in caplog.records] == [" no checkpoint"] * 2
+
+
+def test_a_half_written_checkpoint_is_set_aside(tmp_path, caplog):
+    store = DeltaStore(tmp_path, Params(checkpoint_every=3))
+    for sequence in range(1, 8):
+        append(store, sequence)
+    torn = checkpoints(tmp_path)[-1]
+    torn.write_bytes(torn.read_bytes()[:100])
+    again = DeltaStore(tmp_path)
+    assert rows(again) == 28
+    assert append(again, 8)
+    assert not append(again, 7)
+    assert "half written" in caplog.text
+    assert torn not in checkpoints(tmp_path)
+
+
 def test_days_beyond_their_keep_leave_no_file(hasty, tmp_path):
     append(hasty, 1)
     hasty.maintain(START + timedelta(days=8))
