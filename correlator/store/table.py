@@ -120,7 +120,7 @@ class StoredTable:
 
     def _create(self) -> DeltaTable:
         make_directory(self.path)
-        configuration = {"delta.logRetentionDuration": f"interval {self._params.log_days} days"}
+        configuration = {"delta.logRetentionDuration": f"interval {self._params.log_hours} hours"}
         self._table = DeltaTable.create(
             self.path,
             table_schema(self.name),

@@ -188,7 +188,7 @@ def test_orphans_of_killed_writers_are_deleted(hasty, tmp_path):
 
 
 def test_the_log_does_not_grow_for_ever(tmp_path):
-    store = DeltaStore(tmp_path, Params(log_days=0))
+    store = DeltaStore(tmp_path, Params(log_hours=0))
     for sequence in range(6):
         append(store, sequence)
     store.maintain(START)
