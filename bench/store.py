@@ -24,8 +24,8 @@ from correlator.store.delta import DeltaStore
 
 START = datetime(2026, 11, 1, 4, 0, tzinfo=UTC)
 BUSY = ("in_octets", "out_octets", "in_packets", "out_packets")
-SMALL, SMALL_ROWS = 1000, 100  # appends of so many rows: some 25 minutes of a large fabric's commits
 FLAT = ("in_errors", "out_errors", "in_discards", "out_discards", "fcs_errors", "symbol_errors")
+SMALL, SMALL_ROWS = 1000, 100  # appends of so many rows: some 25 minutes of a large fabric's commits
 
 
 def minutes_of_counters(ports: int, minutes: int) -> list[pd.DataFrame]:
