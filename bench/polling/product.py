@@ -87,8 +87,9 @@ async def main(switches: int, rounds: int, port: int, plain: bool = False) -> No
                 rows = read = 0
             for group, at in itertools.product(GROUPS, range(0, switches, PART)):
                 some = pollers[group][at : at + PART]
-                cursors = {one.name: {"last_good": datetime.now(UTC).isoformat()} for one in some}
-                heard = await together[group].poll(some, datetime.now(UTC), cursors)
+                now = datetime.now(UTC)
+                cursor = {"last_good": now.isoformat()}  # a round's pollers share their time
+                heard = await together[group].poll(some, now, {one.name: cursor for one in some})
                 read += len(heard)
                 for batches in heard.values():
                     rows += len(batches[0].tables.get(group, ()))
