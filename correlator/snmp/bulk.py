@@ -26,7 +26,6 @@ from correlator.snmp import codec, wire
 from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
 from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.paces import Paces, Sent
-from correlator.snmp.shapes import ID_AT
 from correlator.snmp.unread import Unread, alike
 from correlator.snmp.wire import Wire
 
@@ -284,10 +283,11 @@ class Exchange:
         ok &= state[:, TRIES] != NONE
         if self._cut:
             ok &= number < state[:, COUNT]
-        kinds = fleet.kind0, fleet.kinds
-        known = fleet.shapes.recall(one.data, begin, one.sizes[here], ok, device, number, *kinds)
-        ids = one.data.words[one.data.starts[here] + known.table[:, ID_AT]].astype(np.uint32).byteswap()
-        ok = known.same & ((ids ^ state[:, ID]) <= state[:, TRIES])
+        same, id_at = fleet.shapes.recall(
+            one.data, begin, one.sizes[here], ok, device, number, fleet.kind0, fleet.kinds
+        )
+        ids = one.data.words[one.data.starts[here] + id_at].astype(np.uint32).byteswap()
+        ok = same & ((ids ^ state[:, ID]) <= state[:, TRIES])
         which = np.flatnonzero(ok)
         kept = device[which]
         self._last[kept] = which
@@ -295,8 +295,7 @@ class Exchange:
         places = one.places[here]
         if not ok.all():
             device, state, number, places = device[ok], state[ok], number[ok], places[ok]
-            known = known.some(ok)
-        unread.keep(places, device, number, known.table, known.looked)
+        unread.keep(places, device, number)
         self._landed(device, state[:, NEXT] < state[:, COUNT])
         return np.flatnonzero(~ok)
 
@@ -307,33 +306,31 @@ class Exchange:
 
     def _read(self, one: Wire) -> None:
         """Read the answers that were kept."""
-        fleet = self.fleet
-        at, device, number, known, looked = self._unread[one].taken()
+        at, device, number = self._unread[one].taken()
         self.outcome.heard[device] = True
-        kind = fleet.kind0[device] + number
-        pattern, base = fleet.shapes.pattern(device, number), fleet.slots[device]
+        right, scalars = self._read_as_remembered(one, at, device, number)
+        well = slice(None) if right.all() else np.flatnonzero(right)
+        whole = self.fleet.kinds.whole.take(self.fleet.kind0.take(device) + number)[well]
+        none, times = np.zeros(len(whole), np.int64), one.times(at[well])
+        self._settle(device[well], number[well], whole, none, scalars[well], times)
+        if len(whole) < len(at):
+            self._read_anew(one, at[~right], device[~right], number[~right])
+
+    def _read_as_remembered(self, one: Wire, at: Ints, device: Ints, number: Ints) -> tuple[Flags, Words]:
+        """Take the values of answers that are what they looked like; return which are, and all's scalars."""
+        fleet = self.fleet
+        kind, base = fleet.kind0.take(device) + number, fleet.slots.take(device)
+        pattern, rows = fleet.shapes.pattern(device, number), fleet.shapes.rows(device, number)
+        start = one.data.starts.take(at)
         right = np.zeros(len(at), dtype=bool)
+        scalars = np.zeros((len(at), fleet.scalars.most), np.uint64)
         for some in alike(kind, fleet.kinds.varbinds):
-            right[some], told = fleet.shapes.read(
-                one.data,
-                one.data.starts[at[some]],
-                known[some],
-                pattern[some],
-                kind[some],
-                base[some],
-                fleet.kinds,
-                self._values,
-            )
-            well = slice(None) if right[some].all() else np.flatnonzero(right[some])
-            some = some[well]
-            whole = fleet.kinds.whole[kind[some]]
-            none = np.zeros(len(some), np.int64)
-            self._settle(device[some], number[some], whole, none, told[well], one.times(at[some]))
-        if looked.any():
-            looked &= right
-            fleet.shapes.keep(device[looked], number[looked], known[looked])
-        if not right.all():
-            self._read_anew(one, *(part[~right] for part in (at, device, number)))
+            first = some[:, 0]
+            asked, where = (pattern[first], kind[first]), (start[some], rows[some], base[some])
+            right[some], told = fleet.shapes.read(one.data, *where, *asked, fleet.kinds, self._values)
+            width = min(fleet.scalars.most, told.shape[2])
+            scalars[some, :width] = told[:, :, :width]
+        return right, scalars
 
     def _read_anew(self, one: Wire, at: Ints, device: Ints, number: Ints) -> None:
         """Read answers varbind by varbind that are not what they looked like."""

@@ -152,7 +152,7 @@ class _Communities:
 
 
 class _Scalars:
-    """sysUpTime and its companions: where they are stored and what they must be."""
+    """sysUpTime and its companions: where they are stored and what they must be; ``most`` of a device."""
 
     def __init__(self, asked: Sequence[Asked]) -> None:
         self._slots = np.array(
@@ -161,6 +161,7 @@ class _Scalars:
         self._before = np.array([-1 if one.uptime_cs is None else one.uptime_cs for one in asked], np.int64)
         self._more = np.array([len(one.unchanging) for one in asked], np.int64)
         most = int(self._more.max(initial=0))
+        self.most = most + 1
         self._slot = np.zeros((len(asked), most), np.int64)
         self._value = np.zeros((len(asked), most), np.uint64)
         for number, one in enumerate(asked):

@@ -1,12 +1,14 @@
-"""What answers hold at each of their varbinds where the lengths of the values are known beforehand.
+"""What answers hold at each of their varbinds where it is known beforehand where these begin.
 
-Then the place of everything is known too, and all of it is compared and read in one go: of each varbind the
-32 bytes are looked at that end eight behind its value's length, so that tag, length and value stand at
-the same place whatever the OID's length is.
+Then the lengths of the values are known too, and all of it is compared and read in one go: of each varbind
+the 32 bytes are looked at that end eight behind its value's length, so that tag, length and value stand
+at the same place whatever the OID's length is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from correlator.snmp import codec
 from correlator.snmp.ber import COUNTER32, COUNTER64, GAUGE32, INTEGER, TIMETICKS
 from correlator.snmp.codec import COUNTER, EXACT, Bytes, Datagrams, Flags, Ints, Kinds, Words
 
+Places = npt.NDArray[np.uint16]
 Table = TypeVar("Table", bound=npt.NDArray[Any])
 
 BLOCK = 8 * codec.WORDS  # bytes looked at of each varbind
@@ -41,75 +44,96 @@ def measures(kinds: Kinds, entry: Ints) -> tuple[Flags, Ints, Ints]:
     return free, (exact + 2) * free, exact + 2 + 2 * free
 
 
+@dataclass(frozen=True, eq=False)
 class Form:
-    """The answers to some requests, all of so many varbinds; a row for each request.
+    """The answers to some requests, all of so many varbinds: tables of requests × varbinds.
 
-    ``kind`` are the requests' numbers in ``kinds``, ``tags`` the tags that their values have.
+    ``entry`` are the expected varbinds among those of ``kinds``, ``tags`` the tags that their values have;
+    ``free``, ``behind``, ``span`` their measures. A block begins at ``begin`` of its varbind, or at its head
+    where the value is too far behind that (not ``near``); ``expect`` must stand where ``mask`` is set.
+    ``forbidden`` are the bits that the value must not have, ``slot`` is where it goes.
     """
 
-    def __init__(self, kinds: Kinds, kind: Ints, tags: Bytes) -> None:
-        self.steps = steps = tags.shape[1]
-        self._kinds, self._tags = kinds, tags
-        self._entry = kinds.entry.take(kind, axis=0)[:, :steps]
-        self.free, self.behind, self.span = measures(kinds, self._entry)
-        self._bare = (self.span - 2).astype(np.uint8)
-        far = (self.behind > TAG).any(axis=0)
-        self._far: Ints = np.flatnonzero(far)  # varbinds whose value is too far behind their beginning
-        self._near = (~far).astype(np.uint8)
-        self._from = np.where(self.free & ~far, self.behind - TAG, 0)
-        self._lay_out(kinds, ~far & self.free)
-        signed = np.where(kinds.want.take(self._entry) == COUNTER, SIGN, 0).astype(np.uint64)
-        self._forbidden: Words = FORBIDDEN.take(tags) | signed
-        self._forbidden[~self.free] = 0
-        self._tails = bool((kinds.tail.take(self._entry) >= 0).any())
-        slot = kinds.slot.take(kind, axis=0)[:, :steps]
-        self._slot: Ints = np.where(slot < 0, NOWHERE, slot)
+    kinds: Kinds
+    entry: Ints
+    tags: Bytes
+    free: Flags
+    behind: Ints
+    span: Bytes
+    near: Bytes
+    begin: Ints
+    expect: Words
+    mask: Words
+    forbidden: Words
+    slot: Ints
 
-    def _lay_out(self, kinds: Kinds, moved: Flags) -> None:
-        """Set the bytes that must stand in each block, and which of them count; ``moved``: up to the tag."""
-        shape = *self._entry.shape, codec.WORDS
-        place = np.arange(BLOCK) + np.where(moved, self._from, 0)[:, :, None]
-        there = (place >= 0) & (~moved[:, :, None] | (np.arange(BLOCK) < TAG))
-        place = np.where(there, place, 0)
-        expect, mask = (
-            np.take_along_axis(words.take(self._entry, axis=0).view(np.uint8), place, axis=2) * there
-            for words in (kinds.expect, kinds.mask)
+    @classmethod
+    def of(cls, kinds: Kinds, kind: int, tags: Bytes) -> Form:
+        """Return what the answers to one request of ``kinds`` hold, whose values have those tags."""
+        steps = int(kinds.varbinds[kind])
+        tags, entry, slot = (
+            tags[:, :steps],
+            kinds.entry[kind : kind + 1, :steps],
+            kinds.slot[kind : kind + 1, :steps],
         )
-        expect[:, :, TAG] = np.where(moved, self._tags, expect[:, :, TAG])
-        mask[:, :, TAG] = np.where(moved, 255, mask[:, :, TAG])
-        mask[:, :, LENGTH] = np.where(moved, 255, mask[:, :, LENGTH])
-        expect &= mask
-        self._expect: Words = expect.view("<u8").reshape(shape)
-        self._mask: Words = mask.view("<u8").reshape(shape)
+        free, behind, span = measures(kinds, entry)
+        near = behind <= TAG
+        begin = np.where(free & near, behind - TAG, 0)
+        signed = np.where(kinds.want.take(entry) == COUNTER, SIGN, 0).astype(np.uint64)
+        return cls(
+            kinds,
+            entry,
+            tags,
+            free,
+            behind,
+            span.astype(np.uint8),
+            near.astype(np.uint8),
+            begin,
+            *_blocks(kinds, entry, tags, free & near, begin),
+            np.where(free, FORBIDDEN.take(tags) | signed, 0).astype(np.uint64),
+            np.where(slot < 0, NOWHERE, slot),
+        )
+
+    @classmethod
+    def joined(cls, forms: Sequence[Form]) -> Form:
+        """Return the forms of requests of one ``kinds`` and number of varbinds as one."""
+        if len(forms) == 1:
+            return forms[0]
+        names = (field.name for field in fields(cls)[1:])
+        return cls(forms[0].kinds, *(np.concatenate([getattr(one, name) for one in forms]) for name in names))
 
     @cached_property
     def spans(self) -> list[tuple[int, int, int]]:
         """For each varbind of the first request its ``span`` and the least and most bytes of a value."""
-        most = np.where(self._tags[0] == INTEGER, 4, np.where(self._tags[0] > 0, LONGEST, -1))
+        most = np.where(self.tags[0] == INTEGER, 4, np.where(self.tags[0] > 0, LONGEST, -1))
         free = self.free[0]
         most = np.where(free, most, 0)
         return list(zip(self.span[0].tolist(), free.astype(int).tolist(), most.tolist(), strict=True))
 
     def read(
-        self, data: Datagrams, first: Ints, lengths: Bytes, row: Ints | None, base: Ints, values: Words
+        self, data: Datagrams, start: Ints, known: Places, base: Ints, values: Words
     ) -> tuple[Flags, Words]:
         """Put the values of those answers into ``values`` that are as they should be; return which, and all.
 
-        ``first`` is where their varbinds begin, ``lengths`` are those of the values (answers × varbinds),
-        ``row`` says which request each answers (None: the first), ``base`` where its slots begin. The last
-        of ``values`` is for what nobody wants.
+        Answers are requests × answers to each. ``start`` is where they begin, ``known`` where in them their
+        varbinds do and the last one ends, ``base`` where their slots begin. The last of ``values`` is for
+        what nobody wants.
         """
-        place, wide = self._places(first, lengths, row)
-        numbers, differ = self._numbers(data, place, lengths, row)
-        wide *= -8
-        wide &= 63
+        place = known[:, :, :-1].astype(np.int64)
+        place += start[:, :, None]
+        sizes = (known[:, :, 1:] - known[:, :, :-1]).astype(np.uint8)
+        lengths = sizes - _each(self.span)
+        numbers, differ = self._numbers(data, place, lengths)
+        differ.append(data.bytes[1:].take(place) != sizes - np.uint8(2))
+        wide = lengths * np.uint8(256 - 8)
+        wide &= np.uint8(63)
         signed = numbers.view(np.int64)
-        signed >>= wide
-        if len(self._far):
-            differ.append(self._far_numbers(data, place, lengths, row, numbers))
-        differ.append((numbers & self._of(self._forbidden, row)) != 0)
-        right = self._right(differ, len(lengths))
-        slot = self._of(self._slot, row) + base[:, None]
+        signed >>= wide.astype(np.int64)
+        if not self.near.all():
+            differ.append(self._far_numbers(data, place, lengths, numbers))
+        differ.append((numbers & _each(self.forbidden)) != 0)
+        right = _right(differ)
+        slot = _each(self.slot) + base[:, :, None]
         np.minimum(slot, len(values) - 1, out=slot)
         if right.all():
             values[slot] = numbers
@@ -117,54 +141,59 @@ class Form:
             values[slot[right]] = numbers[right]
         return right, numbers
 
-    def _of(self, table: Table, row: Ints | None) -> Table:
-        """Return a table's row for each answer, or the one that is all answers'."""
-        return table[:1] if row is None else table.take(row, axis=0)  # type: ignore[return-value]
-
-    def _places(self, first: Ints, lengths: Bytes, row: Ints | None) -> tuple[Ints, Ints]:
-        """Return where each varbind begins, and the lengths as wider numbers."""
-        wide = lengths.astype(np.int64)
-        sizes = wide + self._of(self.span, row)
-        place = np.add.accumulate(sizes, axis=1)
-        place -= sizes
-        place += first[:, None]
-        return place, wide
-
-    def _numbers(
-        self, data: Datagrams, place: Ints, lengths: Bytes, row: Ints | None
-    ) -> tuple[Words, list[Flags]]:
+    def _numbers(self, data: Datagrams, place: Ints, lengths: Bytes) -> tuple[Words, list[Flags]]:
         """Return the last words of each block, and what differs from what must stand in it."""
-        outer = data.bytes[1:].take(place)
-        outer -= lengths
-        differ = [outer != self._of(self._bare, row)]
-        told = data.blocks[place + self._of(self._from, row)].view("<u8").reshape(*place.shape, codec.WORDS)
-        numbers = told[:, :, -1].byteswap()
-        told.view(np.uint8)[:, :, LENGTH] ^= lengths * self._near if len(self._far) else lengths
-        told &= self._of(self._mask, row)  # in place: these are the largest arrays of all
-        differ.append(told != self._of(self._expect, row))
-        if self._tails:
-            entry = np.broadcast_to(self._of(self._entry, row), place.shape).ravel()
-            differ.append(codec.tails_differ(data, place.ravel(), entry, self._kinds).reshape(place.shape))
+        told = data.blocks[place + _each(self.begin)].view("<u8").reshape(*place.shape, codec.WORDS)
+        numbers = told[..., -1].byteswap()
+        told.view(np.uint8)[..., LENGTH] ^= lengths * _each(self.near)
+        told &= _each(self.mask)  # in place: these are the largest arrays of all
+        differ = [told != _each(self.expect)]
+        if (self.kinds.tail.take(self.entry) >= 0).any():
+            entry = np.broadcast_to(_each(self.entry), place.shape).ravel()
+            differ.append(codec.tails_differ(data, place.ravel(), entry, self.kinds).reshape(place.shape))
         return numbers, differ
 
-    def _far_numbers(
-        self, data: Datagrams, place: Ints, lengths: Bytes, row: Ints | None, numbers: Words
-    ) -> Flags:
+    def _far_numbers(self, data: Datagrams, place: Ints, lengths: Bytes, numbers: Words) -> Flags:
         """Put the numbers that stand outside of their blocks where they belong; return whose head differs."""
-        at = (place + self._of(self.behind, row))[:, self._far]
-        free, long = self._of(self.free, row)[:, self._far], lengths[:, self._far]
+        columns = np.flatnonzero(~self.near.all(axis=0))
+        far = _each(self.free & ~self.near.astype(bool))[..., columns]
+        at = (place + _each(self.behind))[..., columns]
+        long = lengths[..., columns]
         head = data.pairs[np.minimum(at, len(data.pairs) - 1)].view("<u8").reshape(*at.shape, 2)
-        found = (head[:, :, 0] >> np.uint64(16)) | (head[:, :, 1] << np.uint64(48))
+        found = (head[..., 0] >> np.uint64(16)) | (head[..., 1] << np.uint64(48))
         signed = found.byteswap().view(np.int64) >> ((64 - 8 * long.astype(np.int64)) & 63)
-        numbers[:, self._far] = signed.view(np.uint64)
+        numbers[..., columns] = np.where(far, signed.view(np.uint64), numbers[..., columns])
         octets = head.view(np.uint8)
-        tags = self._of(self._tags, row)[:, self._far]
-        return np.asarray(free & ((octets[:, :, 0] != tags) | (octets[:, :, 1] != long)))
+        differs = (octets[..., 0] != _each(self.tags)[..., columns]) | (octets[..., 1] != long)
+        return np.asarray(far & differs)
 
-    def _right(self, differ: list[Flags], count: int) -> Flags:
-        """Return which answers have nothing that differs."""
-        right = np.ones(count, dtype=bool)
-        for one in differ:
-            if one.any():
-                right &= ~one.reshape(count, -1).any(axis=1)
-        return right
+
+def _blocks(kinds: Kinds, entry: Ints, tags: Bytes, moved: Flags, begin: Ints) -> tuple[Words, Words]:
+    """Return the bytes that must stand in blocks, and which of them count; ``moved``: up to the tag."""
+    place = np.arange(BLOCK) + np.where(moved, begin, 0)[:, :, None]
+    there = (place >= 0) & (~moved[:, :, None] | (np.arange(BLOCK) < TAG))
+    place = np.where(there, place, 0)
+    expect, mask = (
+        np.take_along_axis(words.take(entry, axis=0).view(np.uint8), place, axis=2) * there
+        for words in (kinds.expect, kinds.mask)
+    )
+    expect[:, :, TAG] = np.where(moved, tags, expect[:, :, TAG])
+    mask[:, :, TAG] = np.where(moved, 255, mask[:, :, TAG])
+    mask[:, :, LENGTH] = np.where(moved, 255, mask[:, :, LENGTH])
+    expect &= mask
+    shape = *entry.shape, codec.WORDS
+    return expect.view("<u8").reshape(shape), mask.view("<u8").reshape(shape)
+
+
+def _each(table: Table) -> Table:
+    """Return what holds for requests for each answer to them."""
+    return table[:, None]  # type: ignore[return-value]
+
+
+def _right(differ: list[Flags]) -> Flags:
+    """Return which answers have nothing that differs."""
+    right = np.ones(differ[0].shape[:2], dtype=bool)
+    for one in differ:
+        if one.any():
+            right &= ~one.reshape(*right.shape, -1).any(axis=2)
+    return right

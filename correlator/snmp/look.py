@@ -16,24 +16,24 @@ NO_ERROR = bytes((INTEGER, 1, 0, INTEGER, 1))  # and one byte of error-index
 
 def look(
     answer: bytes, community: bytes, spans: Sequence[tuple[int, int, int]]
-) -> tuple[int, int, bytes] | None:
-    """Return where its varbinds begin, where its request-id stands and how long each value is; None: unusual.
+) -> tuple[int, list[int]] | None:
+    """Return where its request-id stands, and where each varbind begins and the last one ends; None: unusual.
 
     ``spans`` are, for each varbind, its bytes without the value and the least and most that a value has. The
     head is checked whole, of the varbinds only that their lengths make up the answer.
     """
     try:
-        first, id_at = _head(answer, community)
-        at, lengths = first, bytearray()
+        at, id_at = _head(answer, community)
+        places = [at]
         for span, least, most in spans:
             size = answer[at + 1] + 2
             if not least <= size - span <= most or size > 129:
                 return None
-            lengths.append(size - span)
             at += size
+            places.append(at)
     except (IndexError, ValueError):
         return None
-    return (first, id_at, bytes(lengths)) if at == len(answer) else None
+    return (id_at, places) if at == len(answer) else None
 
 
 def _head(answer: bytes, community: bytes) -> tuple[int, int]:

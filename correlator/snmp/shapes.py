@@ -27,14 +27,14 @@ from correlator.snmp.codec import (
     Kinds,
     Words,
 )
-from correlator.snmp.forms import LONGEST, Form, measures
+from correlator.snmp.forms import LONGEST, Form, Places, measures
 from correlator.snmp.look import look
 from correlator.snmp.plan import Plan
 
 HEAD = 48  # bytes kept of an answer's head; longer ones are not remembered
-SIZE, FIRST, ID_AT, LENGTHS = 24, 50, 51, 56  # places in a row behind the head; SIZE in units of two bytes
+SIZE, FIRST, ID_AT, ROW = 24, 50, 51, 56  # places in a row behind the head; SIZE in units of two bytes
 MOST_ODD = 64  # answers of a batch with values of another length that are cheaper to look at one by one
-MOST_FOUND = 64  # kinds of answers that are looked up once
+MOST_FOUND = 1024  # requests whose answers are looked up once, some 5 KB each
 
 _IN_FRONT = np.where(np.arange(HEAD) < np.arange(HEAD + 1)[:, None], 255, 0).astype(np.uint8).view("<u8")
 _OFF_ID = np.where((np.arange(HEAD) - np.arange(256)[:, None]) // 4 == 0, 0, 255).astype(np.uint8).view("<u8")
@@ -45,50 +45,39 @@ class Memory:
     """What is remembered of one device while it is asked by one plan: a row for each request."""
 
     plan: Plan | None = None
-    table: Bytes | None = None
+    heads: Bytes | None = None
+    places: Places | None = None
 
 
-@dataclass(eq=False, slots=True)
-class Recalled:
-    """What is remembered of answers: a row for each datagram; ``same`` says which look like it.
-
-    ``looked`` are those of them that did not, but were looked at one by one: their rows are their own. None:
-    there are none.
-    """
-
-    table: Bytes
-    same: Flags
-    looked: Flags | None = None
-
-    def some(self, which: Flags) -> Recalled:
-        """Return the same of some datagrams."""
-        looked = None if self.looked is None else self.looked[which]
-        return Recalled(self.table[which], self.same[which], looked)
-
-
-def _same_heads(data: Datagrams, begin: int, table: Bytes) -> Flags:
+def _same_heads(data: Datagrams, begin: int, heads: Bytes) -> Flags:
     """Return which of the datagrams from ``begin`` on begin as remembered, but for the request-id."""
-    told = data.frames[begin : begin + len(table), : HEAD // 8] ^ table.view("<u8")[:, : HEAD // 8]
-    told &= _IN_FRONT.take(table[:, FIRST], axis=0)
-    told &= _OFF_ID.take(table[:, ID_AT], axis=0)
+    told = data.frames[begin : begin + len(heads), : HEAD // 8] ^ heads.view("<u8")[:, : HEAD // 8]
+    told &= _IN_FRONT.take(heads[:, FIRST], axis=0)
+    told &= _OFF_ID.take(heads[:, ID_AT], axis=0)
     same: Flags = np.bitwise_or.reduce(told, axis=1) == 0
     return same
 
 
 class Shapes:
-    """The answers of many devices, a row for each request of each; ``first`` is each device's first row."""
+    """The answers of many devices, a row for each request of each; ``first`` is each device's first row.
+
+    Of each the head, its size and where the request-id stands are remembered, and where its varbinds begin
+    and the last one ends.
+    """
 
     def __init__(self, plans: Sequence[Plan], memories: Sequence[Memory]) -> None:
         distinct = list({id(plan): plan for plan in plans}.values())
         steps = max((plan.kinds.entry.shape[1] for plan in distinct), default=0)
         self.first = np.cumsum([0, *(plan.count for plan in plans)])
-        self._table: Bytes = np.zeros((self.first[-1], -(-(LENGTHS + steps) // 8) * 8), np.uint8)
+        self._heads: Bytes = np.zeros((self.first[-1], ROW), np.uint8)
+        self._places: Places = np.zeros((self.first[-1], steps + 1), np.uint16)
         for plan, memory, at in zip(plans, memories, self.first.tolist(), strict=False):
-            mine = self._table[at : at + plan.count]
-            if memory.plan is plan and memory.table is not None:
-                width = min(mine.shape[1], memory.table.shape[1])
-                mine[:, :width] = memory.table[:, :width]
-            memory.plan, memory.table = plan, mine
+            mine = slice(at, at + plan.count)
+            heads, places = self._heads[mine], self._places[mine]
+            if memory.plan is plan and memory.heads is not None and memory.places is not None:
+                width = min(places.shape[1], memory.places.shape[1])
+                heads[:], places[:, :width] = memory.heads, memory.places[:, :width]
+            memory.plan, memory.heads, memory.places = plan, heads, places
         starts = dict(
             zip(map(id, distinct), np.cumsum([0, *(p.count for p in distinct)]).tolist(), strict=False)
         )
@@ -99,12 +88,18 @@ class Shapes:
             self._tags[at : at + plan.count, : plan.tags.shape[1]] = plan.tags
         self._plans = plans
         self._communities = [plan.community for plan in distinct for _ in range(plan.count)]
-        self._found: dict[bytes, Form] = {}  # by requests among those of all plans
+        self._kinds: Kinds | None = None
+        self._found: dict[int, Form] = {}  # by requests among those of all plans, as they are in ``_kinds``
 
     def pattern(self, device: Ints, number: Ints) -> Ints:
         """Return the numbers of the requests among those of all plans."""
         numbers: Ints = self._plan_first.take(device) + number
         return numbers
+
+    def rows(self, device: Ints, number: Ints) -> Ints:
+        """Return where it is remembered what answers of devices to requests of theirs look like."""
+        rows: Ints = self.first.take(device) + number
+        return rows
 
     def recall(
         self,
@@ -116,87 +111,79 @@ class Shapes:
         number: Ints,
         kind0: Ints,
         kinds: Kinds,
-    ) -> Recalled:
-        """Return what is remembered of the datagrams from ``begin`` on, as answers of devices.
+    ) -> tuple[Flags, Ints]:
+        """Return which datagrams from ``begin`` on look like remembered answers, and where their ids stand.
 
         ``may`` says for which that is asked; ``number`` counts a device's requests, ``kind0`` says which of
-        ``kinds`` is each device's first.
+        ``kinds`` is each device's first. Those that have values of another length are looked at one by one,
+        if they are few, and remembered.
         """
-        table = self._table.take(self.first.take(device) + number, axis=0, mode="clip")
-        known = table.view("<u2")[:, SIZE]
+        rows = self.rows(device, number)
+        heads = self._heads.take(rows, axis=0, mode="clip")
+        known = heads.view("<u2")[:, SIZE]
         same = known == sizes
         same &= known > 0
-        same &= _same_heads(data, begin, table)
+        same &= _same_heads(data, begin, heads)
         same &= may
-        if same.all():
-            return Recalled(table, same)
-        odd = np.flatnonzero((may > same) & (sizes <= STRIDE))
-        looked = np.zeros(len(same), dtype=bool)
-        for place in odd.tolist() if len(odd) <= MOST_ODD else ():
-            octets = data.bytes[(begin + place) * STRIDE :][: int(sizes[place])].tobytes()
-            one = slice(place, place + 1)
-            pattern, kind = self.pattern(device[one], number[one]), kind0[device[one]] + number[one]
-            looked[place] = self._look(octets, table[place], pattern, kind, kinds)
-        same |= looked
-        return Recalled(table, same, looked)
+        id_at = heads[:, ID_AT].astype(np.int64)
+        if not same.all():
+            odd = np.flatnonzero((may > same) & (sizes <= STRIDE))
+            for place in odd.tolist() if len(odd) <= MOST_ODD else ():
+                octets = data.bytes[(begin + place) * STRIDE :][: int(sizes[place])].tobytes()
+                one = slice(place, place + 1)
+                pattern, kind = self.pattern(device[one], number[one]), kind0[device[one]] + number[one]
+                same[place] = self._look(octets, int(rows[place]), pattern, kind, kinds)
+                id_at[place] = self._heads[rows[place], ID_AT]
+        return same, id_at
 
-    def _look(self, octets: bytes, row: Bytes, pattern: Ints, kind: Ints, kinds: Kinds) -> bool:
-        """Put into ``row`` what an answer looks like that is not as remembered; return whether it can be."""
-        form, _ = self._form(pattern, kind, kinds)
-        seen = look(octets, self._communities[int(pattern[0])], form.spans)
-        if seen is None or seen[0] > HEAD:
+    def _look(self, octets: bytes, row: int, pattern: Ints, kind: Ints, kinds: Kinds) -> bool:
+        """Remember what an answer looks like that is not as remembered; return whether it can be."""
+        seen = look(octets, self._communities[int(pattern[0])], self._form(pattern, kind, kinds).spans)
+        if seen is None or seen[1][0] > HEAD:
             return False
-        row[:LENGTHS] = np.frombuffer(octets[:HEAD].ljust(LENGTHS, b"\0"), np.uint8)
-        row.view("<u2")[SIZE] = len(octets)
-        row[FIRST], row[ID_AT] = seen[:2]
-        row[LENGTHS : LENGTHS + len(seen[2])] = np.frombuffer(seen[2], np.uint8)
+        id_at, places = seen
+        head = self._heads[row]
+        head[:HEAD] = np.frombuffer(octets[:HEAD].ljust(HEAD, b"\0"), np.uint8)
+        head.view("<u2")[SIZE] = len(octets)
+        head[FIRST], head[ID_AT] = places[0], id_at
+        self._places[row, : len(places)] = places
         return True
-
-    def keep(self, device: Ints, number: Ints, known: Bytes) -> None:
-        """Remember what answers looked like."""
-        self._table[self.first[device] + number] = known
 
     def read(
         self,
         data: Datagrams,
-        at: Ints,
-        known: Bytes,
+        start: Ints,
+        rows: Ints,
+        base: Ints,
         pattern: Ints,
         kind: Ints,
-        base: Ints,
         kinds: Kinds,
         values: Words,
     ) -> tuple[Flags, Words]:
         """Put into ``values`` those of answers that are as remembered; return which are, and all numbers.
 
-        ``at`` are the datagrams' places, ``known`` what is remembered of them (their heads were compared),
-        ``kind`` and ``base`` as for ``codec.read``. All have the same number of varbinds. The last of
-        ``values`` is for what nobody wants.
+        ``start`` is where datagrams begin, ``rows`` where it is remembered what they look like, ``base`` as
+        for ``codec.read``: requests × answers. ``pattern`` and ``kind`` are the requests. All have the same
+        number of varbinds, and heads that were compared. The last of ``values`` is for what nobody wants.
         """
-        form, row = self._form(pattern, kind, kinds)
-        lengths = known[:, LENGTHS : LENGTHS + form.steps]
-        return form.read(data, at + known[:, FIRST], lengths, row, base, values)
+        form = self._form(pattern, kind, kinds)
+        known = self._places.take(rows, axis=0)[:, :, : form.entry.shape[1] + 1]
+        return form.read(data, start, known, base, values)
 
-    def _form(self, pattern: Ints, kind: Ints, kinds: Kinds) -> tuple[Form, Ints | None]:
-        """Return what the answers to some requests hold, as found before where it was, and which is whose.
+    def _form(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Form:
+        """Return what the answers to some requests hold, as found before where they were."""
+        if kinds is not self._kinds:
+            self._kinds, self._found = kinds, {}
+        return Form.joined(
+            [self._one(*one, kinds) for one in zip(pattern.tolist(), kind.tolist(), strict=True)]
+        )
 
-        None: all answer the same request.
-        """
-        first = int(pattern[0])
-        if np.count_nonzero(pattern != first) == 0:
-            return self._found_form(np.array([first]), kind[:1], kinds), None
-        some, index, row = np.unique(pattern, return_index=True, return_inverse=True)
-        return self._found_form(some, kind[index], kinds), row
-
-    def _found_form(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Form:
-        key = pattern.tobytes()
-        found = self._found.pop(key, None)
+    def _one(self, pattern: int, kind: int, kinds: Kinds) -> Form:
+        found = self._found.get(pattern)
         if found is None:
-            steps = int(kinds.varbinds[kind[0]])
-            found = Form(kinds, kind, self._tags.take(pattern, axis=0)[:, :steps])
-        self._found[key] = found  # the last used stand last
-        if len(self._found) > MOST_FOUND:
-            del self._found[next(iter(self._found))]
+            if len(self._found) >= MOST_FOUND:
+                self._found.clear()
+            found = self._found[pattern] = Form.of(kinds, kind, self._tags[pattern : pattern + 1])
         return found
 
     def learn(
@@ -228,13 +215,14 @@ class Shapes:
         fits &= (place[:, :-1] < heads.end[:, None]).sum(axis=1) == kinds.varbinds[kind]
         tags = np.where(here & free, tags, 0).astype(np.uint8)
         fits[fits] = self._agreed(device[fits], number[fits], tags[fits])
-        table = np.zeros((int(fits.sum()), self._table.shape[1]), np.uint8)
-        table.view("<u8")[:, : HEAD // 8] = data.frames[which[fits], : HEAD // 8]
-        table.view("<u2")[:, SIZE] = (heads.end - starts)[fits]
-        table[:, FIRST] = (heads.first - starts)[fits]
-        table[:, ID_AT] = (heads.id_at - starts)[fits]
-        table[:, LENGTHS : LENGTHS + steps] = np.where(here, lengths, 0)[fits]
-        self._table[self.first[device[fits]] + number[fits]] = table
+        known = np.zeros((int(fits.sum()), ROW), np.uint8)
+        known.view("<u8")[:, : HEAD // 8] = data.frames[which[fits], : HEAD // 8]
+        known.view("<u2")[:, SIZE] = (heads.end - starts)[fits]
+        known[:, FIRST] = (heads.first - starts)[fits]
+        known[:, ID_AT] = (heads.id_at - starts)[fits]
+        rows = self.rows(device[fits], number[fits])
+        self._heads[rows] = known
+        self._places[rows, : steps + 1] = np.minimum(place - starts[:, None], STRIDE)[fits]
 
     def _agreed(self, device: Ints, number: Ints, tags: Bytes) -> Flags:
         """Return whose tags are those that all devices of their plan have; the first to come says which."""

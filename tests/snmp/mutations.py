@@ -94,26 +94,32 @@ class Remembered:
     """The other way to read: by what answers looked like that were sound."""
 
     def __init__(self, known: Plan, data: Datagrams, sizes: codec.Ints, kind: codec.Ints) -> None:
-        self.plan, self.shapes = known, Shapes([known], [Memory()])
+        self.plan, self.memory = known, Memory()
+        shapes = Shapes([known], [self.memory])
         told, base = codec.heads(data, sizes), np.arange(len(sizes)) * known.slots
         values = np.zeros(len(sizes) * known.slots + 1, np.uint64)
         found = codec.read(data, told.first, told.end, kind, base, known.kinds, values)
         which = np.flatnonzero(found.refused == 0)
         some = told.some(which), which, which * 0, kind[which], kind[which]
-        self.shapes.learn(data, found.place[:, which], *some, known.kinds)
+        shapes.learn(data, found.place[:, which], *some, known.kinds)
 
     def read(self, data: Datagrams, sizes: codec.Ints, kind: codec.Ints) -> tuple[codec.Flags, codec.Words]:
         """Return which datagrams are taken, and the values by device and slot."""
         known, count, slots = self.plan, len(sizes), self.plan.slots
         values, taken = np.zeros(count * slots + 1, np.uint64), np.zeros(count, dtype=bool)
-        may = np.ones(count, dtype=bool)
-        recalled = self.shapes.recall(data, 0, sizes, may, kind * 0, kind, kind[:1] * 0, known.kinds)
-        for one in np.unique(kind):
-            which = np.flatnonzero(recalled.same & (kind == one))
-            if len(which):
-                pattern = self.shapes.pattern(which * 0, kind[which])
-                place = data.starts[which], recalled.table[which], pattern, kind[which], which * slots
-                taken[which], _ = self.shapes.read(data, *place, known.kinds, values)
+        own = [Memory(known, self.memory.heads, self.memory.places) for _ in range(count)]
+        shapes = Shapes([known] * count, own)  # a device for each: what one looks like is none of the others'
+        device = np.arange(count)
+        may, kind0 = np.ones(count, dtype=bool), np.zeros(count, np.int64)
+        same, _ = shapes.recall(data, 0, sizes, may, device, kind, kind0, known.kinds)
+        for one in np.unique(kind[same]):
+            which = np.flatnonzero(same & (kind == one))[None]
+            pattern, rows = (
+                shapes.pattern(which[0, :1] * 0, kind[which[0, :1]]),
+                shapes.rows(which, kind[which]),
+            )
+            place = data.starts[which], rows, which * slots, pattern, kind[which[0, :1]]
+            taken[which], _ = shapes.read(data, *place, known.kinds, values)
         return taken, values[:-1].reshape(count, slots)
 
 

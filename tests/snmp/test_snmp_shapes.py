@@ -113,9 +113,9 @@ async def test_a_device_that_is_put_together_with_others_keeps_its_shapes(long_w
         long_ways.clear()
         asked = [*fleet(two).asked, *alone.asked]
         asked[0] = Asked(asked[1].plan, asked[0].address, 30.0, 3, 1000)
-        before = np.array(alone.asked[0].memory.table)
+        before = np.array(alone.asked[0].memory.places)
         both = Fleet(asked, 3)
-        assert (asked[1].memory.table == before).all()
+        assert (asked[1].memory.places == before).all()
         await polled(both)
     assert not long_ways
 
