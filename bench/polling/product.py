@@ -32,6 +32,7 @@ from correlator.snmp.control import SnmpClient
 
 GROUPS = ("counters", "optics")
 PART = 500  # switches asked at once, as the service does
+APART_S = 1.0  # between rounds: no round is held back by the paces of the one before
 
 
 async def learned(client: SnmpClient, switches: int, port: int) -> dict[str, list[SwitchPoller]]:
@@ -82,6 +83,7 @@ async def main(switches: int, rounds: int, port: int, plain: bool = False) -> No
         together = {group: Together(group, Params(plain=plain)) for group in GROUPS}  # type: ignore[arg-type]
         rows = read = 0
         for number in range(rounds + 1):
+            await asyncio.sleep(APART_S)
             if number == 1:
                 before, began = spent(), time.monotonic()
                 rows = read = 0

@@ -254,6 +254,7 @@ def _asked(one: _Device) -> Asked:
         target.timeout_s,
         target.retries,
         target.requests_per_second,
+        known.peer.size.at_once,
         *known.known[1:],
         memory=known.memory,
     )

@@ -1,8 +1,9 @@
-"""Many devices asked at once: each by its plan, one request in flight, at its own pace.
+"""Many devices asked at once: each by its plan, one or two requests in flight, at its own pace.
 
-All of it is arrays over the devices: who may be asked now, what is on its way, what is overdue. An answer is
-taken when its address, community and request-id are those of the request that is on its way to that
-device. A request-id is (device, request, try): a repeated request has a new one, and either answer
+A device's requests go in two strands, every other one in each; where only one may be in flight, the first
+strand has them all. All of it is arrays over the strands: which may be asked now, what is on its way, what
+is overdue. An answer is taken when its address, community and request-id are those of the request that is
+on its way. A request-id is (strand, request, try): a repeated request has a new one, and either answer
 counts, once. Nothing here waits for one device: what does not answer, or not as planned, is left to the
 caller with the reason.
 
@@ -31,18 +32,21 @@ from correlator.snmp.wire import Wire
 
 __all__ = ["Asked", "Exchange", "Fleet", "Outcome", "Params"]
 
-DEVICE_BITS, FIRST_DEVICE = 16, 0x200  # request-ids from 0x02000000: their four bytes are the fewest
+STRANDS = 2
+STRAND_BITS, FIRST_STRAND = 16, 0x200  # request-ids from 0x02000000: their four bytes are the fewest
 TRY_BITS = 4
-SERIALS = 2 ** (DEVICE_BITS - TRY_BITS)
-MOST_DEVICES = 2**15 - FIRST_DEVICE
+SERIALS = 2 ** (STRAND_BITS - TRY_BITS)
+MOST_DEVICES = (2**15 - FIRST_STRAND) // STRANDS
 MOST_TRIES = 2**TRY_BITS
-ID, TRIES, NUMBER, NEXT, COUNT, KIND = range(6)
-"""What is kept of each device, a row of one table: what a step needs of it is gathered and put back at once.
+ID, TRIES, NUMBER, NEXT, STEP, COUNT, KIND = range(7)
+"""What is kept of each strand, a row of one table: what a step needs of it is gathered and put back at once.
 
 The request-id of the request on its way, without the try; its try, NONE where none is on its way; its number;
-the next one's; how many there are; the first one's among ``Fleet.kinds``.
+the next one's; how much further the one after that is; how many there are; the device's first one's among
+``Fleet.kinds``.
 """
 NONE = -1
+ALL = 2**31  # rows of an answer that was not cut
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
 ENOUGH = 384  # answers that are worth reading: more of them are hardly cheaper
@@ -103,27 +107,25 @@ class Exchange:
         self.params = params or Params()
         self.stopped = False
         self._pace = Paces(fleet.per_second, sent or Sent.told([one.sent for one in fleet.asked]))
-        self._devices = np.zeros((count, 6), np.int64)
-        self._devices[:, TRIES] = NONE
-        self._devices[:, COUNT] = fleet.count
-        self._devices[:, KIND] = fleet.kind0
-        serial = np.frombuffer(os.urandom(2 * count), np.uint16).astype(np.int64) % (SERIALS // 2)
-        self._devices[:, ID] = (np.arange(count) + FIRST_DEVICE) << DEVICE_BITS | serial << TRY_BITS
-        self._tries, self._number, self._id = (self._devices[:, one] for one in (TRIES, NUMBER, ID))
-        self._begun = 0  # requests to a device, at most
+        self._strands = _strands(fleet)
+        self._tries, self._id = self._strands[:, TRIES], self._strands[:, ID]
+        self._timeout, self._most_tries = (np.repeat(one, STRANDS) for one in (fleet.timeout, fleet.tries))
+        self._begun = 0  # requests in a strand, at most
         self._aloft = 0  # requests on their way
         self._came = False  # whether anything did when it was last looked
         self._cut = False  # whether any answer came cut
-        self._waiting = fleet.count > 0  # has a request to come
-        self._deadline = np.full(count, np.inf)
-        self._last = np.zeros(count, np.int64)  # place of the last datagram from each that was looked at
-        self._rest: dict[int, list[int]] = {}  # by device, what to ask for the rest of answers that were cut
+        self._waiting = self._strands[:, NEXT] < self._strands[:, COUNT]  # has a request to come
+        self._deadline = np.full(STRANDS * count, np.inf)
+        self._last = np.zeros(STRANDS * count, np.int64)  # place of the last datagram that was looked at
+        self._retries = np.zeros(STRANDS * count, np.int64)
+        self._rest: dict[int, list[int]] = {}  # by strand, what to ask for the rest of answers that were cut
         self._unread: dict[Wire, Unread] = {}
         self._values = np.zeros(fleet.slots[-1] + 1, np.uint64)  # the last is for what nobody wants
+        self._uptimes = np.full(fleet.rows[-1] + 1, -1, np.int64)  # likewise
         self.outcome = Outcome(
             values=self._values[:-1],
             slots=fleet.slots,
-            uptimes=np.full(fleet.rows[-1], -1, np.int64),
+            uptimes=self._uptimes[:-1],
             times=np.zeros(count, np.int64),
             rows=fleet.rows,
             why=np.zeros(count, np.int64),
@@ -139,7 +141,7 @@ class Exchange:
         families = np.unique(self.fleet.family).tolist()
         wires = {
             Wire(socket.AddressFamily(family), self.params.plain): (
-                self.fleet.family == family if len(families) > 1 else None
+                np.repeat(self.fleet.family == family, STRANDS) if len(families) > 1 else None
             )
             for family in families
         }
@@ -151,8 +153,10 @@ class Exchange:
         finally:
             for one in wires:
                 one.close()
-        self.outcome.why[((self._tries != NONE) | self._waiting) & (self.outcome.why == 0)] = SILENT
+        unread = ((self._tries != NONE) | self._waiting).reshape(-1, STRANDS).any(axis=1)
+        self.outcome.why[unread & (self.outcome.why == 0)] = SILENT
         self.outcome.sent, self.outcome.requests = self._pace.sent(), self._pace.count
+        self.outcome.retries = self._retries.reshape(-1, STRANDS).sum(axis=1)
         return self.outcome
 
     def _goes_on(self) -> bool:
@@ -181,7 +185,8 @@ class Exchange:
         """Return how long nothing is due, seconds."""
         due = float(self._deadline.min(initial=np.inf))
         if self._waiting.any():  # for their pace or, if that is not it, for room
-            free = float(np.min(self._pace.free, where=self._waiting, initial=np.inf))
+            waiting = self._waiting.reshape(-1, STRANDS).any(axis=1)
+            free = float(np.min(self._pace.free, where=waiting, initial=np.inf))
             due = min(due, free if free > now else now + ROOM_S)
         return max(0.0, min(due - now, TICK_S))
 
@@ -190,11 +195,9 @@ class Exchange:
     def _send(self, one: Wire, mine: Flags | None, now: float) -> None:
         """Send the next requests of those who may be asked, as far as there is room."""
         fresh = self._waiting if mine is None else self._waiting & mine
-        if self._pace.binds:
-            fresh = fresh & (self._pace.free <= now)
-        devices = np.flatnonzero(fresh)[: max(0, min(self.params.in_flight, one.room) - self._aloft)]
-        for at in range(0, len(devices), wire.BATCH):
-            some = devices[at : at + wire.BATCH]
+        strands = self._in_pace(fresh, now)[: max(0, min(self.params.in_flight, one.room) - self._aloft)]
+        for at in range(0, len(strands), wire.BATCH):
+            some = strands[at : at + wire.BATCH]
             state = self._begin(some)
             count = self._transmit(one, some, state, now)
             self._aloft += count
@@ -204,59 +207,67 @@ class Exchange:
 
     def _send_again(self, one: Wire, mine: Flags | None, now: float) -> None:
         """Repeat the requests that are overdue, if they may be."""
-        overdue = (self._deadline <= now) & (self._tries < self.fleet.tries) & (self._pace.free <= now)
-        devices = np.flatnonzero(overdue if mine is None else overdue & mine)
-        for at in range(0, len(devices), wire.BATCH):
-            some = devices[at : at + wire.BATCH]
-            state = self._devices.take(some, axis=0)
+        overdue = (self._deadline <= now) & (self._tries < self._most_tries)
+        strands = self._in_pace(overdue if mine is None else overdue & mine, now)
+        for at in range(0, len(strands), wire.BATCH):
+            some = strands[at : at + wire.BATCH]
+            state = self._strands.take(some, axis=0)
             state[:, TRIES] += 1
             sent = some[: self._transmit(one, some, state, now)]
-            self.outcome.retries[sent] += 1
+            self._retries[sent] += 1
             if len(sent) < len(some):
                 return
 
-    def _begin(self, devices: Ints) -> Ints:
-        """Return what is kept of devices, with none on its way, once the next request of each goes out."""
-        state = self._devices.take(devices, axis=0)
+    def _in_pace(self, strands: Flags, now: float) -> Ints:
+        """Return those of the strands whose devices may be asked: one of a device where its pace may bind."""
+        if self._pace.binds:
+            pairs = strands.reshape(-1, STRANDS) & (self._pace.free <= now)[:, None]
+            pairs[:, 1:] &= ~pairs[:, :1]
+            strands = pairs.reshape(-1)
+        return np.flatnonzero(strands)
+
+    def _begin(self, strands: Ints) -> Ints:
+        """Return what is kept of strands, with none on its way, once the next request of each goes out."""
+        state = self._strands.take(strands, axis=0)
         state[:, NUMBER] = state[:, NEXT]
-        state[:, NEXT] += 1
-        for device in self._rest.keys() & set(devices.tolist()) if self._rest else ():
-            place = int(np.flatnonzero(devices == device)[0])
-            state[place, NEXT] -= 1
-            state[place, NUMBER] = self._rest[device].pop(0)
-            if not self._rest[device]:
-                del self._rest[device]
+        state[:, NEXT] += state[:, STEP]
+        for strand in self._rest.keys() & set(strands.tolist()) if self._rest else ():
+            place = int(np.flatnonzero(strands == strand)[0])
+            state[place, NEXT] -= state[place, STEP]
+            state[place, NUMBER] = self._rest[strand].pop(0)
+            if not self._rest[strand]:
+                del self._rest[strand]
         state[:, ID] += MOST_TRIES
         self._begun += 1
-        if self._begun > SERIALS // 2:  # may have come into the device's bits: serials begin anew
-            state[:, ID] &= 2**DEVICE_BITS - 1
-            state[:, ID] |= (devices + FIRST_DEVICE) << DEVICE_BITS
+        if self._begun > SERIALS // 2:  # may have come into the strand's bits: serials begin anew
+            state[:, ID] &= 2**STRAND_BITS - 1
+            state[:, ID] |= (strands + FIRST_STRAND) << STRAND_BITS
         state[:, TRIES] = 0
         return state
 
-    def _transmit(self, one: Wire, devices: Ints, state: Ints, now: float) -> int:
-        """Send requests, as they are in ``state``, to devices; note that and return how many went out.
+    def _transmit(self, one: Wire, strands: Ints, state: Ints, now: float) -> int:
+        """Send requests of strands, as they are in ``state``; note that and return how many went out.
 
         These are the first.
         """
-        fleet = self.fleet
+        fleet, devices = self.fleet, strands // STRANDS
         kind = state[:, KIND] + state[:, NUMBER]
         letters = one.letters(fleet.kinds.template.shape[1])
         fleet.kinds.write(kind, state[:, ID] | state[:, TRIES], letters[: len(kind)])
         count = one.send(fleet.kinds.length.take(kind), fleet.address, devices)
-        if count < len(devices):
-            devices, state = devices[:count], state[:count]
-        self._devices[devices] = state
-        self._waiting[devices] = False
-        self._deadline[devices] = fleet.timeout.take(devices) + now
+        if count < len(strands):
+            strands, devices, state = strands[:count], devices[:count], state[:count]
+        self._strands[strands] = state
+        self._waiting[strands] = False
+        self._deadline[strands] = self._timeout.take(strands) + now
         self._pace.take(devices, now)
         return count
 
-    def _put_back(self, devices: Ints, state: Ints) -> None:
+    def _put_back(self, strands: Ints, state: Ints) -> None:
         """Give back what was begun and could not be sent: nothing but rests was taken from anywhere."""
         rests = state[:, NUMBER] >= state[:, COUNT]
-        for device, number in zip(devices[rests].tolist(), state[rests, NUMBER].tolist(), strict=True):
-            self._rest.setdefault(device, []).insert(0, number)
+        for strand, number in zip(strands[rests].tolist(), state[rests, NUMBER].tolist(), strict=True):
+            self._rest.setdefault(strand, []).insert(0, number)
 
     # -- receiving ------------------------------------------------------------------------------------
 
@@ -277,27 +288,42 @@ class Exchange:
         """Keep the answers that look like the last ones to the same requests; return the other datagrams."""
         fleet, unread = self.fleet, self._unread[one]
         here = slice(begin, begin + count)
-        device, ok = fleet.directory(one.family).find(one.senders[here])
-        state = self._devices.take(device, axis=0)
+        strand, id_at = self._named(one, here)
+        state, device = self._strands.take(strand, axis=0), strand // STRANDS
         number = state[:, NUMBER]
-        ok &= state[:, TRIES] != NONE
         if self._cut:
-            ok &= number < state[:, COUNT]
-        same, id_at = fleet.shapes.recall(
-            one.data, begin, one.sizes[here], ok, device, number, fleet.kind0, fleet.kinds
-        )
-        ids = one.data.words[one.data.starts[here] + id_at].astype(np.uint32).byteswap()
-        ok = same & ((ids ^ state[:, ID]) <= state[:, TRIES])
+            id_at *= number < state[:, COUNT]
+        kinds = fleet.kind0, fleet.kinds
+        ok = fleet.shapes.recall(one.data, begin, one.sizes[here], id_at, device, number, *kinds)
         which = np.flatnonzero(ok)
-        kept = device[which]
+        kept = strand[which]
         self._last[kept] = which
-        ok[which] = self._last[kept] == which  # one a device, as ever
+        ok[which] = self._last[kept] == which  # one a strand, as ever
         places = one.places[here]
         if not ok.all():
-            device, state, number, places = device[ok], state[ok], number[ok], places[ok]
+            strand, device, state, places = strand[ok], device[ok], state[ok], places[ok]
+            number = state[:, NUMBER]
         unread.keep(places, device, number)
-        self._landed(device, state[:, NEXT] < state[:, COUNT])
+        self._landed(strand, state[:, NEXT] < state[:, COUNT])
         return np.flatnonzero(~ok)
+
+    def _named(self, one: Wire, here: slice) -> tuple[Ints, Ints]:
+        """Return the strand that each datagram answers, and where in it the request-id stands that says so.
+
+        That is on its way, and the datagram comes from where it was sent. 0: there is none where they stand
+        in other answers.
+        """
+        strand, id_at = np.zeros((2, here.stop - here.start), np.int64)
+        for at in self.fleet.shapes.id_places:
+            ids = one.data.words[one.data.starts[here] + at].astype(np.uint32).byteswap().astype(np.int64)
+            named = (ids >> STRAND_BITS) - FIRST_STRAND
+            fits = (named >= 0) & (named < len(self._strands))
+            named *= fits
+            fits &= (ids ^ self._id.take(named)) <= self._tries.take(named)
+            fits &= self.fleet.sent(one.family, one.senders[here], named // STRANDS)
+            strand += named * (fits & (id_at == 0))
+            id_at += at * (fits & (id_at == 0))
+        return strand, id_at
 
     def _read_all(self) -> None:
         for one, unread in self._unread.items():
@@ -314,7 +340,9 @@ class Exchange:
         none, times = np.zeros(len(whole), np.int64), one.times(at[well])
         self._settle(device[well], number[well], whole, none, scalars[well], times)
         if len(whole) < len(at):
-            self._read_anew(one, at[~right], device[~right], number[~right])
+            wrong = np.flatnonzero(~right)
+            told = codec.heads(one.data, one.sizes[at[wrong]], at[wrong])
+            self._take_all(one, told, at[wrong], device[wrong], number[wrong])
 
     def _read_as_remembered(self, one: Wire, at: Ints, device: Ints, number: Ints) -> tuple[Flags, Words]:
         """Take the values of answers that are what they looked like; return which are, and all's scalars."""
@@ -332,54 +360,51 @@ class Exchange:
             scalars[some, :width] = told[:, :, :width]
         return right, scalars
 
-    def _read_anew(self, one: Wire, at: Ints, device: Ints, number: Ints) -> None:
-        """Read answers varbind by varbind that are not what they looked like."""
-        while len(at):
-            first = np.unique(device, return_index=True)[1]
-            self._take(
-                one,
-                codec.heads(one.data, one.sizes[at[first]], at[first]),
-                *(part[first] for part in (at, device, number)),
-            )
-            at, device, number = (np.delete(part, first) for part in (at, device, number))
-
     def _look_into(self, one: Wire, which: Ints) -> None:
         """Take in datagrams that have to be looked at one varbind after another, or that are none of ours."""
         told = codec.heads(one.data, one.sizes[which], which)
-        device, why = self._asked_for(one, told, which)
+        strand, why = self._asked_for(one, told, which)
         if why.any():
             self._count_refused(why)
             self._note_strangers(one, which, why)
         good = np.flatnonzero(why == 0)
         if len(good):
-            device = device[good]
-            state = self._devices[device]
-            self.outcome.heard[device] = True
-            self._landed(device, state[:, NEXT] < state[:, COUNT])
-            self._take(one, told.some(good), which[good], device, state[:, NUMBER])
+            strand = strand[good]
+            state = self._strands[strand]
+            self.outcome.heard[strand // STRANDS] = True
+            self._landed(strand, state[:, NEXT] < state[:, COUNT])
+            self._take_all(one, told.some(good), which[good], strand // STRANDS, state[:, NUMBER])
 
     def _asked_for(self, one: Wire, told: Heads, which: Ints) -> tuple[Ints, Ints]:
-        """Return the device that each datagram answers, and why it answers none (0: it does)."""
+        """Return the strand that each datagram answers, and why it answers none (0: it does)."""
         fleet = self.fleet
-        device = (told.request_id >> DEVICE_BITS) - FIRST_DEVICE
-        known = (device >= 0) & (device < len(fleet.asked))
-        device = np.where(known, device, 0)
+        strand = (told.request_id >> STRAND_BITS) - FIRST_STRAND
+        known = (strand >= 0) & (strand < len(self._strands))
+        strand = np.where(known, strand, 0)
         mask = MOST_TRIES - 1
-        known &= (told.request_id & ~mask) == self._id[device]
-        known &= (told.request_id & mask) <= self._tries[device]
-        families = np.full(len(which), one.family, np.uint64)
-        here = (wire.sender(families, one.senders[which]) == fleet.sender[device]).all(axis=1)
+        known &= (told.request_id & ~mask) == self._id[strand]
+        known &= (told.request_id & mask) <= self._tries[strand]
+        here = fleet.sent(one.family, one.senders[which], strand // STRANDS)
         why = told.refused.copy()
-        why[(why == 0) & ~fleet.communities.match(one.data, told, device)] = Refusal.FOREIGN
+        why[(why == 0) & ~fleet.communities.match(one.data, told, strand // STRANDS)] = Refusal.FOREIGN
         why[(why == 0) & known & ~here] = Refusal.SOURCE
         why[(why == 0) & ~known] = Refusal.LATE
         good = np.flatnonzero(why == 0)
-        first = np.unique(device[good], return_index=True)[1]
+        first = np.unique(strand[good], return_index=True)[1]
         if len(first) < len(good):
             again = np.ones(len(good), dtype=bool)
             again[first] = False
             why[good[again]] = Refusal.LATE
-        return device, why
+        return strand, why
+
+    def _take_all(self, one: Wire, told: Heads, which: Ints, device: Ints, number: Ints) -> None:
+        """Read answers varbind by varbind, one of a device at a time, and move their devices on."""
+        left = np.arange(len(which))
+        while len(left):
+            first = np.unique(device[left], return_index=True)[1]
+            some = left[first]
+            self._take(one, told.some(some), which[some], device[some], number[some])
+            left = np.delete(left, first)
 
     def _take(self, one: Wire, told: Heads, which: Ints, device: Ints, number: Ints) -> None:
         """Read answers (at most one a device) to requests of those numbers and move their devices on."""
@@ -414,12 +439,12 @@ class Exchange:
         scalars = fleet.scalars.told(self._values, fleet.slots[device], device)
         self._settle(device, number, rows, why, scalars, one.times(which))
 
-    def _landed(self, device: Ints, more: Flags) -> None:
-        """Note that these devices have answered what was on its way; ``more``: there is a next request."""
-        self._tries[device] = NONE
-        self._aloft -= len(device)
-        self._deadline[device] = np.inf
-        self._waiting[device] = more
+    def _landed(self, strand: Ints, more: Flags) -> None:
+        """Note that what was on its way in these strands was answered; ``more``: there is a next request."""
+        self._tries[strand] = NONE
+        self._aloft -= len(strand)
+        self._deadline[strand] = np.inf
+        self._waiting[strand] = more
         if self._rest:
             self._waiting[list(self._rest)] = self._tries[list(self._rest)] == NONE
 
@@ -437,48 +462,50 @@ class Exchange:
             bad = why != 0
             self._give_up(device[bad], why[bad])
             device, number, rows, uptime = device[~bad], number[~bad], rows[~bad], uptime[~bad]
-        kind = fleet.kind0[device] + number
-        self._stamp(device, kind, rows, uptime)
-        cut = np.flatnonzero(rows < fleet.kinds.whole[kind])
+        kind = fleet.kind0.take(device) + number
+        short = rows < fleet.kinds.whole.take(kind)
+        self._stamp(device, kind, np.where(short, rows, ALL), uptime)
+        cut = np.flatnonzero(short)
         for one, asked, came in zip(*(part[cut].tolist() for part in (device, number, rows)), strict=True):
             self._ask_for_rest(one, fleet.rest(one, asked, came))
 
     def _ask_for_rest(self, device: int, number: int) -> None:
         """Note what is to be asked of a device because an answer was cut."""
         self._cut = True
-        self._devices[:, KIND] = self.fleet.kind0  # requests were put together anew
+        self._strands[:, KIND] = np.repeat(self.fleet.kind0, STRANDS)  # requests were put together anew
         if self.outcome.why[device] == 0:
-            self._rest.setdefault(device, []).append(number)
-            self._waiting[device] = self._tries[device] == NONE
+            strand = device * STRANDS
+            self._rest.setdefault(strand, []).append(number)
+            self._waiting[strand] = self._tries[strand] == NONE
 
     def _stamp(self, device: Ints, kind: Ints, rows: Ints, uptime: Ints) -> None:
-        """Note sysUpTime of the rows that came."""
+        """Note sysUpTime of the first ``rows`` that came in answers."""
         number = self.fleet.kinds.rows.take(kind, axis=0)
-        if not number.shape[1]:
-            return
-        bulk = self.fleet.kinds.width[kind] > 0
-        told = (number >= 0) & (~bulk[:, None] | (np.arange(number.shape[1]) < rows[:, None]))
-        place = (number + self.outcome.rows[device][:, None])[told]
-        self.outcome.uptimes[place] = np.broadcast_to(uptime[:, None], told.shape)[told]
+        if number.shape[1]:
+            there = (number >= 0) & (np.arange(number.shape[1]) < rows[:, None])
+            place = np.where(there, number + self.fleet.rows.take(device)[:, None], len(self._uptimes) - 1)
+            self._uptimes[place] = uptime[:, None]
 
     # -- giving up ------------------------------------------------------------------------------------
 
     def _overdue(self, now: float) -> None:
         """Give up those whose last try has gone unanswered."""
-        devices = np.flatnonzero((self._deadline <= now) & (self._tries >= self.fleet.tries))
-        self._give_up(devices, np.full(len(devices), SILENT))
+        strands = np.flatnonzero((self._deadline <= now) & (self._tries >= self._most_tries))
+        self._give_up(strands // STRANDS, np.full(len(strands), SILENT))
 
     def _give_up(self, devices: Ints, why: Ints) -> None:
-        """Ask devices nothing more; the first reason is the one that is told."""
-        self._tries[devices] = NONE
+        """Ask devices nothing more; the first reason of each is the one that is told and counted."""
+        devices, first = np.unique(devices, return_index=True)
+        new = self.outcome.why[devices] == 0
+        self.outcome.why[devices[new]] = why[first][new]
+        self._count_refused(why[first][new])
+        strands = (devices[:, None] * STRANDS + np.arange(STRANDS)).reshape(-1)
+        self._tries[strands] = NONE
         self._aloft = int(np.count_nonzero(self._tries != NONE))
-        self._deadline[devices] = np.inf
-        self._waiting[devices] = False
-        for device in self._rest.keys() & set(devices.tolist()) if self._rest else ():
-            del self._rest[device]
-        before = self.outcome.why[devices]
-        self.outcome.why[devices] = np.where(before == 0, why, before)
-        self._count_refused(why)
+        self._deadline[strands] = np.inf
+        self._waiting[strands] = False
+        for strand in self._rest.keys() & set(strands.tolist()) if self._rest else ():
+            del self._rest[strand]
 
     def _count_refused(self, why: Ints) -> None:
         for reason, count in zip(*np.unique(why[why != 0], return_counts=True), strict=True):
@@ -491,6 +518,19 @@ class Exchange:
             families = np.full(len(odd), one.family, np.uint64)
             for sender in np.unique(wire.sender(families, one.senders[odd]), axis=0):
                 self.outcome.heard |= (self.fleet.sender == sender).all(axis=1)
+
+
+def _strands(fleet: Fleet) -> Ints:
+    """Return what is kept of each strand before the first request; request-ids begin anywhere."""
+    count = STRANDS * len(fleet.asked)
+    strands, number = np.zeros((count, 7), np.int64), np.arange(count) % STRANDS
+    serial = np.frombuffer(os.urandom(2 * count), np.uint16).astype(np.int64) % (SERIALS // 2)
+    at_once = np.repeat(fleet.at_once, STRANDS)
+    strands[:, ID] = (np.arange(count) + FIRST_STRAND) << STRAND_BITS | serial << TRY_BITS
+    strands[:, TRIES], strands[:, NEXT], strands[:, STEP] = NONE, number, at_once
+    strands[:, COUNT] = np.where(number < at_once, np.repeat(fleet.count, STRANDS), 0)
+    strands[:, KIND] = np.repeat(fleet.kind0, STRANDS)
+    return strands
 
 
 def reason_name(why: int) -> str:

@@ -19,17 +19,15 @@ from correlator.snmp.shapes import Memory, Shapes
 from correlator.snmp.wire import Address
 
 UPTIME_WRAPS = 2**32
-NOBODY = np.uint64(2**64 - 1)
-MIX = np.array([1, 0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)  # odd, so that no bit is lost
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
     """One device: where it is, what it is asked, how patiently, and what its plan was made on.
 
-    ``uptime_cs`` and ``unchanging`` (what the scalars behind sysUpTime said) hold while the inventory does;
-    ``sent`` are the times of the last requests to it, seconds of the monotonic clock. ``memory`` is what
-    its answers looked like.
+    ``at_once``: requests that may be in flight to it, one or two. ``uptime_cs`` and ``unchanging`` (what the
+    scalars behind sysUpTime said) hold while the inventory does; ``sent`` are the times of the last requests
+    to it, seconds of the monotonic clock. ``memory`` is what its answers looked like.
     """
 
     plan: Plan
@@ -37,6 +35,7 @@ class Asked:
     timeout_s: float = 2.0
     retries: int = 2
     per_second: int = 50
+    at_once: int = 1
     uptime_cs: int | None = None
     unchanging: tuple[int, ...] = ()
     sent: Sequence[float] = ()
@@ -57,6 +56,7 @@ class Fleet:
         self.timeout = np.array([one.timeout_s for one in asked], np.float64)
         self.tries = np.array([min(one.retries, tries) for one in asked], np.int64)
         self.per_second = np.array([one.per_second for one in asked], np.int64)
+        self.at_once = np.array([one.at_once for one in asked], np.int64)
         self.address = np.frombuffer(b"".join(one.address[1] for one in asked), np.uint8).reshape(count, -1)
         self.family = np.array([one.address[0] for one in asked], np.uint64)
         self.sender = wire.sender(self.family, self.address)
@@ -65,7 +65,6 @@ class Fleet:
         self.slots = np.cumsum([0, *(one.plan.slots for one in asked)])
         self.rows = np.cumsum([0, *(one.plan.rows for one in asked)])
         self._plans = list({id(one.plan): one.plan for one in asked}.values())
-        self._directories: dict[int, Directory] = {}
         self.join()
         self.shapes = Shapes([one.plan for one in asked], [one.memory for one in asked])
 
@@ -83,45 +82,13 @@ class Fleet:
             self.join()
         return rest
 
-    def directory(self, family: int) -> Directory:
-        """Return who is where, of one address family."""
-        if family not in self._directories:
-            devices = np.flatnonzero(self.family == family)
-            self._directories[family] = Directory(family, self.sender, devices)
-        return self._directories[family]
-
-
-class Directory:
-    """Which device has an address of one family; those that share theirs with others are not in it."""
-
-    def __init__(self, family: int, senders: Words, devices: Ints) -> None:
-        self._family = family
-        self._senders = senders
-        keys, first, many = np.unique(self._mixed(senders[devices]), return_index=True, return_counts=True)
-        alone = many == 1
-        self._keys = np.append(keys[alone], NOBODY)  # no address: each has a place where it would stand
-        self._device = np.append(devices[first[alone]], 0)
-
-    def find(self, addresses: Bytes) -> tuple[Ints, Flags]:
-        """Return the device that each address is, and for which of them that is so."""
-        if self._family == socket.AF_INET:
-            told = keys = addresses.view("<u8")[:, 0]  # family, port and address are one word
-        else:
-            told = wire.sender(np.full(len(addresses), self._family, np.uint64), addresses)
-            keys = self._mixed(told)
-        place = self._keys[:-1].searchsorted(keys)
-        device = self._device.take(place)
-        known: Flags = self._keys.take(place) == keys
-        if self._family != socket.AF_INET:
-            known &= (self._senders[device] == told).all(axis=1)
-        return device, known
-
-    def _mixed(self, senders: Words) -> Words:
-        """Return one word for each sender, seldom the same for two; with IPv4 never."""
-        if self._family == socket.AF_INET:
-            return senders[:, 0]
-        mixed: Words = (senders * MIX).sum(axis=1, dtype=np.uint64)
-        return mixed
+    def sent(self, family: int, addresses: Bytes, device: Ints) -> Flags:
+        """Return which of the datagrams that came from those addresses were sent by the devices."""
+        if family == socket.AF_INET:  # family, port and address are one word
+            same: Flags = addresses.view("<u8")[:, 0] == self.sender[:, 0].take(device)
+            return same
+        told = wire.sender(np.full(len(addresses), family, np.uint64), addresses)
+        return np.asarray((told == self.sender.take(device, axis=0)).all(axis=1))
 
 
 class _Communities:
@@ -176,9 +143,11 @@ class _Scalars:
 
     def look(self, told: Words, device: Ints) -> tuple[Ints, Flags]:
         """Return sysUpTime (-1: untold) from the first values of answers, and which devices have changed."""
-        uptime = np.where(self._slots[device] >= 0, told[:, 0].astype(np.int64), -1)
-        before = self._before[device]
-        changed = (before >= 0) & (uptime >= 0) & ((uptime - before) % UPTIME_WRAPS >= UPTIME_WRAPS // 2)
+        uptime = told[:, 0].astype(np.int64)
+        uptime[self._slots.take(device) < 0] = -1
+        before = self._before.take(device)
+        changed = (uptime - before) & (UPTIME_WRAPS - 1) >= UPTIME_WRAPS // 2
+        changed &= (before >= 0) & (uptime >= 0)
         for place in range(min(self._slot.shape[1], told.shape[1] - 1)):
             differs = told[:, place + 1] != self._value[device, place]
             changed |= (place < self._more[device]) & differs

@@ -41,6 +41,14 @@ class Size:
     def __post_init__(self) -> None:
         self.varbinds, self.ceiling, self.limit = self.params.first, self.params.most, self.params.most
 
+    @property
+    def at_once(self) -> int:
+        """How many requests may be in flight: two to a device that bears the largest, else one.
+
+        Most devices have little CPU for this, and bear no more (snmp_exporter issue 349).
+        """
+        return 2 if self.varbinds >= self.params.most else 1
+
     def answered(self, asked: int) -> None:
         """Note that a request for ``asked`` varbinds was answered."""
         self.good += 1

@@ -12,6 +12,7 @@ from correlator.snmp.codec import Ints
 from correlator.snmp.manners import Pace
 
 Times = npt.NDArray[np.float64]
+MANY = 2**31  # more requests than any device may be sent within a second
 
 
 class Sent(Sequence[list[float]]):
@@ -85,15 +86,15 @@ class Paces:
             last = place >= 0
             self._ring[place[last], device[last]] = before.times[last]
         self._known = self._taken.copy()
-        self._unbound = int((per_second - self._taken).min(initial=0))
+        self._unbound = int((per_second - self._taken).min(initial=MANY))
         self.free = np.full(len(per_second), -np.inf)
         if self.binds:
             self._wait(slice(None))
 
     @property
     def binds(self) -> bool:
-        """Whether anyone can have been asked as often as may be: else ``free`` is in the past."""
-        return self._unbound <= 0
+        """Whether anyone may not be asked twice more: else ``free`` is in the past."""
+        return self._unbound <= 1
 
     @property
     def count(self) -> Ints:
@@ -102,12 +103,14 @@ class Paces:
         return counts
 
     def take(self, devices: Ints, now: float) -> None:
-        """Note that a request goes out to each of the devices."""
+        """Note that a request goes out to each of the devices, which are sorted; to some twice, perhaps."""
         taken = self._taken.take(devices)
+        again = devices[1:] == devices[:-1]
+        taken[1:] += again
         self._ring[taken % self._per_second.take(devices) if self.binds else taken, devices] = now
         taken += 1
-        self._taken[devices] = taken
-        self._unbound -= 1
+        self._taken[devices] = taken  # of two the second
+        self._unbound -= 1 + bool(again.any())
         if self.binds:
             self._wait(devices)
 

@@ -86,6 +86,7 @@ class Shapes:
         for plan in distinct:
             at = starts[id(plan)]
             self._tags[at : at + plan.count, : plan.tags.shape[1]] = plan.tags
+        self.id_places = set(np.unique(self._heads[:, ID_AT]).tolist()) - {0}  # where ids stand in answers
         self._plans = plans
         self._communities = [plan.community for plan in distinct for _ in range(plan.count)]
         self._kinds: Kinds | None = None
@@ -106,48 +107,46 @@ class Shapes:
         data: Datagrams,
         begin: int,
         sizes: Ints,
-        may: Flags,
+        id_at: Ints,
         device: Ints,
         number: Ints,
         kind0: Ints,
         kinds: Kinds,
-    ) -> tuple[Flags, Ints]:
-        """Return which datagrams from ``begin`` on look like remembered answers, and where their ids stand.
+    ) -> Flags:
+        """Return which datagrams from ``begin`` on look like remembered answers.
 
-        ``may`` says for which that is asked; ``number`` counts a device's requests, ``kind0`` says which of
-        ``kinds`` is each device's first. Those that have values of another length are looked at one by one,
-        if they are few, and remembered.
+        ``id_at`` is where their request-ids stand, 0 for those of which it is not asked; ``number`` counts a
+        device's requests, ``kind0`` says which of ``kinds`` is each device's first. Those that have values of
+        another length are looked at one by one, if they are few, and remembered.
         """
         rows = self.rows(device, number)
         heads = self._heads.take(rows, axis=0, mode="clip")
         known = heads.view("<u2")[:, SIZE]
-        same = known == sizes
-        same &= known > 0
+        same: Flags = known == sizes
+        same &= heads[:, ID_AT] == id_at
+        same &= id_at > 0
         same &= _same_heads(data, begin, heads)
-        same &= may
-        id_at = heads[:, ID_AT].astype(np.int64)
         if not same.all():
-            odd = np.flatnonzero((may > same) & (sizes <= STRIDE))
+            odd = np.flatnonzero(((id_at > 0) > same) & (sizes <= STRIDE))
             for place in odd.tolist() if len(odd) <= MOST_ODD else ():
                 octets = data.bytes[(begin + place) * STRIDE :][: int(sizes[place])].tobytes()
                 one = slice(place, place + 1)
                 pattern, kind = self.pattern(device[one], number[one]), kind0[device[one]] + number[one]
-                same[place] = self._look(octets, int(rows[place]), pattern, kind, kinds)
-                id_at[place] = self._heads[rows[place], ID_AT]
-        return same, id_at
+                seen = look(
+                    octets, self._communities[int(pattern[0])], self._form(pattern, kind, kinds).spans
+                )
+                if seen is not None and seen[0] == id_at[place] and seen[1][0] <= HEAD:
+                    self._remember(int(rows[place]), octets, *seen)
+                    same[place] = True
+        return same
 
-    def _look(self, octets: bytes, row: int, pattern: Ints, kind: Ints, kinds: Kinds) -> bool:
-        """Remember what an answer looks like that is not as remembered; return whether it can be."""
-        seen = look(octets, self._communities[int(pattern[0])], self._form(pattern, kind, kinds).spans)
-        if seen is None or seen[1][0] > HEAD:
-            return False
-        id_at, places = seen
+    def _remember(self, row: int, octets: bytes, id_at: int, places: Sequence[int]) -> None:
+        """Remember what an answer looks like, whose request-id and varbinds stand there."""
         head = self._heads[row]
         head[:HEAD] = np.frombuffer(octets[:HEAD].ljust(HEAD, b"\0"), np.uint8)
         head.view("<u2")[SIZE] = len(octets)
         head[FIRST], head[ID_AT] = places[0], id_at
         self._places[row, : len(places)] = places
-        return True
 
     def read(
         self,
@@ -220,6 +219,7 @@ class Shapes:
         known.view("<u2")[:, SIZE] = (heads.end - starts)[fits]
         known[:, FIRST] = (heads.first - starts)[fits]
         known[:, ID_AT] = (heads.id_at - starts)[fits]
+        self.id_places.update(np.unique(known[:, ID_AT]).tolist())
         rows = self.rows(device[fits], number[fits])
         self._heads[rows] = known
         self._places[rows, : steps + 1] = np.minimum(place - starts[:, None], STRIDE)[fits]

@@ -36,18 +36,17 @@ def alike(kind: Ints, varbinds: Ints) -> list[Ints]:
     each their own.
     """
     order, counts = np.argsort(kind, kind="stable"), np.bincount(kind)
-    first = np.cumsum(counts) - counts
     there = np.flatnonzero(counts)
+    left: dict[int, list[Ints]] = {}  # by number of varbinds, the answers to each request
+    ends = np.cumsum(counts[there]).tolist()
+    for size, begin, end in zip(varbinds[there].tolist(), [0, *ends], ends, strict=False):
+        left.setdefault(size, []).append(order[begin:end])
     groups = []
-    for size in np.unique(varbinds[there]).tolist():
-        these = there[varbinds[there] == size]
-        while (most := counts[these].max()) >= GROUP:
-            some = these[counts[these] * 2 > most]
-            every = counts[some].min()
-            groups.append(order[first[some][:, None] + np.arange(every)])
-            first[some] += every
-            counts[some] -= every
-        rest = [order[first[one] : first[one] + counts[one]] for one in these.tolist() if counts[one]]
-        if rest:
-            groups.append(np.concatenate(rest)[:, None])
+    for some in left.values():
+        while (most := max(map(len, some))) >= GROUP:
+            every = min(len(one) for one in some if 2 * len(one) > most)
+            groups.append(np.stack([one[:every] for one in some if len(one) >= every]))
+            some = [one[every:] if len(one) >= every else one for one in some]
+        if most:
+            groups.append(np.concatenate(some)[:, None])
     return groups

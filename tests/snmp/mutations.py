@@ -10,7 +10,7 @@ from snmp_agent import Agent, counter32, counter64, gauge, ticks
 from correlator.snmp import codec
 from correlator.snmp.codec import ANY, EXACT, NUMBER, STRIDE, Datagrams, Refusal
 from correlator.snmp.plan import Cell, Line, Plan, gets, table
-from correlator.snmp.shapes import Memory, Shapes
+from correlator.snmp.shapes import ID_AT, Memory, Shapes
 
 UPTIME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
 NAME, IN, WIDE, SENSOR = (1, 3, 6, 1, 9, 1), (1, 3, 6, 1, 9, 2), (1, 3, 6, 1, 9, 3), (1, 3, 6, 1, 9, 9)
@@ -110,8 +110,9 @@ class Remembered:
         own = [Memory(known, self.memory.heads, self.memory.places) for _ in range(count)]
         shapes = Shapes([known] * count, own)  # a device for each: what one looks like is none of the others'
         device = np.arange(count)
-        may, kind0 = np.ones(count, dtype=bool), np.zeros(count, np.int64)
-        same, _ = shapes.recall(data, 0, sizes, may, device, kind, kind0, known.kinds)
+        assert self.memory.heads is not None
+        id_at, kind0 = self.memory.heads[kind, ID_AT].astype(np.int64), np.zeros(count, np.int64)
+        same = shapes.recall(data, 0, sizes, id_at, device, kind, kind0, known.kinds)
         for one in np.unique(kind[same]):
             which = np.flatnonzero(same & (kind == one))[None]
             pattern, rows = (

@@ -75,10 +75,18 @@ async def test_each_gets_its_own_values_over_either_family_and_kind_of_call(plai
     assert not outcome.retries.any()
 
 
-async def test_one_request_is_in_flight_to_a_device_and_its_pace_is_kept() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_so_many_requests_are_in_flight_to_a_device_and_its_pace_is_kept(at_once: int) -> None:
     async with agents(3, delay_s=0.02) as some:
-        outcome = await exchanged(*(asked(one, per_second=3) for one in some))
-    assert [one.most_waiting for one in some] == [1, 1, 1]
+        quick = await exchanged(*(asked(one, at_once=at_once) for one in some))
+        outcome = await exchanged(*(asked(one, per_second=3, at_once=at_once) for one in some))
+    assert [one.most_waiting for one in some] == [at_once] * 3
+    assert quick.requests.tolist() == outcome.requests.tolist()
+    assert (
+        [told(quick, n) for n in range(3)]
+        == [told(outcome, n) for n in range(3)]
+        == [own(n) for n in range(3)]
+    )
     for sent in outcome.sent:
         assert all(later - earlier >= 1.0 for earlier, later in zip(sent, sent[3:], strict=False))
 
@@ -131,7 +139,7 @@ async def test_an_answer_to_an_earlier_try_counts() -> None:
 async def test_a_serial_that_comes_to_its_end_begins_anew() -> None:
     async with agents(3) as some:
         exchange = Exchange([asked(one) for one in some])
-        exchange._devices[:, ID] |= (SERIALS - 1) << TRY_BITS
+        exchange._strands[:, ID] |= (SERIALS - 1) << TRY_BITS
         exchange._begun = SERIALS
         outcome = await asyncio.to_thread(exchange.run)
     assert [told(outcome, n) for n in range(3)] == [own(n) for n in range(3)]

@@ -14,7 +14,7 @@ from snmp_agent import Agent, counter32, counter64
 from correlator.snmp import codec, wire
 from correlator.snmp.bulk import Asked, Exchange, Outcome
 from correlator.snmp.codec import Refusal
-from correlator.snmp.fleet import Directory, Fleet
+from correlator.snmp.fleet import Fleet
 from correlator.snmp.look import look
 from correlator.snmp.manners import Pace
 from correlator.snmp.paces import Paces, Sent, recent
@@ -142,19 +142,6 @@ def test_an_unusual_answer_is_not_looked_at() -> None:
     assert look(datagram, b"public", [(0, 0, 0)]) is None
     for cut in range(len(datagram)):
         assert look(datagram[:cut], b"public", [(17, 1, 8)] * 3) is None
-
-
-def test_those_who_share_an_address_are_not_known_by_it() -> None:
-    for family, hosts in (
-        (socket.AF_INET, ("127.0.0.1", "127.0.0.2", "127.0.0.1")),
-        (socket.AF_INET6, ("::1", "::2", "::1")),
-    ):
-        raw = b"".join(wire.address(family, (host, 161, 0, 0))[1] for host in hosts)
-        addresses = np.frombuffer(raw, np.uint8).reshape(3, -1)
-        senders = wire.sender(np.full(3, family, np.uint64), addresses)
-        device, known = Directory(int(family), senders, np.arange(3)).find(addresses)
-        assert known.tolist() == [False, True, False]
-        assert device[1] == 1
 
 
 def test_requests_that_went_elsewhere_count_for_the_pace() -> None:
