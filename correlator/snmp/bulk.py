@@ -313,16 +313,14 @@ class Exchange:
         That is on its way, and the datagram comes from where it was sent. 0: there is none where they stand
         in other answers.
         """
-        strand, id_at = np.zeros((2, here.stop - here.start), np.int64)
+        strand = id_at = np.zeros(here.stop - here.start, np.int64)
         for at in self.fleet.shapes.id_places:
-            ids = one.data.words[one.data.starts[here] + at].astype(np.uint32).byteswap().astype(np.int64)
-            named = (ids >> STRAND_BITS) - FIRST_STRAND
-            fits = (named >= 0) & (named < len(self._strands))
-            named *= fits
-            fits &= (ids ^ self._id.take(named)) <= self._tries.take(named)
+            ids = one.data.words[one.data.starts[here] + at].astype(np.uint32).byteswap()
+            named = (ids >> STRAND_BITS) - FIRST_STRAND  # below zero: beyond any
+            fits = named < len(self._strands)
+            fits &= (ids ^ self._id.take(named, mode="clip")) <= self._tries.take(named, mode="clip")
             fits &= self.fleet.sent(one.family, one.senders[here], named // STRANDS)
-            strand += named * (fits & (id_at == 0))
-            id_at += at * (fits & (id_at == 0))
+            strand, id_at = np.where(fits, named, strand), np.where(fits, at, id_at)
         return strand, id_at
 
     def _read_all(self) -> None:

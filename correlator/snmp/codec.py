@@ -171,7 +171,7 @@ class Datagrams:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.bytes: Bytes = np.zeros(count * STRIDE + SLACK + 8 * WORDS, np.uint8)
+        self.bytes: Bytes = np.empty(count * STRIDE + SLACK + 8 * WORDS, np.uint8)
         size = count * STRIDE + SLACK
         self.words: Words = np.ndarray((size,), "<u8", self.bytes, 0, (1,))
         self.blocks = np.ndarray((size,), f"V{8 * WORDS}", self.bytes, 0, (1,))

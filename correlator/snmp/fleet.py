@@ -83,12 +83,12 @@ class Fleet:
         return rest
 
     def sent(self, family: int, addresses: Bytes, device: Ints) -> Flags:
-        """Return which of the datagrams that came from those addresses were sent by the devices."""
+        """Return which datagrams, that came from addresses, the devices sent; those that there are."""
         if family == socket.AF_INET:  # family, port and address are one word
-            same: Flags = addresses.view("<u8")[:, 0] == self.sender[:, 0].take(device)
+            same: Flags = addresses.view("<u8")[:, 0] == self.sender[:, 0].take(device, mode="clip")
             return same
         told = wire.sender(np.full(len(addresses), family, np.uint64), addresses)
-        return np.asarray((told == self.sender.take(device, axis=0)).all(axis=1))
+        return np.asarray((told == self.sender.take(device, axis=0, mode="clip")).all(axis=1))
 
 
 class _Communities:
