@@ -6,6 +6,7 @@ sums make the columns of table counters (``counters.rows`` says how). Devices th
 
 from __future__ import annotations
 
+from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,7 +20,7 @@ import pyarrow as pa
 
 from correlator import frames
 from correlator.pollers import columns
-from correlator.pollers.columns import Masked
+from correlator.pollers.columns import Masked, Staying
 from correlator.profiles.profile import Counter
 from correlator.snmp import plan
 from correlator.snmp.codec import EXACT, Words
@@ -27,6 +28,13 @@ from correlator.snmp.plan import Cell, Line, Plan, Request
 from correlator.snmp.target import Index, Oid
 
 DISCONTINUITY = "ifCounterDiscontinuityTime"
+UPTIME, DISCONTINUITY_COLUMN = "uptime_cs", "discontinuity_cs"
+MOVING = tuple(  # the columns that say something else each time, besides the time itself
+    field.name
+    for field in frames.TABLES["counters"].schema
+    if field.name not in ("at", "device", "if_name", "if_index") and not field.name.endswith("width_bits")
+)
+AT_ONCE = 8  # devices: what is moved at once stays near the processor
 Mask = npt.NDArray[np.bool_]
 
 
@@ -76,9 +84,13 @@ class Layout:
             lines += [Line(index, -1, ()) for index in self.others]
             scalars = tuple(Cell(oid, slot) for slot, oid in enumerate(self.scalars))
             requests = plan.table(lines, size) + self._elsewhere(size)
-            slots = len(scalars) + len(self.interfaces) * len(self.objects)
-            self._plans[key] = Plan(community, scalars, requests, slots, len(self.interfaces))
+            self._plans[key] = Plan(community, scalars, requests, self.slots, len(self.interfaces))
         return self._plans[key]
+
+    @property
+    def slots(self) -> int:
+        """How many values a device has."""
+        return len(self.scalars) + len(self.interfaces) * len(self.objects)
 
     @cached_property
     def fixed(self) -> Mapping[str, tuple[npt.NDArray[np.int64], Mask]]:
@@ -95,6 +107,22 @@ class Layout:
             )
             for column, values in told.items()
         }
+
+    @cached_property
+    def nulls(self) -> Mapping[str, Mask]:
+        """The interfaces that have no value, by column, of those columns that any interface has."""
+        there = {UPTIME: np.ones(len(self.interfaces), dtype=bool)}
+        if self.resets.any():
+            there[DISCONTINUITY_COLUMN] = self.resets
+        for column, _, _, which in self.sums:
+            there[column] = there[column] | which if column in there else which
+        return {column: ~which for column, which in there.items()}
+
+    @cached_property
+    def alone(self) -> frozenset[int]:
+        """The objects that only one column is made of."""
+        uses = Tally(place for _, objects, _, _ in self.sums for place in objects)
+        return frozenset(place for place, count in uses.items() if count == 1)
 
     @cached_property
     def resets(self) -> Mask:
@@ -132,6 +160,7 @@ class Layout:
 
 
 _LAYOUTS: WeakValueDictionary[tuple[Any, ...], Layout] = WeakValueDictionary()
+_STAYING: WeakValueDictionary[tuple[tuple[Layout, int], ...], Staying] = WeakValueDictionary()
 
 
 def layout(scalars: Sequence[Oid], interfaces: Sequence[Interface], others: Iterable[Index] = ()) -> Layout:
@@ -145,79 +174,93 @@ def layout(scalars: Sequence[Oid], interfaces: Sequence[Interface], others: Iter
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """Devices of one layout: their names, and what was read, devices × slots and devices × rows."""
+    """What was read of the devices of one layout: devices × slots and devices × rows."""
 
-    layout: Layout
-    devices: Sequence[str]
     values: Words
     uptimes: npt.NDArray[np.int64]
 
 
-def table(at: pd.Timestamp, parts: Sequence[Part]) -> pd.DataFrame:
-    """Return the rows of table counters, device by device; no value passes through a Python object."""
-    told: dict[str, list[tuple[npt.NDArray[Any], Mask]]] = {}
-    for part in parts:
-        for name, values, null in _columns(part):
-            told.setdefault(name, []).append((values.reshape(-1), null.reshape(-1)))
-    count = sum(len(part.devices) * len(part.layout.interfaces) for part in parts)
-    given: dict[str, Any] = {
-        name: Masked(
-            *(part[0] if len(part) == 1 else np.concatenate(part) for part in zip(*pieces, strict=True))
+class CounterTable:
+    """Makes table counters of the same devices each time: of each layout, those that have it, by name."""
+
+    def __init__(self, devices: Sequence[tuple[Layout, Sequence[str]]]) -> None:
+        self._layouts = [known for known, _ in devices]
+        self._moving = [name for name in MOVING if any(name in known.nulls for known in self._layouts)]
+        self._nulls = [
+            np.array([known.nulls.get(name, np.ones(len(known.interfaces), bool)) for name in self._moving])
+            for known in self._layouts
+        ]
+        self._staying = _staying(tuple((known, len(names)) for known, names in devices), self._moving)
+        self._device = self._staying.series(
+            _texts([(names, len(known.interfaces), 1) for known, names in devices])
         )
-        for name, pieces in told.items()
-    }
-    given["at"] = columns.times(at, count)
-    given["device"] = _texts([(part.devices, len(part.layout.interfaces), 1) for part in parts])
-    given["if_name"] = _texts(
-        [([one.if_name for one in part.layout.interfaces], 1, len(part.devices)) for part in parts]
-    )
-    return columns.table("counters", given, count)
+
+    def table(self, at: pd.Timestamp, parts: Sequence[Part]) -> pd.DataFrame:
+        """Return the rows, device by device; no value passes through a Python object."""
+        null = np.empty((len(self._moving), self._staying.count), dtype=bool)
+        ends = np.cumsum([part.uptimes.size for part in parts])
+        for part, without, mine in zip(parts, self._nulls, np.split(null, ends[:-1], axis=1), strict=True):
+            mine.reshape(len(mine), *part.uptimes.shape)[:] = without[:, None]
+            mine[self._moving.index(UPTIME)] = part.uptimes.reshape(-1) < 0
+        told = [_values(*both) for both in zip(self._layouts, parts, strict=True)]
+        given = {name: Masked(_joined(name, told, parts), null[n]) for n, name in enumerate(self._moving)}
+        at_all = columns.times(at, self._staying.count)
+        return self._staying.table({"at": at_all, "device": self._device} | given)
 
 
-COLUMNS = tuple(
-    field.name
-    for field in frames.TABLES["counters"].schema
-    if field.name not in ("at", "device", "if_name", "if_index", "uptime_cs", "discontinuity_cs")
-    and not field.name.endswith("width_bits")
-)
+def _staying(devices: tuple[tuple[Layout, int], ...], moving: Sequence[str]) -> Staying:
+    """Return what stays of the table of so many devices of each layout; the same for sets that are alike."""
+    found = _STAYING.get(devices)
+    if found is None:
+        same: dict[str, Any] = {
+            "if_name": _texts([([one.if_name for one in k.interfaces], 1, count) for k, count in devices])
+        }
+        for column in devices[0][0].fixed:
+            fixed = [[np.tile(array, count) for array in known.fixed[column]] for known, count in devices]
+            same[column] = Masked(*map(np.concatenate, zip(*fixed, strict=True)))
+        count = sum(len(known.interfaces) * count for known, count in devices)
+        found = _STAYING[devices] = Staying("counters", count, same, ("at", "device", *moving))
+    return found
 
 
-def _columns(part: Part) -> Iterable[tuple[str, npt.NDArray[Any], Mask]]:
-    """Return name, values and nulls (devices × rows) of the columns that are numbers."""
-    known, count, rows = part.layout, len(part.devices), len(part.layout.interfaces)
-    shape = (count, rows)
-    for column, (numbers, without) in known.fixed.items():
-        yield column, np.broadcast_to(numbers, shape), np.broadcast_to(without, shape)
-    yield "uptime_cs", np.maximum(part.uptimes, 0).astype(np.uint64), part.uptimes < 0
-    cells = _by_object(part)
-    none = np.zeros(shape, np.uint64)
-    place = known.objects.get(DISCONTINUITY)
-    told: dict[str, tuple[Words, Mask]] = {
-        DISCONTINUITY_COLUMN: (none if place is None else cells[place], ~known.resets)
-    }
+def _values(known: Layout, part: Part) -> dict[str, Words]:
+    """Return the values of the columns that the layout has, device by device."""
+    cells = _by_object(known, part.values)
+    told = {UPTIME: np.maximum(part.uptimes, 0).reshape(-1).view(np.uint64)}
+    if known.resets.any():
+        told[DISCONTINUITY_COLUMN] = cells[known.objects[DISCONTINUITY]].reshape(-1)
     for column, objects, bits, which in known.sums:
-        total = sum((cells[one] for one in objects[1:]), start=cells[objects[0]])
+        # in place where no other column is made of it
+        total = cells[objects[0]] if objects[0] in known.alone else cells[objects[0]].copy()
+        for one in objects[1:]:
+            total += cells[one]
         if bits < 64:
-            total = total & np.uint64((1 << bits) - 1)
+            total &= np.uint64((1 << bits) - 1)
         if column in told:
-            values, null = told[column]
-            told[column] = np.where(which, total, values), null & ~which
+            np.copyto(told[column].reshape(total.shape), total, where=which)
         else:
-            told[column] = total, ~which
-    for column in (DISCONTINUITY_COLUMN, *COLUMNS):
-        values, null = told.get(column, (none, np.ones(rows, dtype=bool)))
-        yield column, values, np.broadcast_to(null, shape)
+            told[column] = total.reshape(-1)
+    return told
 
 
-def _by_object(part: Part) -> Words:
+def _by_object(known: Layout, values: Words) -> Words:
     """Return what was read by object, device and row: columns lie together then, and need no further copy."""
-    known = part.layout
-    shape = len(part.devices), len(known.interfaces), len(known.objects)
-    cells = part.values[:, len(known.scalars) :].reshape(shape)
-    return np.ascontiguousarray(np.moveaxis(cells, 2, 0))
+    shape = len(values), len(known.interfaces), len(known.objects)
+    cells = np.moveaxis(values[:, len(known.scalars) :].reshape(shape), 2, 0)
+    apart = np.empty(cells.shape, np.uint64)
+    for at in range(0, len(values), AT_ONCE):
+        apart[:, at : at + AT_ONCE] = cells[:, at : at + AT_ONCE]
+    return apart
 
 
-DISCONTINUITY_COLUMN = "discontinuity_cs"
+def _joined(name: str, told: Sequence[Mapping[str, Words]], parts: Sequence[Part]) -> Words:
+    """Return one column of all parts; those that have it not say 0."""
+    if len(told) == 1:
+        return told[0][name]
+    pieces = zip(told, parts, strict=True)
+    return np.concatenate(
+        [mine[name] if name in mine else np.zeros(part.uptimes.size, np.uint64) for mine, part in pieces]
+    )
 
 
 def _texts(parts: Sequence[tuple[Sequence[str], int, int]]) -> Any:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from correlator import frames
 from correlator.pollers import cells, columns, sensors
+from correlator.pollers.columns import Staying
 from correlator.pollers.device import TableRows
 from correlator.pollers.light import COLUMNS, Formula, Reading, rows
 from correlator.snmp import plan
@@ -35,7 +36,6 @@ NO_FORMULA = Formula(1.0, 1.0, False, False, 0.0, ())
 OK = 1
 
 MOST_PLANS = 4096
-MOST_PARTS = 16  # sets of devices that are read together: what is further back is put together anew
 EPOCH = pd.Timestamp(0, tz="UTC")
 SCHEMA = frames.TABLES["optics"].schema
 
@@ -142,57 +142,40 @@ class LightLayout:
 
 
 class LightTable:
-    """Makes table optics of devices; remembers how those that it saw together were put together."""
+    """Makes table optics of the same devices each time; keeps what stays of it while their light does."""
 
-    def __init__(self) -> None:
-        self._parts: dict[tuple[str, ...], _Part] = {}
+    def __init__(self, devices: Sequence[str], layouts: Sequence[LightLayout]) -> None:
+        """All layouts are simple ones."""
+        self._devices, self._layouts = devices, layouts
+        self._constants = _Constants(layouts)
+        self._marks: npt.NDArray[np.uint8] | None = None
 
-    def table(
-        self, at: pd.Timestamp, devices: Sequence[str], layouts: Sequence[LightLayout], numbers: Ints
-    ) -> tuple[pd.DataFrame, list[int]]:
-        """Return the rows of table optics and how many are each device's; all layouts are simple ones.
+    def table(self, at: pd.Timestamp, numbers: Ints) -> tuple[pd.DataFrame, Ints]:
+        """Return the rows and how many are each device's.
 
         ``numbers`` are the devices' values, one behind the other.
         """
-        part = self._parts.pop(tuple(devices), None)
-        if part is None or part.layouts != tuple(layouts):
-            part = _Part(tuple(devices), tuple(layouts))
-        self._parts[part.devices] = part  # the last seen stand last
-        if len(self._parts) > MOST_PARTS:
-            del self._parts[next(iter(self._parts))]
-        return part.table(at, numbers)
-
-
-class _Part:
-    """Devices that are read together, and what stays of their table while their light does."""
-
-    def __init__(self, devices: tuple[str, ...], layouts: tuple[LightLayout, ...]) -> None:
-        self.devices, self.layouts = devices, layouts
-        self._constants = _Constants(layouts)
-        self._marks: npt.NDArray[np.uint8] | None = None
-        self._sizes: list[int] = []
-        self._frame: dict[str, Any] = {}
-
-    def table(self, at: pd.Timestamp, numbers: Ints) -> tuple[pd.DataFrame, list[int]]:
-        """Return the rows of table optics and how many are each device's."""
         values, marks = self._constants.read(numbers)
         if self._marks is None or not np.array_equal(marks, self._marks):
             self._reshape(numbers, marks)
-        count = sum(self._sizes)
+        rows = self._rows
         padded = np.append(values, np.nan)
-        measured = {column: padded.take(self._frame[column]) for column in MEASURED if column in self._frame}
-        given = self._frame | measured | {"at": columns.times(at, count)}
-        return columns.table("optics", given, count), self._sizes
+        measured = {column: padded.take(places) for column, places in rows.readings.items()}
+        given = {"at": columns.times(at, rows.staying.count), "device": self._device} | measured
+        return rows.staying.table(given), self._sizes
 
     def _reshape(self, numbers: Ints, marks: npt.NDArray[np.uint8]) -> None:
         """Find out anew which rows devices have whose marks are others than theirs were made of."""
         first, octets = self._constants.first, marks.tobytes()
-        for one, begin, end in zip(self.layouts, first[:-1], first[1:], strict=True):
+        for one, begin, end in zip(self._layouts, first[:-1], first[1:], strict=True):
             if octets[begin:end] != one.marks:
                 one.reshape(numbers[begin:end].tolist(), octets[begin:end])
-        shapes = [one.shape for one in self.layouts]
-        self._marks, self._frame = marks, _assembled(self.devices, shapes, first)
-        self._sizes = [shape.constant.num_rows for shape in shapes]
+        shapes = tuple(one.shape for one in self._layouts)
+        self._marks, self._rows = marks, _rows(shapes, tuple(first))
+        self._sizes = np.array([shape.constant.num_rows for shape in shapes])
+        device = pa.array(self._devices, pa.string())
+        owners = pa.array(np.repeat(np.arange(len(shapes)), self._sizes))
+        self._device = self._rows.staying.series(columns.texts(device.take(owners)))
 
 
 class _Constants:
@@ -236,27 +219,40 @@ class _Constants:
         return values, marks
 
 
-def _assembled(devices: Sequence[str], shapes: Sequence[Shape], first: Sequence[int]) -> dict[str, Any]:
-    """Return the columns that stay, and for the measured ones which reading each cell shows.
+@dataclass(eq=False)
+class _Rows:
+    """The rows of devices: the columns that stay, and of the measured ones which reading each cell shows."""
 
-    Columns that none of the devices has are left out.
-    """
-    sizes = [shape.constant.num_rows for shape in shapes]
-    whole = _repeated(devices, shapes) if any(sizes) else pa.table({})
-    kept = [name for name in whole.column_names if name not in ("at", *MEASURED)]
-    table = frames.from_arrow("optics", whole, kept)
-    arrays: dict[str, Any] = {name: table[name].array for name in kept}
-    for column in MEASURED:
-        if any(column in shape.readings for shape in shapes):
+    staying: Staying
+    readings: Mapping[str, npt.NDArray[np.int32]]
+
+
+_ROWS: WeakValueDictionary[tuple[tuple[Shape, ...], tuple[int, ...]], _Rows] = WeakValueDictionary()
+
+
+def _rows(shapes: tuple[Shape, ...], first: tuple[int, ...]) -> _Rows:
+    """Return the rows of such shapes, whose readings begin there; the same for sets that are alike."""
+    found = _ROWS.get((shapes, first))
+    if found is None:
+        sizes = [shape.constant.num_rows for shape in shapes]
+        measured = [column for column in MEASURED if any(column in shape.readings for shape in shapes)]
+        readings = {}
+        for column in measured:
             places = [
                 np.where((known := shape.readings.get(column, np.full(size, -1))) < 0, -1, known + at)
                 for shape, size, at in zip(shapes, sizes, first, strict=False)
             ]
-            arrays[column] = np.concatenate(places).astype(np.int32)
-    return arrays
+            readings[column] = np.concatenate(places).astype(np.int32)
+        whole = _repeated(shapes) if any(sizes) else pa.table({})
+        kept = [name for name in whole.column_names if name not in ("at", *MEASURED)]
+        table = frames.from_arrow("optics", whole, kept)
+        same = {name: table[name].array for name in kept}
+        staying = Staying("optics", sum(sizes), same, ("at", "device", *measured))
+        found = _ROWS[shapes, first] = _Rows(staying, readings)
+    return found
 
 
-def _repeated(devices: Sequence[str], shapes: Sequence[Shape]) -> pa.Table:
+def _repeated(shapes: Sequence[Shape]) -> pa.Table:
     """Return the constant columns of all devices' rows, put together from one copy of each shape."""
     distinct = list({id(shape): shape for shape in shapes}.values())
     ends = np.cumsum([shape.constant.num_rows for shape in distinct]).tolist()
@@ -265,7 +261,4 @@ def _repeated(devices: Sequence[str], shapes: Sequence[Shape]) -> pa.Table:
         for shape, end in zip(distinct, ends, strict=True)
     }
     whole = pa.concat_tables([shape.constant for shape in distinct], promote_options="default")
-    owners = np.repeat(np.arange(len(devices)), [shape.constant.num_rows for shape in shapes])
-    device = pa.array(devices, pa.string()).take(pa.array(owners))
-    places = np.concatenate([rows[id(shape)] for shape in shapes])
-    return whole.take(pa.array(places)).append_column("device", device)
+    return whole.take(pa.array(np.concatenate([rows[id(shape)] for shape in shapes])))

@@ -10,84 +10,35 @@ what the plan expects.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from correlator import frames
-from correlator.pollers import columns, counter_layout
+from correlator.pollers import columns
 from correlator.pollers.attempt import gap_from
-from correlator.pollers.columns import Array, Masked
-from correlator.pollers.counter_layout import Layout, Part
+from correlator.pollers.columns import Masked
 from correlator.pollers.light import rows as light_rows
-from correlator.pollers.light_layout import LightLayout, LightTable
+from correlator.pollers.light_layout import LightLayout
+from correlator.pollers.party import Device, Party
 from correlator.pollers.switches import Prepared, SwitchPoller
 from correlator.ports import Batch, Poller, Tables
-from correlator.snmp import bulk, wire
+from correlator.snmp import bulk
 from correlator.snmp.bulk import Exchange, Outcome
-from correlator.snmp.codec import Flags, Ints, Refusal
-from correlator.snmp.control import Peer
-from correlator.snmp.fleet import Asked, Fleet
+from correlator.snmp.codec import Ints, Refusal
 from correlator.snmp.paces import recent
-from correlator.snmp.plan import Plan
 from correlator.snmp.target import Tally, Value
 
 Measured = Literal["counters", "optics"]
 
 
 MOST_PARTIES = 16  # sets of devices that are asked together: what is further back is put together anew
-
-
-@dataclass(frozen=True, slots=True)
-class _Device:
-    """One device of a round: its poller, what is known of it, and the plan for it."""
-
-    poller: SwitchPoller
-    known: Prepared
-    plan: Plan
-
-
-class _Party:
-    """Devices that are asked together, those of one plan behind each other, and what stays of that."""
-
-    def __init__(self, devices: Sequence[_Device]) -> None:
-        self.devices = sorted(devices, key=lambda one: (id(one.known.layout), id(one.plan)))
-        self.fleet = Fleet([_asked(one) for one in self.devices], bulk.MOST_TRIES - 1)
-        self.names = [one.poller.target_name for one in self.devices]
-        self.layouts = [one.known.layout for one in self.devices]
-        peers = sorted(self.devices, key=lambda one: (one.known.target.host, one.known.target.port))
-        self._peers = [one.known.peer for one in peers]  # in one order, so that none waits in a ring
-        self.paces = [one.known.peer.pace for one in self.devices]
-
-    @cached_property
-    def light(self) -> tuple[list[bool], Flags]:
-        """Whose light comes of formulas alone, and which of all slots hold light."""
-        simple = [isinstance(one, LightLayout) and one.simple for one in self.layouts]
-        first = self.fleet.slots
-        scalars = np.array([len(one.scalars) for one in self.layouts], np.int64)
-        return simple, np.arange(first[-1]) - np.repeat(first[:-1] + scalars, np.diff(first)) >= 0
-
-    @contextlib.asynccontextmanager
-    async def held(self) -> AsyncIterator[None]:
-        """Ask the devices while nobody else does."""
-        held: list[Peer] = []
-        try:
-            for peer in self._peers:
-                await peer.lock.acquire()
-                held.append(peer)
-            yield
-        finally:
-            for peer in held:
-                peer.lock.release()
 
 
 @dataclass
@@ -97,8 +48,7 @@ class Together:
     group: Measured
     params: bulk.Params = field(default_factory=bulk.Params)
     refused: Mapping[str, int] = field(default_factory=dict)
-    _light: LightTable = field(default_factory=LightTable)
-    _parties: dict[tuple[int, ...], _Party] = field(default_factory=dict)
+    _parties: dict[tuple[int, ...], Party] = field(default_factory=dict)
 
     async def poll(
         self, pollers: Sequence[Poller], now: datetime, cursors: Mapping[str, Mapping[str, str]]
@@ -124,20 +74,20 @@ class Together:
                 heard |= await self._go(self._party(some), now, cursors)
         return heard
 
-    def _party(self, ready: Sequence[tuple[SwitchPoller, Prepared]]) -> _Party:
+    def _party(self, ready: Sequence[tuple[SwitchPoller, Prepared]]) -> Party:
         """Return what was put together of the same devices before, where nothing of it has changed."""
         plans = [known.plan for _, known in ready]
         key = *(id(known) for _, known in ready), *map(id, plans)
         party = self._parties.pop(key, None)
         if party is None:
-            party = _Party([_Device(*one, plan) for one, plan in zip(ready, plans, strict=True)])
+            party = Party([Device(*one, plan) for one, plan in zip(ready, plans, strict=True)])
         self._parties[key] = party  # the last seen stand last
         if len(self._parties) > MOST_PARTIES:
             del self._parties[next(iter(self._parties))]
         return party
 
     async def _go(
-        self, party: _Party, now: datetime, cursors: Mapping[str, Mapping[str, str]]
+        self, party: Party, now: datetime, cursors: Mapping[str, Mapping[str, str]]
     ) -> dict[str, list[Batch]]:
         async with party.held():
             started = time.time_ns()
@@ -152,7 +102,7 @@ class Together:
 
     def _batches(
         self,
-        party: _Party,
+        party: Party,
         outcome: Outcome,
         started: int,
         now: datetime,
@@ -183,7 +133,7 @@ class Together:
 
     def _tables(
         self,
-        party: _Party,
+        party: Party,
         read: list[int],
         outcome: Outcome,
         started: int,
@@ -191,50 +141,45 @@ class Together:
         cursors: Mapping[str, Mapping[str, str]],
     ) -> Tables:
         """Return the tables of the devices that were read, the group's and their rows of polls."""
-        at, which = pd.Timestamp(now), np.array(read)
+        at, some = pd.Timestamp(now), party.choice(read)
+        table: pd.DataFrame | None
         if self.group == "counters":
-            table, sizes = _counters(party, read, outcome, at)
+            table, sizes = some.counters(at, outcome)
         else:
             table, sizes = self._optics(party, read, outcome, at)
-        never = np.zeros(len(read), dtype=bool)
-        pollers = [party.devices[number].poller for number in read]
-        gaps = [gap_from(cursors[one.name], now, one.period_s) for one in pollers]
+        never = np.zeros((3, len(read)), dtype=bool)
         polls = {
             "at": columns.times(at, len(read)),
-            "target": columns.texts(pa.array([party.names[number] for number in read])),
-            "kind": columns.texts(pa.repeat("switch", len(read))),
-            "ok": pd.arrays.BooleanArray(~never, never),
-            "duration_ms": np.maximum(outcome.times[which] - started, 0) / 1e6,
-            "requests": Masked(outcome.requests[which], never),
-            "retries": Masked(outcome.retries[which], never),
-            "rows": Masked(np.array(sizes, np.int64), never),
-            "gap_from": columns.moments(gaps),
+            "duration_ms": np.maximum(outcome.times[some.which] - started, 0) / 1e6,
+            "requests": Masked(outcome.requests[some.which], never[0]),
+            "retries": Masked(outcome.retries[some.which], never[1]),
+            "rows": Masked(sizes, never[2]),
+            "gap_from": columns.moments(
+                [gap_from(cursors[one.name], now, one.period_s) for one in some.pollers]
+            ),
         }
-        tables = {"polls": columns.table("polls", polls, len(read))}
+        tables = {"polls": some.polls.table(polls)}
         return tables if table is None else {str(self.group): table, **tables}
 
     def _optics(
-        self, party: _Party, read: list[int], outcome: Outcome, at: pd.Timestamp
-    ) -> tuple[pd.DataFrame | None, list[int]]:
+        self, party: Party, read: list[int], outcome: Outcome, at: pd.Timestamp
+    ) -> tuple[pd.DataFrame | None, Ints]:
         """Return the rows of table optics and how many are each device's."""
-        apart = [n for n in read if n in outcome.texts or not party.light[0][n]]
+        apart = [n for n in read if n in outcome.texts or not party.simple[n]]
         one_by_one = {n: self._readings(party, n, outcome) for n in apart}
         rows = [{"at": at, "device": party.names[n]} | row for n, some in one_by_one.items() for row in some]
-        sizes = {n: len(some) for n, some in one_by_one.items()}
-        simple = [n for n in read if n not in sizes] if sizes else read
+        sizes = np.zeros(len(party.devices), np.int64)
+        sizes[apart] = [len(some) for some in one_by_one.values()]
+        simple = [n for n in read if n not in one_by_one] if apart else read
         tables = [frames.frame("optics", rows)] if rows else []
         if simple:
-            names = [party.names[n] for n in simple]
-            layouts: list[Any] = [party.layouts[n] for n in simple]
-            table, counts = self._light.table(at, names, layouts, _light(party, simple, outcome))
-            sizes |= dict(zip(simple, counts, strict=True))
+            table, sizes[simple] = party.choice(simple).light(at, outcome)
             tables.insert(0, table)
-        some = [table for table in tables if len(table)]
-        return (pd.concat(some, ignore_index=True) if len(some) > 1 else some[0] if some else None), [
-            sizes[number] for number in read
-        ]
+        told = [table for table in tables if len(table)]
+        whole = pd.concat(told, ignore_index=True) if len(told) > 1 else told[0] if told else None
+        return whole, sizes[read]
 
-    def _readings(self, party: _Party, number: int, outcome: Outcome) -> list[dict[str, Any]]:
+    def _readings(self, party: Party, number: int, outcome: Outcome) -> list[dict[str, Any]]:
         """Return the rows of one device's light, made one by one."""
         layout = party.layouts[number]
         assert isinstance(layout, LightLayout)
@@ -246,21 +191,7 @@ class Together:
         return light_rows(layout.readings(told))
 
 
-def _asked(one: _Device) -> Asked:
-    target, known = one.known.target, one.known
-    return Asked(
-        one.plan,
-        wire.address(*known.found),
-        target.timeout_s,
-        target.retries,
-        target.requests_per_second,
-        known.peer.size.at_once,
-        *known.known[1:],
-        memory=known.memory,
-    )
-
-
-def _note_size(one: _Device, why: int) -> bool:
+def _note_size(one: Device, why: int) -> bool:
     """Note for the next plan what a refusal says about the size of requests; return whether it does."""
     if why == Refusal.TOO_BIG:
         one.known.peer.size.too_big(one.plan.varbinds)
@@ -271,43 +202,7 @@ def _note_size(one: _Device, why: int) -> bool:
     return True
 
 
-def _note_answers(one: _Device, count: int) -> None:
+def _note_answers(one: Device, count: int) -> None:
     """Note that so many requests were answered: a size that had been cut may grow again."""
     for _ in range(count):
         one.known.peer.size.answered(one.plan.varbinds)
-
-
-def _light(party: _Party, some: Sequence[int], outcome: Outcome) -> Ints:
-    """Return the light of some devices, one behind the other."""
-    slots = party.light[1]
-    if len(some) < len(party.devices):
-        mine = np.zeros(len(party.devices), dtype=bool)
-        mine[some] = True
-        slots = slots & np.repeat(mine, np.diff(outcome.slots))
-    return outcome.values[slots].view(np.int64)
-
-
-def _each(values: Array, first: Ints, some: Sequence[int], size: int) -> Array:
-    """Return the values of some devices, a device a row; without a copy where they lie together."""
-    if some[-1] - some[0] + 1 == len(some):
-        return values[first[some[0]] : first[some[-1] + 1]].reshape(len(some), size)
-    apart: Array = values[first[list(some)][:, None] + np.arange(size)]
-    return apart
-
-
-def _counters(
-    party: _Party, read: list[int], outcome: Outcome, at: pd.Timestamp
-) -> tuple[pd.DataFrame | None, list[int]]:
-    """Return the rows of table counters and how many are each device's."""
-    parts: list[Part] = []
-    groups: dict[int, list[int]] = {}
-    for number in read:
-        groups.setdefault(id(party.layouts[number]), []).append(number)
-    for some in groups.values():
-        layout, plan = party.layouts[some[0]], party.devices[some[0]].plan
-        assert isinstance(layout, Layout)
-        values = _each(outcome.values, outcome.slots, some, plan.slots)
-        uptimes = _each(outcome.uptimes, outcome.rows, some, plan.rows)
-        parts.append(Part(layout, [party.names[number] for number in some], values, uptimes))
-    sizes: list[int] = np.diff(outcome.rows)[read].tolist()
-    return (counter_layout.table(at, parts) if parts else None), sizes
