@@ -88,10 +88,13 @@ def gap_from(cursor: Mapping[str, str], now: datetime, period_s: float | None) -
     if period_s is None and "failed" not in cursor:
         return None
     good = last_good(cursor)
-    if good is None:
-        return None
-    late = period_s is not None and now - good > timedelta(seconds=GAP_AFTER_PERIODS * period_s)
-    return good if late or "failed" in cursor else None
+    return good if good is not None and ("failed" in cursor or _late(good, now, period_s)) else None
+
+
+@lru_cache(maxsize=64)  # most targets were last read in one round
+def _late(good: datetime, now: datetime, period_s: float | None) -> bool:
+    """Return whether a poll was missed since the last good one."""
+    return period_s is not None and now - good > timedelta(seconds=GAP_AFTER_PERIODS * period_s)
 
 
 def last_good(cursor: Mapping[str, str]) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,15 @@ class Masked:
     null: npt.NDArray[np.bool_]
 
 
-def times(at: pd.Timestamp, count: int) -> pd.DatetimeIndex:
+def times(at: datetime, count: int) -> Any:
     """Return one time, so many times."""
-    return pd.DatetimeIndex(np.full(count, at.value // 1000).view("M8[us]"), tz="UTC")
+    return _time(at).repeat(count)
+
+
+@lru_cache(maxsize=8)  # all tables of a round have one time
+def _time(at: datetime) -> Any:
+    """Return a time in the house's dtype."""
+    return pd.DatetimeIndex([at], dtype="datetime64[us, UTC]").array
 
 
 def moments(told: Sequence[datetime | None]) -> pd.DatetimeIndex:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from correlator.pollers import cells, sensors
@@ -24,7 +25,7 @@ SAID_AT_MOST = 8  # ports that one remark names
 Known = sensors.KnownSensors | cells.KnownCells
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Inventory:
     """The sensors of a device by source, and when and in which state they were learned.
 
@@ -37,6 +38,14 @@ class Inventory:
     known: Mapping[str, Known]
     remarks: tuple[str, ...] = ()
     layout: LightLayout | None = None
+
+    @cached_property
+    def prepared(self) -> tuple[LightLayout, int | None, tuple[int, ...]] | None:
+        """Layout, sysUpTime when it was made, and its companions' values; None without a layout."""
+        if self.layout is None:
+            return None
+        change = () if self.last_change is None else (self.last_change,)
+        return self.layout, self.uptime_cs, change[: len(self.layout.scalars[1:])]
 
 
 @dataclass
@@ -63,17 +72,7 @@ class OpticsReader:
     def known(self, now: datetime) -> tuple[LightLayout, int | None, tuple[int, ...]] | None:
         """Return layout, sysUpTime when it was made, and its companions' values; None if due anew."""
         learned = self.inventory
-        if learned is None or learned.layout is None or now - learned.at >= LEARN_AFTER:
-            return None
-        return (
-            learned.layout,
-            learned.uptime_cs,
-            tuple(
-                value
-                for value in (learned.last_change,)
-                if value is not None and len(learned.layout.scalars) > 1
-            ),
-        )
+        return None if learned is None or now - learned.at >= LEARN_AFTER else learned.prepared
 
     def doubt(self, for_good: bool) -> None:
         """Learn anew at the next reading or, ``for_good``, read this device alone until that is due."""

@@ -81,9 +81,7 @@ class Choice:
     """Some devices of a party, and what stays of the tables that are made of them."""
 
     def __init__(self, party: Party, numbers: Sequence[int]) -> None:
-        devices = [party.devices[number] for number in numbers]
         self.which = np.array(numbers)
-        self.pollers = [one.poller for one in devices]
         self._names = [party.names[number] for number in numbers]
         self._layouts: list[Any] = [party.layouts[number] for number in numbers]
         self._slots, self._rows = party.fleet.slots, party.fleet.rows
@@ -97,7 +95,7 @@ class Choice:
             "kind": columns.texts(pa.repeat("switch", count)),
             "ok": pd.array(np.ones(count, dtype=bool), "boolean"),
         }
-        moving = ("at", "duration_ms", "requests", "retries", "rows", "gap_from")
+        moving = ("at", "duration_ms", "requests", "retries", "rows")
         return Staying("polls", count, same, moving)
 
     def counters(self, at: pd.Timestamp, outcome: Outcome) -> tuple[pd.DataFrame, Ints]:

@@ -32,7 +32,9 @@ from correlator.ports import Batch, Poller, Tables
 from correlator.snmp import bulk
 from correlator.snmp.bulk import Exchange, Outcome
 from correlator.snmp.codec import Ints, Refusal
+from correlator.snmp.control import Peer
 from correlator.snmp.paces import recent
+from correlator.snmp.plan import Plan
 from correlator.snmp.target import Tally, Value
 
 Measured = Literal["counters", "optics"]
@@ -48,7 +50,7 @@ class Together:
     group: Measured
     params: bulk.Params = field(default_factory=bulk.Params)
     refused: Mapping[str, int] = field(default_factory=dict)
-    _parties: dict[tuple[int, ...], Party] = field(default_factory=dict)
+    _parties: dict[tuple[Prepared | Plan, ...], Party] = field(default_factory=dict)
 
     async def poll(
         self, pollers: Sequence[Poller], now: datetime, cursors: Mapping[str, Mapping[str, str]]
@@ -59,14 +61,12 @@ class Together:
         one request is in flight, here and elsewhere: those that are being asked something else now are
         asked when the others are done.
         """
-        ready: dict[int, tuple[SwitchPoller, Prepared]] = {}
+        ready: dict[Peer, tuple[SwitchPoller, Prepared]] = {}
         for poller in pollers:
-            known = poller.prepared(now) if isinstance(poller, SwitchPoller) else None
-            if known is not None:
-                assert isinstance(poller, SwitchPoller)
-                ready.setdefault(id(known.peer), (poller, known))
-        busy = [one for one in ready.values() if one[1].peer.lock.locked()]
-        free = [one for one in ready.values() if not one[1].peer.lock.locked()] if busy else [*ready.values()]
+            if isinstance(poller, SwitchPoller) and (known := poller.prepared(now)) is not None:
+                ready.setdefault(known.peer, (poller, known))
+        busy = [one for peer, one in ready.items() if peer.lock.locked()]
+        free = [one for peer, one in ready.items() if not peer.lock.locked()] if busy else [*ready.values()]
         heard: dict[str, list[Batch]] = {}
         self.refused = Counter()
         for some in (free, busy):
@@ -77,7 +77,7 @@ class Together:
     def _party(self, ready: Sequence[tuple[SwitchPoller, Prepared]]) -> Party:
         """Return what was put together of the same devices before, where nothing of it has changed."""
         plans = [known.plan for _, known in ready]
-        key = *(id(known) for _, known in ready), *map(id, plans)
+        key: tuple[Prepared | Plan, ...] = (*(known for _, known in ready), *plans)
         party = self._parties.pop(key, None)
         if party is None:
             party = Party([Device(*one, plan) for one, plan in zip(ready, plans, strict=True)])
@@ -110,6 +110,7 @@ class Together:
     ) -> dict[str, list[Batch]]:
         heard: dict[str, list[Batch]] = {}
         read: list[int] = []
+        gaps: list[datetime | None] = []
         why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
         for number, one in enumerate(party.devices):
             peer, poller = one.known.peer, one.poller
@@ -117,7 +118,9 @@ class Together:
             cursor = cursors[poller.name]
             if why[number] == 0:
                 read.append(number)
-                if peer.size.varbinds < peer.size.params.most:
+                gaps.append(gap_from(cursor, now, poller.period_s))
+                size = peer.size
+                if size.varbinds < size.params.most:
                     _note_answers(one, requests[number])
                 heard[poller.name] = [poller.read_elsewhere(now, cursor)]
             elif why[number] == bulk.SILENT and not outcome.heard[number]:
@@ -126,7 +129,7 @@ class Together:
                 told_size = _note_size(one, why[number])
                 poller.refused(Tally(requests[number], retries[number]), learn=not told_size)
         if read:
-            tables = self._tables(party, read, outcome, started, now, cursors)
+            tables = self._tables(party, read, gaps, outcome, started, now)
             first = heard[party.devices[read[0]].poller.name]
             first[0] = Batch(tables, first[0].source, first[0].sequence, first[0].cursor)
         return heard
@@ -135,12 +138,15 @@ class Together:
         self,
         party: Party,
         read: list[int],
+        gaps: list[datetime | None],
         outcome: Outcome,
         started: int,
         now: datetime,
-        cursors: Mapping[str, Mapping[str, str]],
     ) -> Tables:
-        """Return the tables of the devices that were read, the group's and their rows of polls."""
+        """Return the tables of the devices that were read, the group's and their rows of polls.
+
+        ``gaps`` is where a gap began that this round ends, of each device.
+        """
         at, some = pd.Timestamp(now), party.choice(read)
         table: pd.DataFrame | None
         if self.group == "counters":
@@ -154,10 +160,9 @@ class Together:
             "requests": Masked(outcome.requests[some.which], never[0]),
             "retries": Masked(outcome.retries[some.which], never[1]),
             "rows": Masked(sizes, never[2]),
-            "gap_from": columns.moments(
-                [gap_from(cursors[one.name], now, one.period_s) for one in some.pollers]
-            ),
         }
+        if any(gaps):
+            polls["gap_from"] = columns.moments(gaps)
         tables = {"polls": some.polls.table(polls)}
         return tables if table is None else {str(self.group): table, **tables}
 
