@@ -62,9 +62,10 @@ def recent(paces: Sequence[Pace], now: float) -> Sent:
     Most often all of them were last asked in one exchange, which knows that as arrays.
     """
     places = [pace.elsewhere for pace in paces if pace.elsewhere is not None and not pace.sent]
-    sent = places[0][0] if len(places) == len(paces) > 0 else None
-    if isinstance(sent, Sent) and all(one is sent for one, _ in places):
-        return sent.some([number for _, number in places], now - 1.0)
+    if len(places) == len(paces) > 0:
+        each, numbers = zip(*places, strict=True)
+        if isinstance(each[0], Sent) and len(set(each)) == 1:
+            return each[0].some(numbers, now - 1.0)
     return Sent.told([pace.recent(now) for pace in paces])
 
 
