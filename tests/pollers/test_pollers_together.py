@@ -208,6 +208,79 @@ async def test_light_keeps_its_rows_while_only_numbers_move_and_changes_them_whe
             )
 
 
+@pytest.mark.parametrize("group", ["counters", "optics"])
+async def test_tables_of_a_round_stay_when_those_of_another_are_written_into(group: str) -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller, together = pollers(client, agent.port)[group], Together(group)  # type: ignore[arg-type]
+        expected = (await alone(poller)).tables[group]
+        rounds = [await together.poll([poller], NOW, {poller.name: {}}) for _ in range(2)]
+        for name in (group, "polls"):
+            first, second = (the_table(heard, name) for heard in rounds)
+            before = second.copy(deep=True)
+            for column in first.columns:
+                first.loc[first.index[-1], column] = first[column].iloc[0] if column == "at" else pd.NA
+            first.index.name = "row"
+            same(second, before)
+        rounds.append(await together.poll([poller], NOW, {poller.name: {}}))
+    for heard in rounds[1:]:
+        same(the_table(heard, group), expected)
+        assert the_table(heard, "polls")["ok"].tolist() == [True]
+        assert the_table(heard, group).index.name is None
+
+
+@pytest.mark.parametrize("group", ["counters", "optics"])
+async def test_who_is_missing_in_a_round_is_in_no_table_of_it_and_back_in_the_next(group: str) -> None:
+    patience = {"timeout_s": 0.3, "retries": 0}
+    async with Agent(switch()) as one, Agent(switch(ports=6)) as two, SnmpClient() as client:
+        both = [pollers(client, agent.port, name, **patience)[group]
+                for agent, name in ((one, "leaf1"), (two, "leaf2"))]  # fmt: skip
+        together = Together(group)  # type: ignore[arg-type]
+        expected = {poller.target_name: (await alone(poller)).tables[group] for poller in both}
+        for silent in (False, True, False):
+            one.drop = lambda number, silent=silent: silent
+            if both[0].prepared(NOW) is None:  # it was silent: who it is is asked alone
+                await alone(both[0])
+            heard = await together.poll(both, NOW, {poller.name: {} for poller in both})
+            answers = [batch.tables for batches in heard.values() for batch in batches]
+            (table,) = [tables[group] for tables in answers if group in tables]
+            for name in {"leaf1", "leaf2"} - ({"leaf1"} if silent else set()):
+                same(table[table["device"] == name], expected[name])
+            assert set(table["device"]) == ({"leaf2"} if silent else {"leaf1", "leaf2"})
+            polls = pd.concat([tables["polls"] for tables in answers if "polls" in tables])
+            assert polls.set_index("target")["ok"].to_dict() == {"leaf1": not silent, "leaf2": True}
+            assert polls["rows"].sum() == len(table)
+
+
+async def test_interfaces_that_change_between_rounds_are_seen() -> None:
+    async with Agent(switch()) as agent, SnmpClient() as client:
+        poller, together = pollers(client, agent.port)["counters"], Together("counters")
+        await alone(poller)
+        assert poller.name in await together.poll([poller], NOW, {poller.name: {}})
+        for changes in (interface(2, name="Ethernet9"), {UPTIME: ticks(100)}):
+            agent.set(switch() | changes)
+            assert await together.poll([poller], NOW, {poller.name: {}}) == {}
+            anew = await alone(poller)
+            heard = await together.poll([poller], NOW, {poller.name: {}})
+            same(the_table(heard, "counters"), anew.tables["counters"])
+
+
+async def test_a_gap_that_a_round_ends_is_told_of_those_that_had_it() -> None:
+    before = NOW - timedelta(minutes=10)
+    async with Agent(switch()) as one, Agent(switch()) as two, SnmpClient() as client:
+        first, second = (pollers(client, a.port, n)["optics"] for a, n in ((one, "leaf1"), (two, "leaf2")))
+        for poller in (first, second):
+            await alone(poller)
+        late, well = {"last_good": before.isoformat()}, {"last_good": NOW.isoformat()}
+        together, told = Together("optics"), []
+        for cursor in (well, late, well, late | {"failed": "yes"}):
+            heard = await together.poll([first, second], NOW, {first.name: cursor, second.name: well})
+            told.append(the_table(heard, "polls").set_index("target")["gap_from"])
+            assert "failed" not in heard[first.name][0].cursor
+    assert [one["leaf1"] for one in told] == [pd.NaT, before, pd.NaT, before]
+    assert all(one["leaf2"] is pd.NaT for one in told)
+    assert {one.dtype for one in told} == {frames.empty("polls")["gap_from"].dtype}
+
+
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     """Serve all recordings on a free loopback port; the community chooses one."""
