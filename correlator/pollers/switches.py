@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from correlator.pollers import topology
-from correlator.pollers.attempt import Attempt, gap_from, good
+from correlator.pollers.attempt import Attempt, gap_from
 from correlator.pollers.counter_layout import Layout
 from correlator.pollers.counters import CounterReader
 from correlator.pollers.device import Device, Row
@@ -17,7 +18,7 @@ from correlator.pollers.light_layout import LightLayout
 from correlator.pollers.optics import OpticsReader
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.text import text, unsigned
-from correlator.ports import Batch
+from correlator.ports import Batch, Tables
 from correlator.profiles.profile import FALLBACK, Profile
 from correlator.snmp.control import Peer, Place, SnmpClient
 from correlator.snmp.errors import NoAnswerError, SnmpError
@@ -33,6 +34,7 @@ SILENCES_BORNE = 3  # polls without any answer before a device is asked more sel
 REFUSALS_BORNE = 3  # answers in a row that are not as learned
 LONGEST_REST = timedelta(minutes=10)
 DEFAULT_PERIOD_S = 60.0
+NO_TABLES: Tables = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +176,11 @@ class SwitchPoller:
     def _reader(self) -> CounterReader | OpticsReader:
         return self._counters if self._group == "counters" else self._optics
 
-    def read_elsewhere(self, now: datetime, cursor: Mapping[str, str]) -> Batch:
-        """Return a batch without tables: what to remember of a poll whose rows went with others'."""
+    def read_elsewhere(self, number: int, remembered: Mapping[str, str]) -> Batch:
+        """Return a batch of that number, what to remember of it, and no tables: rows went with others'."""
         self._silences = self._refusals = 0
         self._reader.used()
-        return Batch({}, self._source, sequence(now), good(cursor, now))
+        return Batch(NO_TABLES, self._source, number, remembered)
 
     def refused(self, spent: Tally, learn: bool) -> None:
         """Note that an answer was not as learned, after so many requests; ``learn``: nor will the next be.

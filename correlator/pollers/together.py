@@ -22,12 +22,12 @@ import pandas as pd
 
 from correlator import frames
 from correlator.pollers import columns
-from correlator.pollers.attempt import gap_from
+from correlator.pollers.attempt import gap_from, good
 from correlator.pollers.columns import Masked
 from correlator.pollers.light import rows as light_rows
 from correlator.pollers.light_layout import LightLayout
 from correlator.pollers.party import Device, Party
-from correlator.pollers.switches import Prepared, SwitchPoller
+from correlator.pollers.switches import Prepared, SwitchPoller, sequence
 from correlator.ports import Batch, Poller, Tables
 from correlator.snmp import bulk
 from correlator.snmp.bulk import Exchange, Outcome
@@ -111,6 +111,8 @@ class Together:
         heard: dict[str, list[Batch]] = {}
         read: list[int] = []
         gaps: list[datetime | None] = []
+        before: Mapping[str, str] | None = None
+        remembered: Mapping[str, str] = {}
         why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
         for number, one in enumerate(party.devices):
             peer, poller = one.known.peer, one.poller
@@ -122,7 +124,9 @@ class Together:
                 size = peer.size
                 if size.varbinds < size.params.most:
                     _note_answers(one, requests[number])
-                heard[poller.name] = [poller.read_elsewhere(now, cursor)]
+                if cursor != before:  # most were last read in one round: what is remembered is the same
+                    before, remembered = cursor, good(cursor, now)
+                heard[poller.name] = [poller.read_elsewhere(sequence(now), remembered)]
             elif why[number] == bulk.SILENT and not outcome.heard[number]:
                 heard[poller.name] = [poller.silent(now, cursor, requests[number], retries[number])]
             else:
