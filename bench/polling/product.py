@@ -83,7 +83,7 @@ async def main(switches: int, rounds: int, port: int, plain: bool = False) -> No
         together = {group: Together(group, Params(plain=plain)) for group in GROUPS}  # type: ignore[arg-type]
         rows = read = 0
         for number in range(rounds + 1):
-            await asyncio.sleep(APART_S)
+            time.sleep(APART_S)
             if number == 1:
                 before, began = spent(), time.monotonic()
                 rows = read = 0
