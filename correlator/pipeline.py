@@ -265,7 +265,7 @@ class Pipeline:
         count = 0
         while (hour := first + count * HOUR) <= last:
             self._sum_up_hour(hour)
-            self.state.set_cursor("sum_up", {"hour": hour.isoformat()})
+            self.state.set_cursors({"sum_up": {"hour": hour.isoformat()}})
             count += 1
         return count
 
@@ -287,7 +287,7 @@ class Pipeline:
     # -- polling ----------------------------------------------------------------------------------
 
     def _cursors(self, group: str) -> dict[str, Mapping[str, str]]:
-        cursors = {poller.name: self.state.cursor(poller.name) for poller in self.pollers.get(group, ())}
+        cursors = self.state.cursors(poller.name for poller in self.pollers.get(group, ()))
         note = self.state.cursor(NOTE) if group == HOSTS else {}
         for name in note.keys() & cursors.keys():
             cursors[name][STORING] = note[name]
@@ -304,7 +304,7 @@ class Pipeline:
         note |= {name: noted(answer) for name, answer in heard.items()}
         note = {name: text for name, text in note.items() if text}
         if note != before:
-            self.state.set_cursor(NOTE, note)
+            self.state.set_cursors({NOTE: note})
 
     async def _ask_together(
         self, group: str, pollers: Sequence[Poller], cursors: Mapping[str, Mapping[str, str]], now: datetime
@@ -370,9 +370,7 @@ class Pipeline:
             batches = self._resolved(batches)
             self._note(heard)
         self.store.append_batches(batches)
-        for name, answer in heard.items():
-            if answer:
-                self.state.set_cursor(name, answer[-1].cursor)
+        self.state.set_cursors({name: answer[-1].cursor for name, answer in heard.items() if answer})
         self.figures.stored(sum(len(table) for batch in batches for table in batch.tables.values()))
 
     # -- keeping ----------------------------------------------------------------------------------
@@ -425,7 +423,7 @@ class Pipeline:
             again = [outgoing for outgoing in waiting if outgoing.position <= noted]
             batch = again or waiting
             until = batch[-1].position
-            self.state.set_cursor("copy", {"until": str(until)})
+            self.state.set_cursors({"copy": {"until": str(until)}})
             self._append("incident_events", event_rows([o.event for o in batch]), "incidents", until)
             self.state.delivered(COPY, until)
 

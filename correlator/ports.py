@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
@@ -110,8 +110,11 @@ class State(Protocol):
     def cursor(self, name: str) -> dict[str, str]:
         """Return the remembered values under ``name``; empty where there are none."""
 
-    def set_cursor(self, name: str, values: Mapping[str, str]) -> None:
-        """Remember values under ``name``, replacing what was there."""
+    def cursors(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return the remembered values under each of the names."""
+
+    def set_cursors(self, values: Mapping[str, Mapping[str, str]]) -> None:
+        """Remember values under each name, replacing what was there, in one transaction."""
 
 
 class Sink(Protocol):

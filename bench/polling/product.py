@@ -83,7 +83,7 @@ async def main(switches: int, rounds: int, port: int, plain: bool = False) -> No
         together = {group: Together(group, Params(plain=plain)) for group in GROUPS}  # type: ignore[arg-type]
         rows = read = 0
         for number in range(rounds + 1):
-            time.sleep(APART_S)
+            time.sleep(APART_S)  # noqa: ASYNC251 - nothing else is to run meanwhile
             if number == 1:
                 before, began = spent(), time.monotonic()
                 rows = read = 0

@@ -99,4 +99,4 @@ class Delivery:
                 f"{lost - told} alerts dropped, the oldest: the receiver was away until the outbox was full"
             )
             self._sink.remark(now, "dropped", lost - told, text)
-            self._state.set_cursor(cursor, {"count": str(lost)})
+            self._state.set_cursors({cursor: {"count": str(lost)}})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -156,11 +156,26 @@ class SqliteState:
         with self._reading() as connection:
             return {row.key: row.value for row in connection.execute(query)}
 
-    def set_cursor(self, name: str, values: Mapping[str, str]) -> None:
-        """Remember values under ``name``, replacing what was there."""
-        rows = [{"name": name, "key": key, "value": value} for key, value in values.items()]
+    def cursors(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """Return the remembered values under each of the names; empty where there are none."""
+        found: dict[str, dict[str, str]] = {name: {} for name in names}
+        with self._reading() as connection:
+            for name, key, value in connection.execute(sa.select(_cursors)):
+                if name in found:
+                    found[name][key] = value
+        return found
+
+    def set_cursors(self, values: Mapping[str, Mapping[str, str]]) -> None:
+        """Remember values under each name, replacing what was there, in one transaction."""
+        names = [{"which": name} for name in values]
+        rows = [
+            {"name": name, "key": key, "value": value}
+            for name, some in values.items()
+            for key, value in some.items()
+        ]
         with self._writing() as connection:
-            connection.execute(sa.delete(_cursors).where(_cursors.c.name == name))
+            if names:
+                connection.execute(sa.delete(_cursors).where(_cursors.c.name == sa.bindparam("which")), names)
             if rows:
                 connection.execute(sa.insert(_cursors), rows)
 

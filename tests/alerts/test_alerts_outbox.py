@@ -18,7 +18,7 @@ class Waiting:
         self.events = [Outgoing(10 * n, one) for n, one in enumerate(events, 1)]
         self.position = 0
         self.lost = 0
-        self.cursors = {}
+        self.remembered = {}
 
     def outgoing(self, sink: str, limit: int) -> list[Outgoing]:
         return [out for out in self.events if out.position > self.position][:limit]
@@ -33,10 +33,10 @@ class Waiting:
         return self.lost
 
     def cursor(self, name: str):
-        return self.cursors.get(name, {})
+        return self.remembered.get(name, {})
 
-    def set_cursor(self, name: str, values) -> None:
-        self.cursors[name] = dict(values)
+    def set_cursors(self, values) -> None:
+        self.remembered |= {name: dict(some) for name, some in values.items()}
 
 
 class Receiver:

@@ -113,12 +113,17 @@ def test_a_sink_that_nobody_named_has_nothing(make):
 def test_cursors_are_replaced_as_a_whole(make):
     state = make()
     assert state.cursor("host1") == {}
-    state.set_cursor("host1", {"epoch": "a", "after": "7"})
-    state.set_cursor("host2", {"epoch": "b"})
-    state.set_cursor("host1", {"epoch": "c"})
+    state.set_cursors({"host1": {"epoch": "a", "after": "7"}, "host2": {"epoch": "b"}})
+    state.set_cursors({"host1": {"epoch": "c"}})
     assert make().cursor("host1") == {"epoch": "c"}
     assert make().cursor("host2") == {"epoch": "b"}
-    state.set_cursor("host1", {})
+    assert make().cursors(["host2", "host1", "host3"]) == {
+        "host2": {"epoch": "b"},
+        "host1": {"epoch": "c"},
+        "host3": {},
+    }
+    state.set_cursors({"host1": {}})
+    state.set_cursors({})
     assert state.cursor("host1") == {}
 
 

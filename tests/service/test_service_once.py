@@ -45,10 +45,10 @@ class Dying:
             raise Killed
 
 
-BEFORE_THE_NOTE = ("state", "set_cursor", 1, False)
+BEFORE_THE_NOTE = ("state", "set_cursors", 1, False)
 BEFORE_THE_ROWS = ("store", "append_batches", 1, False)
 AFTER_THE_ROWS = ("store", "append_batches", 1, True)
-AFTER_THE_CURSOR = ("state", "set_cursor", 2, True)
+AFTER_THE_CURSOR = ("state", "set_cursors", 2, True)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def test_a_url_or_a_path_with_odd_letters_is_as_good(tmp_path):
     odd = tmp_path / "a b?#%41" / "state.db"
     SqliteState(odd, ["syslog"]).commit([incident(1)], [])
     assert odd.exists()
-    SqliteState(f"sqlite:///{tmp_path}/other.db", []).set_cursor("a", {"b": "c"})
+    SqliteState(f"sqlite:///{tmp_path}/other.db", []).set_cursors({"a": {"b": "c"}})
     assert SqliteState(tmp_path / "other.db", []).cursor("a") == {"b": "c"}
 
 
@@ -81,7 +81,7 @@ def test_threads_may_share_a_state(path):
     def work(thread: int) -> None:
         for n in range(10):
             state.commit([incident(100 * thread + n)], [event(100 * thread + n)])
-            state.set_cursor(f"poller {thread}", {"after": str(n)})
+            state.set_cursors({f"poller {thread}": {"after": str(n)}})
             assert state.cursor(f"poller {thread}") == {"after": str(n)}
 
     threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
