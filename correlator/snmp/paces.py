@@ -78,7 +78,7 @@ class Paces:
     def __init__(self, per_second: Ints, before: Sent) -> None:
         self._per_second = per_second
         # a row for each of the last requests: those that are asked in step lie beside each other
-        self._ring = np.full((int(per_second.max(initial=1)), len(per_second)), -np.inf)
+        self._ring = np.empty((int(per_second.max(initial=1)), len(per_second)))
         before_each = np.diff(before.first)
         self._taken: Ints = np.minimum(before_each, per_second)
         if len(before.times):
@@ -117,8 +117,9 @@ class Paces:
 
     def _wait(self, devices: Ints | slice) -> None:
         """Set when the next requests to devices may go: a second after the first of the last ones."""
-        place = self._taken[devices] % self._per_second[devices]
-        self.free[devices] = self._ring[place, np.arange(len(self.free))[devices]] + 1.0
+        taken, most = self._taken[devices], self._per_second[devices]
+        first = self._ring[taken % most, np.arange(len(self.free))[devices]]
+        self.free[devices] = np.where(taken < most, -np.inf, first + 1.0)
 
     def sent(self) -> Sent:
         """Return the times of the last requests to each device, those before among them."""
