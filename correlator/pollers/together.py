@@ -57,9 +57,9 @@ class Together:
     ) -> dict[str, list[Batch]]:
         """Return what those of the pollers brought that could be asked together, by name.
 
-        The tables of all come in the batch of the first; the others' hold their cursors. To each device
-        one request is in flight, here and elsewhere: those that are being asked something else now are
-        asked when the others are done.
+        The tables of all come in the batch of the first; the others' hold their cursors. No device is asked
+        here and elsewhere at a time: those that are being asked something else now are asked when the
+        others are done.
         """
         ready: dict[Peer, tuple[SwitchPoller, Prepared]] = {}
         for poller in pollers:

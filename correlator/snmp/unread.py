@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from correlator.snmp.codec import Ints
 
+FEW = 8  # requests whose answers are sooner found one by one than by sorting
 GROUP = 8  # answers to one request for which it pays to read them apart from those to others
 
 
@@ -35,12 +38,10 @@ def alike(kind: Ints, varbinds: Ints) -> list[Ints]:
     ``kind`` is what each answers; ``varbinds`` of answers to each. Those to requests that have few are
     each their own.
     """
-    order, counts = np.argsort(kind, kind="stable"), np.bincount(kind)
-    there = np.flatnonzero(counts)
+    counts = np.bincount(kind)
     left: dict[int, list[Ints]] = {}  # by number of varbinds, the answers to each request
-    ends = np.cumsum(counts[there]).tolist()
-    for size, begin, end in zip(varbinds[there].tolist(), [0, *ends], ends, strict=False):
-        left.setdefault(size, []).append(order[begin:end])
+    for one, which in _sorted_out(kind, np.flatnonzero(counts), counts):
+        left.setdefault(int(varbinds[one]), []).append(which)
     groups = []
     for some in left.values():
         while (most := max(map(len, some))) >= GROUP:
@@ -50,3 +51,13 @@ def alike(kind: Ints, varbinds: Ints) -> list[Ints]:
         if most:
             groups.append(np.concatenate(some)[:, None])
     return groups
+
+
+def _sorted_out(kind: Ints, there: Ints, counts: Ints) -> Iterator[tuple[int, Ints]]:
+    """Return, for each of the requests that are there, the numbers of the answers to it."""
+    if len(there) <= FEW:
+        yield from ((one, np.flatnonzero(kind == one)) for one in there.tolist())
+        return
+    order, ends = np.argsort(kind, kind="stable"), np.cumsum(counts[there]).tolist()
+    for one, begin, end in zip(there.tolist(), [0, *ends], ends, strict=False):
+        yield one, order[begin:end]
