@@ -69,9 +69,9 @@ class Params:
 class Outcome:
     """What came of asking; devices in the order in which they were given.
 
-    ``values`` holds their slots one after another, ``slots`` where each begins; ``uptimes`` (hundredths of
-    a second, -1: untold) likewise their rows. ``times`` is when the last answer of each came in, nanoseconds
-    since 1970.
+    ``values`` holds their slots one after another, ``slots`` where each begins (zeros where a device was not
+    read whole); ``uptimes`` (hundredths of a second, -1: untold) likewise their rows. ``times`` is when the
+    last answer of each came in, nanoseconds since 1970.
     ``why`` is 0 for a device that was read whole, else a Refusal, SILENT or CHANGED; ``heard`` is whether
     anything at all came from it. ``refused`` counts datagrams and devices by the reason's name.
     """
@@ -120,7 +120,8 @@ class Exchange:
         self._retries = np.zeros(STRANDS * count, np.int64)
         self._rest: dict[int, list[int]] = {}  # by strand, what to ask for the rest of answers that were cut
         self._unread: dict[Wire, Unread] = {}
-        self._values = np.zeros(fleet.slots[-1] + 1, np.uint64)  # the last is for what nobody wants
+        self._values = np.empty(fleet.slots[-1] + 1, np.uint64)  # the last is for what nobody wants
+        self._values[fleet.unfilled] = 0
         self._uptimes = np.full(fleet.rows[-1] + 1, -1, np.int64)  # likewise
         self.outcome = Outcome(
             values=self._values[:-1],
@@ -155,6 +156,8 @@ class Exchange:
                 one.close()
         unread = ((self._tries != NONE) | self._waiting).reshape(-1, STRANDS).any(axis=1)
         self.outcome.why[unread & (self.outcome.why == 0)] = SILENT
+        for device in np.flatnonzero(self.outcome.why).tolist():
+            self._values[self.fleet.slots[device] : self.fleet.slots[device + 1]] = 0
         self.outcome.sent, self.outcome.requests = self._pace.sent(), self._pace.count
         self.outcome.retries = self._retries.reshape(-1, STRANDS).sum(axis=1)
         return self.outcome

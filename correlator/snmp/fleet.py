@@ -45,8 +45,8 @@ class Asked:
 class Fleet:
     """The devices, in the order in which they were given; ``tries`` bounds how often each may be asked again.
 
-    ``slots`` and ``rows`` say where each one's values and rows begin, ``kind0`` which of ``kinds`` is its
-    first request.
+    ``slots`` and ``rows`` say where each one's values and rows begin, ``unfilled`` which slots no answer
+    fills, ``kind0`` which of ``kinds`` is each one's first request.
     """
 
     def __init__(self, asked: Sequence[Asked], tries: int) -> None:
@@ -64,6 +64,8 @@ class Fleet:
         self.scalars = _Scalars(asked)
         self.slots = np.cumsum([0, *(one.plan.slots for one in asked)])
         self.rows = np.cumsum([0, *(one.plan.rows for one in asked)])
+        holes = [one.plan.unfilled + first for one, first in zip(asked, self.slots.tolist(), strict=False)]
+        self.unfilled = np.concatenate([np.zeros(0, np.int64), *holes])
         self._plans = list({id(one.plan): one.plan for one in asked}.values())
         self.join()
         self.shapes = Shapes([one.plan for one in asked], [one.memory for one in asked])

@@ -19,7 +19,6 @@ from correlator.snmp import codec
 from correlator.snmp.ber import COUNTER32, COUNTER64, GAUGE32, INTEGER, TIMETICKS
 from correlator.snmp.codec import COUNTER, EXACT, Bytes, Datagrams, Flags, Ints, Kinds, Words
 
-Places = npt.NDArray[np.uint16]
 Table = TypeVar("Table", bound=npt.NDArray[Any])
 
 BLOCK = 8 * codec.WORDS  # bytes looked at of each varbind
@@ -111,17 +110,13 @@ class Form:
         return list(zip(self.span[0].tolist(), free.astype(int).tolist(), most.tolist(), strict=True))
 
     def read(
-        self, data: Datagrams, start: Ints, known: Places, base: Ints, values: Words
+        self, data: Datagrams, place: Ints, sizes: Bytes, base: Ints, values: Words
     ) -> tuple[Flags, Words]:
         """Put the values of those answers into ``values`` that are as they should be; return which, and all.
 
-        Answers are requests × answers to each. ``start`` is where they begin, ``known`` where in them their
-        varbinds do and the last one ends, ``base`` where their slots begin. The last of ``values`` is for
-        what nobody wants.
+        Answers are requests × answers to each. ``place`` is where each of their varbinds begins, ``sizes``
+        how long it is, ``base`` where their slots begin. The last of ``values`` is for what nobody wants.
         """
-        place = known[:, :, :-1].astype(np.int64)
-        place += start[:, :, None]
-        sizes = (known[:, :, 1:] - known[:, :, :-1]).astype(np.uint8)
         lengths = sizes - _each(self.span)
         numbers, differ = self._numbers(data, place, lengths)
         differ.append(data.bytes[1:].take(place) != sizes - np.uint8(2))

@@ -47,13 +47,16 @@ class Sent(Sequence[list[float]]):
         return [] if self._latest <= moment else list(self[number])
 
     def some(self, numbers: Sequence[int], moment: float) -> Sent:
-        """Return the same of some of the devices: of none any, if none went to anyone later than that."""
+        """Return when requests went to some of the devices, of those that went later than that."""
         if self._latest <= moment:
             return Sent.none(len(numbers))
-        begin = self.first[:-1].take(numbers)
-        counts = self.first[1:].take(numbers) - begin
+        later = self.times > moment
+        places = np.concatenate(([0], np.cumsum(later))).take(self.first)
+        begin = places[:-1].take(numbers)
+        counts = places[1:].take(numbers) - begin
         first = np.concatenate(([0], np.cumsum(counts)))
-        return Sent(self.times.take(np.arange(first[-1]) + np.repeat(begin - first[:-1], counts)), first)
+        each = np.arange(first[-1]) + np.repeat(begin - first[:-1], counts)
+        return Sent(self.times[later].take(each), first)
 
 
 def recent(paces: Sequence[Pace], now: float) -> Sent:

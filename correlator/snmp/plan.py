@@ -101,6 +101,13 @@ class Plan:
         """The tags of the values in answers to each request, as they were learned; 0: not yet, or none."""
         return np.zeros((self.count, self.kinds.entry.shape[1]), np.uint8)
 
+    @cached_property
+    def unfilled(self) -> codec.Ints:
+        """The slots that no answer fills."""
+        filled = {cell.slot for cell in self.scalars}
+        filled |= {cell.slot for one in self.requests for line in one.lines for cell in line.cells}
+        return np.array(sorted(set(range(self.slots)) - filled), np.int64)
+
     @property
     def varbinds(self) -> int:
         """The varbinds of the largest request."""

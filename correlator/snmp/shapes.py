@@ -12,8 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from correlator.snmp import codec
 from correlator.snmp.ber import INTEGER
@@ -27,9 +29,11 @@ from correlator.snmp.codec import (
     Kinds,
     Words,
 )
-from correlator.snmp.forms import LONGEST, Form, Places, measures
+from correlator.snmp.forms import LONGEST, Form, measures
 from correlator.snmp.look import look
 from correlator.snmp.plan import Plan
+
+Places = npt.NDArray[np.uint16]
 
 HEAD = 48  # bytes kept of an answer's head; longer ones are not remembered
 SIZE, FIRST, ID_AT, ROW = 24, 50, 51, 56  # places in a row behind the head; SIZE in units of two bytes
@@ -40,13 +44,16 @@ _IN_FRONT = np.where(np.arange(HEAD) < np.arange(HEAD + 1)[:, None], 255, 0).ast
 _OFF_ID = np.where((np.arange(HEAD) - np.arange(256)[:, None]) // 4 == 0, 0, 255).astype(np.uint8).view("<u8")
 
 
+Looks = tuple[npt.NDArray[Any], ...]
+"""Of answers, a row each: heads, where their varbinds begin, and how long these are."""
+
+
 @dataclass(eq=False, slots=True)
 class Memory:
     """What is remembered of one device while it is asked by one plan: a row for each request."""
 
     plan: Plan | None = None
-    heads: Bytes | None = None
-    places: Places | None = None
+    looks: Looks | None = None
 
 
 def _same_heads(data: Datagrams, begin: int, heads: Bytes) -> Flags:
@@ -62,7 +69,7 @@ class Shapes:
     """The answers of many devices, a row for each request of each; ``first`` is each device's first row.
 
     Of each the head, its size and where the request-id stands are remembered, and where its varbinds begin
-    and the last one ends.
+    and how long they are.
     """
 
     def __init__(self, plans: Sequence[Plan], memories: Sequence[Memory]) -> None:
@@ -70,14 +77,16 @@ class Shapes:
         steps = max((plan.kinds.entry.shape[1] for plan in distinct), default=0)
         self.first = np.cumsum([0, *(plan.count for plan in plans)])
         self._heads: Bytes = np.zeros((self.first[-1], ROW), np.uint8)
-        self._places: Places = np.zeros((self.first[-1], steps + 1), np.uint16)
+        self._places: Places = np.zeros((self.first[-1], steps), np.uint16)
+        self._sizes: Bytes = np.zeros((self.first[-1], steps), np.uint8)
         for plan, memory, at in zip(plans, memories, self.first.tolist(), strict=False):
             mine = slice(at, at + plan.count)
-            heads, places = self._heads[mine], self._places[mine]
-            if memory.plan is plan and memory.heads is not None and memory.places is not None:
-                width = min(places.shape[1], memory.places.shape[1])
-                heads[:], places[:, :width] = memory.heads, memory.places[:, :width]
-            memory.plan, memory.heads, memory.places = plan, heads, places
+            looks = self._heads[mine], self._places[mine], self._sizes[mine]
+            if memory.plan is plan and memory.looks is not None:
+                for part, before in zip(looks, memory.looks, strict=True):
+                    width = min(part.shape[1], before.shape[1])
+                    part[:, :width] = before[:, :width]
+            memory.plan, memory.looks = plan, looks
         starts = dict(
             zip(map(id, distinct), np.cumsum([0, *(p.count for p in distinct)]).tolist(), strict=False)
         )
@@ -146,7 +155,8 @@ class Shapes:
         head[:HEAD] = np.frombuffer(octets[:HEAD].ljust(HEAD, b"\0"), np.uint8)
         head.view("<u2")[SIZE] = len(octets)
         head[FIRST], head[ID_AT] = places[0], id_at
-        self._places[row, : len(places)] = places
+        self._places[row, : len(places) - 1] = places[:-1]
+        self._sizes[row, : len(places) - 1] = np.diff(places)
 
     def read(
         self,
@@ -166,8 +176,11 @@ class Shapes:
         number of varbinds, and heads that were compared. The last of ``values`` is for what nobody wants.
         """
         form = self._form(pattern, kind, kinds)
-        known = self._places.take(rows, axis=0)[:, :, : form.entry.shape[1] + 1]
-        return form.read(data, start, known, base, values)
+        steps = form.entry.shape[1]
+        places = self._places.take(rows, axis=0)[:, :, :steps].astype(np.int64)
+        places += start[:, :, None]
+        sizes = np.ascontiguousarray(self._sizes.take(rows, axis=0)[:, :, :steps])
+        return form.read(data, places, sizes, base, values)
 
     def _form(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Form:
         """Return what the answers to some requests hold, as found before where they were."""
@@ -222,7 +235,8 @@ class Shapes:
         self.id_places.update(np.unique(known[:, ID_AT]).tolist())
         rows = self.rows(device[fits], number[fits])
         self._heads[rows] = known
-        self._places[rows, : steps + 1] = np.minimum(place - starts[:, None], STRIDE)[fits]
+        self._places[rows, :steps] = np.minimum(place[:, :-1] - starts[:, None], STRIDE)[fits]
+        self._sizes[rows, :steps] = sizes[fits]
 
     def _agreed(self, device: Ints, number: Ints, tags: Bytes) -> Flags:
         """Return whose tags are those that all devices of their plan have; the first to come says which."""

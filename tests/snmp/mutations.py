@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -107,11 +108,11 @@ class Remembered:
         """Return which datagrams are taken, and the values by device and slot."""
         known, count, slots = self.plan, len(sizes), self.plan.slots
         values, taken = np.zeros(count * slots + 1, np.uint64), np.zeros(count, dtype=bool)
-        own = [Memory(known, self.memory.heads, self.memory.places) for _ in range(count)]
+        own = [dataclasses.replace(self.memory) for _ in range(count)]
         shapes = Shapes([known] * count, own)  # a device for each: what one looks like is none of the others'
         device = np.arange(count)
-        assert self.memory.heads is not None
-        id_at, kind0 = self.memory.heads[kind, ID_AT].astype(np.int64), np.zeros(count, np.int64)
+        assert self.memory.looks is not None
+        id_at, kind0 = self.memory.looks[0][kind, ID_AT].astype(np.int64), np.zeros(count, np.int64)
         same = shapes.recall(data, 0, sizes, id_at, device, kind, kind0, known.kinds)
         for one in np.unique(kind[same]):
             which = np.flatnonzero(same & (kind == one))[None]

@@ -113,9 +113,11 @@ async def test_a_device_that_is_put_together_with_others_keeps_its_shapes(long_w
         long_ways.clear()
         asked = [*fleet(two).asked, *alone.asked]
         asked[0] = Asked(asked[1].plan, asked[0].address, 30.0, 3, 1000)
-        before = np.array(alone.asked[0].memory.places)
+        before = [part.copy() for part in alone.asked[0].memory.looks or ()]
         both = Fleet(asked, 3)
-        assert (asked[1].memory.places == before).all()
+        after = asked[1].memory.looks or ()
+        assert len(after) == 3
+        assert all((one == other).all() for one, other in zip(after, before, strict=True))
         await polled(both)
     assert not long_ways
 
@@ -158,7 +160,8 @@ def test_when_devices_were_asked_last_is_the_same_however_their_paces_know_it() 
     paces = [Pace(per_second=5) for _ in range(3)]
     for pace, number in zip(paces, (2, 0, 1), strict=True):
         pace.went_elsewhere(sent, number)
-    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9], []]
+    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.9], []]
+    assert list(recent(paces, 10.15)) == [[9.2, 9.3], [9.9], []]
     assert list(recent(paces, 11.0)) == [[], [], []]
     paces[2].went_elsewhere(Sent.told([[9.5]]), 0)
     assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9], [9.5]]
