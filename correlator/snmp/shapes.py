@@ -81,7 +81,7 @@ class Shapes:
         self._sizes: Bytes = np.zeros((self.first[-1], steps), np.uint8)
         for plan, memory, at in zip(plans, memories, self.first.tolist(), strict=False):
             mine = slice(at, at + plan.count)
-            looks = self._heads[mine], self._places[mine], self._sizes[mine]
+            looks: Looks = (self._heads[mine], self._places[mine], self._sizes[mine])
             if memory.plan is plan and memory.looks is not None:
                 for part, before in zip(looks, memory.looks, strict=True):
                     width = min(part.shape[1], before.shape[1])
