@@ -76,7 +76,7 @@ def compared(switches: int, rounds: int, port: int) -> dict[str, object]:
     """Return the counts of so many rounds."""
     known, limit = plan(), most()
     places = [wire.address(socket.AF_INET, (address(n), port)) for n in range(switches)]
-    asked = [Asked(known, place, TIMEOUT_S, RETRIES, 10_000) for place in places]
+    asked = [Asked(known, place, TIMEOUT_S, RETRIES, 10_000, at_once=2) for place in places]
     before, began, seen = None, 0.0, np.zeros(switches, dtype=bool)
     refused: Counter[str] = Counter()
     values = wrong = missing = retries = requests = 0

@@ -43,9 +43,9 @@ class Size:
 
     @property
     def at_once(self) -> int:
-        """How many requests may be in flight: two to a device that bears the largest, else one.
+        """How many planned requests may be in flight: two to a device that bears the largest, else one.
 
-        Most devices have little CPU for this, and bear no more (snmp_exporter issue 349).
+        Most switches answer from one slow CPU (snmp_exporter issue 349). Walks never have more than one.
         """
         return 2 if self.varbinds >= self.params.most else 1
 

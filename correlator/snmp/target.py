@@ -64,8 +64,8 @@ class Target:
     """One SNMP agent.
 
     ``timeout_s`` is the wait for one answer, ``retries`` how often a request is sent again.
-    ``requests_per_second`` caps what the device is asked within any second; there is never more than
-    one request in flight to it (most switches answer from one slow CPU: snmp_exporter issue 349).
+    ``requests_per_second`` caps what the device is asked within any second; how many requests may be in
+    flight to it at a time ``manners.Size`` says.
     """
 
     host: str

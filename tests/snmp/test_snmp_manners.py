@@ -23,6 +23,16 @@ def test_a_device_is_first_asked_for_little_and_then_for_more() -> None:
     assert learned(Size(), bears=1000, requests=5) == [10, 20, 40, 60, 60]
 
 
+def test_two_requests_are_in_flight_only_while_the_largest_are_borne() -> None:
+    size = Size()
+    told = [size.at_once]
+    for _ in range(3):
+        size.answered(size.varbinds)
+        told.append(size.at_once)
+    size.silent(60)
+    assert [*told, size.at_once] == [1, 1, 1, 2, 1]
+
+
 def test_what_was_too_big_is_not_asked_for_again() -> None:
     asked = learned(Size(), bears=33, requests=40)
     assert len([size for size in asked if size > 33]) <= 6
