@@ -66,6 +66,7 @@ def contenders(folder: Path, port: int) -> tuple[list[Contender], list[str]]:
     found = [
         Contender("floor", lambda n: [str(floor), "-n", str(n), "-r", "2", "-p", str(port)]),
         Contender("correlator", script("product")),
+        Contender("correlator, no two alike", script("product", "apart")),
         Contender("correlator, ordinary socket calls", script("product", "plain")),
         Contender("pysnmp", script("with_pysnmp")),
     ]

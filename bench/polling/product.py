@@ -1,9 +1,10 @@
 """The product's own path over a farm of switches: plans, exchange, checks, retransmission, tables.
 
-    product.py SWITCHES ROUNDS PORT [plain]
+    product.py SWITCHES ROUNDS PORT [plain] [apart]
 
 One switch is learned through the control plane, as the service does; its inventory stands for all, which
-are alike. Prints one JSON line: useful varbinds, CPU and wall seconds, memory, and what came out.
+are alike; ``apart``: as if no two were. Prints one JSON line: useful varbinds, CPU and wall seconds,
+memory, and what came out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from poll_set import address
 
+from correlator.pollers.counter_layout import Layout
 from correlator.pollers.memory import settle
 from correlator.pollers.recognition import Recognition
 from correlator.pollers.switches import SwitchPoller, SwitchTarget
@@ -35,8 +37,8 @@ PART = 500  # switches asked at once, as the service does
 PER_SECOND = 1000  # requests to a switch: rounds follow each other at once, and none is held back
 
 
-async def learned(client: SnmpClient, switches: int, port: int) -> dict[str, list[SwitchPoller]]:
-    """Return the pollers of each group, which know their switches."""
+async def learned(client: SnmpClient, switches: int, port: int, apart: bool) -> dict[str, list[SwitchPoller]]:
+    """Return the pollers of each group, which know their switches; ``apart``: each its own counters."""
     recognition = Recognition(load(Path(__file__).parent))
     first = {}
     for group in GROUPS:
@@ -45,6 +47,7 @@ async def learned(client: SnmpClient, switches: int, port: int) -> dict[str, lis
         await first[group].poll(datetime.now(UTC), {})
     plan, inventory = first["counters"]._counters.plan, first["optics"]._optics.inventory
     assert plan is not None
+    assert isinstance(plan.layout, Layout)
     assert inventory is not None
     pollers: dict[str, list[SwitchPoller]] = {group: [] for group in GROUPS}
     for number in range(switches):
@@ -56,7 +59,10 @@ async def learned(client: SnmpClient, switches: int, port: int) -> dict[str, lis
                 target.name,
                 target.agent,
             )
-            poller._counters = replace(poller._counters, plan=replace(plan, uptime_cs=0, uses=0))
+            layout = replace(plan.layout, _plans={}) if apart else plan.layout
+            poller._counters = replace(
+                poller._counters, plan=replace(plan, layout=layout, uptime_cs=0, uses=0)
+            )
             poller._optics = replace(poller._optics, inventory=replace(inventory, uptime_cs=None))
             await client.peer(target.agent).locate(target.agent)
             client.peer(target.agent).size.varbinds = 60
@@ -75,11 +81,11 @@ def spent() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-async def main(switches: int, rounds: int, port: int, plain: bool = False) -> None:
+async def main(switches: int, rounds: int, port: int, plain: bool = False, apart: bool = False) -> None:
     """Poll all of them so many times, after one round that does not count."""
     settle()  # as the service does
     async with SnmpClient() as client:
-        pollers = await learned(client, switches, port)
+        pollers = await learned(client, switches, port, apart)
         together = {group: Together(group, Params(plain=plain)) for group in GROUPS}  # type: ignore[arg-type]
         rows = read = 0
         for number in range(rounds + 1):
@@ -113,4 +119,4 @@ async def main(switches: int, rounds: int, port: int, plain: bool = False) -> No
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*map(int, sys.argv[1:4]), plain="plain" in sys.argv))
+    asyncio.run(main(*map(int, sys.argv[1:4]), plain="plain" in sys.argv, apart="apart" in sys.argv))

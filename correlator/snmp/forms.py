@@ -7,9 +7,7 @@ at the same place whatever the OID's length is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +17,8 @@ from correlator.snmp import codec
 from correlator.snmp.ber import COUNTER32, COUNTER64, GAUGE32, INTEGER, TIMETICKS
 from correlator.snmp.codec import COUNTER, EXACT, Bytes, Datagrams, Flags, Ints, Kinds, Words
 
+Spans = list[tuple[int, int, int]]
+"""Of each varbind its bytes without the value, and the least and most that a value has."""
 Table = TypeVar("Table", bound=npt.NDArray[Any])
 
 BLOCK = 8 * codec.WORDS  # bytes looked at of each varbind
@@ -44,18 +44,14 @@ def measures(kinds: Kinds, entry: Ints) -> tuple[Flags, Ints, Ints]:
 
 
 @dataclass(frozen=True, eq=False)
-class Form:
-    """The answers to some requests, all of so many varbinds: tables of requests × varbinds.
+class Blocks:
+    """The blocks of all expected varbinds of some kinds of requests, one a row, whatever tags values have.
 
-    ``entry`` are the expected varbinds among those of ``kinds``, ``tags`` the tags that their values have;
-    ``free``, ``behind``, ``span`` their measures. A block begins at ``begin`` of its varbind, or at its head
-    where the value is too far behind that (not ``near``); ``expect`` must stand where ``mask`` is set.
-    ``forbidden`` are the bits that the value must not have, ``slot`` is where it goes.
+    ``free``, ``behind``, ``span`` are their measures. A block begins at ``begin`` of its varbind, or at its
+    head where the value is too far behind that (not ``near``); ``expect`` must stand where ``mask`` is set.
+    ``sign`` is the bit that a counter must not have.
     """
 
-    kinds: Kinds
-    entry: Ints
-    tags: Bytes
     free: Flags
     behind: Ints
     span: Bytes
@@ -63,47 +59,53 @@ class Form:
     begin: Ints
     expect: Words
     mask: Words
-    forbidden: Words
-    slot: Ints
+    sign: Words
 
     @classmethod
-    def of(cls, kinds: Kinds, kind: int, tags: Bytes) -> Form:
-        """Return what the answers to one request of ``kinds`` hold, whose values have those tags."""
-        steps = int(kinds.varbinds[kind])
-        tags, entry, slot = (
-            tags[:, :steps],
-            kinds.entry[kind : kind + 1, :steps],
-            kinds.slot[kind : kind + 1, :steps],
-        )
-        free, behind, span = measures(kinds, entry)
+    def of(cls, kinds: Kinds) -> Blocks:
+        """Return the blocks of the expected varbinds of ``kinds``."""
+        free, behind, span = measures(kinds, np.arange(len(kinds.exact)))
         near = behind <= TAG
-        begin = np.where(free & near, behind - TAG, 0)
-        signed = np.where(kinds.want.take(entry) == COUNTER, SIGN, 0).astype(np.uint64)
+        moved = free & near
+        begin = np.where(moved, behind - TAG, 0)
+        expect, mask = (_moved(words, moved, begin) for words in (kinds.expect, kinds.mask))
+        expect &= mask
+        mask[moved, TAG : LENGTH + 1] = 255
+        signed = free & (kinds.want == COUNTER)
         return cls(
-            kinds,
-            entry,
-            tags,
             free,
             behind,
             span.astype(np.uint8),
             near.astype(np.uint8),
             begin,
-            *_blocks(kinds, entry, tags, free & near, begin),
-            np.where(free, FORBIDDEN.take(tags) | signed, 0).astype(np.uint64),
-            np.where(slot < 0, NOWHERE, slot),
+            expect.view("<u8"),
+            mask.view("<u8"),
+            np.where(signed, SIGN, 0).astype(np.uint64),
         )
 
-    @classmethod
-    def joined(cls, forms: Sequence[Form]) -> Form:
-        """Return the forms of requests of one ``kinds`` and number of varbinds as one."""
-        if len(forms) == 1:
-            return forms[0]
-        names = (field.name for field in fields(cls)[1:])
-        return cls(forms[0].kinds, *(np.concatenate([getattr(one, name) for one in forms]) for name in names))
 
-    @cached_property
-    def spans(self) -> list[tuple[int, int, int]]:
-        """For each varbind of the first request its ``span`` and the least and most bytes of a value."""
+class Form:
+    """The answers to some requests, all of so many varbinds: tables of requests × varbinds.
+
+    ``kind`` are the requests' numbers in ``kinds``, ``tags`` the tags that their values have.
+    """
+
+    def __init__(self, kinds: Kinds, blocks: Blocks, kind: Ints, tags: Bytes) -> None:
+        self.kinds, steps = kinds, int(kinds.varbinds[kind[0]])
+        self.tags = tags[:, :steps]
+        self.entry = entry = kinds.entry.take(kind, axis=0)[:, :steps]
+        self.free, self.behind = blocks.free.take(entry), blocks.behind.take(entry)
+        self.span, self.near = blocks.span.take(entry), blocks.near.take(entry)
+        self.begin, self.mask = blocks.begin.take(entry), blocks.mask.take(entry, axis=0)
+        self.expect: Words = blocks.expect.take(entry, axis=0)
+        self.expect.view(np.uint8)[:, :, TAG] |= self.tags * self.near
+        self.forbidden: Words = FORBIDDEN.take(self.tags) | blocks.sign.take(entry)
+        self.slot = kinds.slot.take(kind, axis=0)[:, :steps]
+        self.slot[self.slot < 0] = NOWHERE
+
+    @property
+    def spans(self) -> Spans:
+        """Of the first request."""
         most = np.where(self.tags[0] == INTEGER, 4, np.where(self.tags[0] > 0, LONGEST, -1))
         free = self.free[0]
         most = np.where(free, most, 0)
@@ -163,21 +165,14 @@ class Form:
         return np.asarray(far & differs)
 
 
-def _blocks(kinds: Kinds, entry: Ints, tags: Bytes, moved: Flags, begin: Ints) -> tuple[Words, Words]:
-    """Return the bytes that must stand in blocks, and which of them count; ``moved``: up to the tag."""
-    place = np.arange(BLOCK) + np.where(moved, begin, 0)[:, :, None]
-    there = (place >= 0) & (~moved[:, :, None] | (np.arange(BLOCK) < TAG))
-    place = np.where(there, place, 0)
-    expect, mask = (
-        np.take_along_axis(words.take(entry, axis=0).view(np.uint8), place, axis=2) * there
-        for words in (kinds.expect, kinds.mask)
-    )
-    expect[:, :, TAG] = np.where(moved, tags, expect[:, :, TAG])
-    mask[:, :, TAG] = np.where(moved, 255, mask[:, :, TAG])
-    mask[:, :, LENGTH] = np.where(moved, 255, mask[:, :, LENGTH])
-    expect &= mask
-    shape = *entry.shape, codec.WORDS
-    return expect.view("<u8").reshape(shape), mask.view("<u8").reshape(shape)
+def _moved(words: Words, moved: Flags, begin: Ints) -> Bytes:
+    """Return the bytes of expected varbinds as they stand in blocks; of the moved ones, up to the tag."""
+    octets = words.view(np.uint8)
+    blocks = np.where(moved[:, None], np.uint8(0), octets)
+    for one in np.unique(begin[moved]).tolist():
+        which = np.flatnonzero(moved & (begin == one))
+        blocks[which, -one:TAG] = octets[which, : TAG + one]
+    return blocks
 
 
 def _each(table: Table) -> Table:

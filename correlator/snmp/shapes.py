@@ -29,7 +29,7 @@ from correlator.snmp.codec import (
     Kinds,
     Words,
 )
-from correlator.snmp.forms import LONGEST, Form, measures
+from correlator.snmp.forms import LONGEST, Blocks, Form, Spans, measures
 from correlator.snmp.look import look
 from correlator.snmp.plan import Plan
 
@@ -38,7 +38,7 @@ Places = npt.NDArray[np.uint16]
 HEAD = 48  # bytes kept of an answer's head; longer ones are not remembered
 SIZE, FIRST, ID_AT, ROW = 24, 50, 51, 56  # places in a row behind the head; SIZE in units of two bytes
 MOST_ODD = 64  # answers of a batch with values of another length that are cheaper to look at one by one
-MOST_FOUND = 1024  # requests whose answers are looked up once, some 5 KB each
+MOST_FOUND = 1024  # requests of which it is kept how long varbinds may be, some 5 KB each
 
 _IN_FRONT = np.where(np.arange(HEAD) < np.arange(HEAD + 1)[:, None], 255, 0).astype(np.uint8).view("<u8")
 _OFF_ID = np.where((np.arange(HEAD) - np.arange(256)[:, None]) // 4 == 0, 0, 255).astype(np.uint8).view("<u8")
@@ -99,7 +99,8 @@ class Shapes:
         self._plans = plans
         self._communities = [plan.community for plan in distinct for _ in range(plan.count)]
         self._kinds: Kinds | None = None
-        self._found: dict[int, Form] = {}  # by requests among those of all plans, as they are in ``_kinds``
+        self._blocks: Blocks
+        self._spans: dict[int, Spans] = {}  # by requests among those of all plans
 
     def pattern(self, device: Ints, number: Ints) -> Ints:
         """Return the numbers of the requests among those of all plans."""
@@ -141,9 +142,8 @@ class Shapes:
                 octets = data.bytes[(begin + place) * STRIDE :][: int(sizes[place])].tobytes()
                 one = slice(place, place + 1)
                 pattern, kind = self.pattern(device[one], number[one]), kind0[device[one]] + number[one]
-                seen = look(
-                    octets, self._communities[int(pattern[0])], self._form(pattern, kind, kinds).spans
-                )
+                community = self._communities[int(pattern[0])]
+                seen = look(octets, community, self._lengths(pattern, kind, kinds))
                 if seen is not None and seen[0] == id_at[place] and seen[1][0] <= HEAD:
                     self._remember(int(rows[place]), octets, *seen)
                     same[place] = True
@@ -183,19 +183,23 @@ class Shapes:
         return form.read(data, places, sizes, base, values)
 
     def _form(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Form:
-        """Return what the answers to some requests hold, as found before where they were."""
-        if kinds is not self._kinds:
-            self._kinds, self._found = kinds, {}
-        return Form.joined(
-            [self._one(*one, kinds) for one in zip(pattern.tolist(), kind.tolist(), strict=True)]
-        )
+        """Return what the answers to some requests hold."""
+        self._know(kinds)
+        return Form(kinds, self._blocks, kind, self._tags.take(pattern, axis=0))
 
-    def _one(self, pattern: int, kind: int, kinds: Kinds) -> Form:
-        found = self._found.get(pattern)
+    def _know(self, kinds: Kinds) -> None:
+        """Lay out the blocks of all expected varbinds, where that was not done before."""
+        if kinds is not self._kinds:
+            self._kinds, self._blocks, self._spans = kinds, Blocks.of(kinds), {}
+
+    def _lengths(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Spans:
+        """Return how long the varbinds of answers to one request may be, as found before where it was."""
+        self._know(kinds)
+        found = self._spans.get(int(pattern[0]))
         if found is None:
-            if len(self._found) >= MOST_FOUND:
-                self._found.clear()
-            found = self._found[pattern] = Form.of(kinds, kind, self._tags[pattern : pattern + 1])
+            if len(self._spans) >= MOST_FOUND:
+                self._spans.clear()
+            found = self._spans[int(pattern[0])] = self._form(pattern, kind, kinds).spans
         return found
 
     def learn(
@@ -245,7 +249,7 @@ class Shapes:
         for one in np.unique(pattern[~self._tags[pattern].any(axis=1)]).tolist():
             teacher = int(np.flatnonzero(pattern == one)[0])
             self._tags[one, :steps] = tags[teacher]
-            self._found.clear()
+            self._spans.clear()
             plan = self._plans[int(device[teacher])]
             plan.tags[int(number[teacher])] = self._tags[one, : plan.tags.shape[1]]
         agreed: Flags = (self._tags[pattern, :steps] == tags).all(axis=1)
