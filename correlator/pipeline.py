@@ -174,7 +174,7 @@ class Pipeline:
         """
         pollers = [one for one in self.pollers.get(group, ()) if crc32(one.name.encode()) % parts == part]
         try:
-            cursors = await asyncio.to_thread(self._cursors, group)
+            cursors = await asyncio.to_thread(self._cursors, group, pollers)
         except StoreError as error:
             self.store_failed(error)
             return Round(len(pollers), len(pollers), 0)
@@ -286,8 +286,8 @@ class Pipeline:
 
     # -- polling ----------------------------------------------------------------------------------
 
-    def _cursors(self, group: str) -> dict[str, Mapping[str, str]]:
-        cursors = self.state.cursors(poller.name for poller in self.pollers.get(group, ()))
+    def _cursors(self, group: str, pollers: Sequence[Poller]) -> dict[str, Mapping[str, str]]:
+        cursors = self.state.cursors(poller.name for poller in pollers)
         note = self.state.cursor(NOTE) if group == HOSTS else {}
         for name in note.keys() & cursors.keys():
             cursors[name][STORING] = note[name]

@@ -130,11 +130,6 @@ class Kinds:
         """Where the request-id stands, if it is one place for all kinds."""
         return int(self.id_at[0]) if len(self.id_at) and (self.id_at == self.id_at[0]).all() else None
 
-    @property
-    def bulk(self) -> Flags:
-        """Which kinds are GETBULK: their answers may be cut behind any row."""
-        return self.width > 0
-
 
 def entries(expected: Sequence[tuple[bytes, int]]) -> dict[str, Any]:
     """Return the arrays of expected varbinds from their bytes behind the header and what may follow."""

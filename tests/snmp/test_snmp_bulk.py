@@ -98,7 +98,8 @@ async def test_requests_of_the_last_second_count_for_the_pace() -> None:
     assert min(time for time in outcome.sent[0] if time > began) >= began + 1.0
 
 
-async def test_loss_duplicates_and_late_replies_misattribute_nothing() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_loss_duplicates_and_late_replies_misattribute_nothing(at_once: int) -> None:
     dice, late = random.Random(4), []
 
     def reply(datagram: bytes) -> list[bytes]:
@@ -107,14 +108,17 @@ async def test_loss_duplicates_and_late_replies_misattribute_nothing() -> None:
         return [*old, datagram, datagram] if dice.random() > 0.1 else old
 
     async with agents(30, reply=reply) as some:
-        outcome = await exchanged(*(asked(one, timeout_s=0.3) for one in some))
+        outcome = await exchanged(*(asked(one, timeout_s=0.3, at_once=at_once) for one in some))
     assert not outcome.why.any()
     assert [told(outcome, n) for n in range(30)] == [own(n) for n in range(30)]
     assert outcome.retries.sum() > 0
     assert outcome.refused["late"] >= outcome.requests.sum()
 
 
-async def test_what_finds_no_room_in_the_kernel_goes_out_later(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_what_finds_no_room_in_the_kernel_goes_out_later(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     send = wire.Wire.send
 
     def narrow(self: wire.Wire, sizes: codec.Ints, addresses: codec.Bytes, to: codec.Ints) -> int:
@@ -122,7 +126,7 @@ async def test_what_finds_no_room_in_the_kernel_goes_out_later(monkeypatch: pyte
 
     monkeypatch.setattr(wire.Wire, "send", narrow)
     async with agents(8) as some:
-        outcome = await exchanged(*map(asked, some))
+        outcome = await exchanged(*(asked(one, at_once=at_once) for one in some))
     assert not outcome.why.any()
     assert [told(outcome, n) for n in range(8)] == [own(n) for n in range(8)]
     assert (outcome.requests == len(some[0].asked)).all()
@@ -147,22 +151,26 @@ async def test_a_serial_that_comes_to_its_end_begins_anew() -> None:
     assert not outcome.refused
 
 
-async def test_the_right_number_from_a_wrong_address_is_refused() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_the_right_number_from_a_wrong_address_is_refused(at_once: int) -> None:
     loop = asyncio.get_running_loop()
     elsewhere, _ = await loop.create_datagram_endpoint(asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0))
     async with agents(2) as (good, spoofed):
         spoofed.sender = elsewhere
-        outcome = await exchanged(asked(good), asked(spoofed, timeout_s=1.0, retries=1))
+        pairs = ((good, {}), (spoofed, {"timeout_s": 1.0, "retries": 1}))
+        outcome = await exchanged(*(asked(one, at_once=at_once, **more) for one, more in pairs))
     elsewhere.close()
     assert outcome.why.tolist() == [0, SILENT]
-    assert outcome.refused["source"] == 2
+    assert outcome.refused["source"] == 2 * at_once
+    assert outcome.refused["silent"] == 1
     assert not outcome.heard[1]
     assert not any(told(outcome, 1))
 
 
-async def test_a_cut_answer_is_continued_behind_its_last_whole_row() -> None:
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_a_cut_answer_is_continued_behind_its_last_whole_row(at_once: int) -> None:
     async with agents(2, max_message=190) as some:
-        outcome = await exchanged(*(asked(one, plan=plan(30)) for one in some))
+        outcome = await exchanged(*(asked(one, plan=plan(30), at_once=at_once) for one in some))
     assert not outcome.why.any()
     assert [told(outcome, n) for n in range(2)] == [own(n) for n in range(2)]
     assert (outcome.uptimes == 4711).all()
@@ -233,6 +241,15 @@ async def test_a_stop_ends_it_within_moments() -> None:
         exchange.stopped = True
         outcome = await asyncio.wait_for(running, 5)
     assert outcome.why[0] == SILENT
+
+
+async def test_the_two_requests_of_a_device_may_both_be_refused_and_it_is_given_up_once() -> None:
+    async with agents(1) as (good,), Agent(switch() | {f"1.3.6.1.9.2.{port}": -1 for port in PORTS}) as bad:
+        outcome = await exchanged(asked(good, at_once=2), asked(bad, at_once=2))
+    assert outcome.why.tolist() == [0, Refusal.NEGATIVE]
+    assert outcome.refused["negative"] == 1
+    assert told(outcome, 0) == own(0)
+    assert not outcome.values[outcome.slots[1] :].any()  # nothing of what it said
 
 
 def test_senders_differ_by_address_port_and_family_only() -> None:
