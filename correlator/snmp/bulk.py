@@ -133,7 +133,7 @@ class Exchange:
             heard=np.zeros(count, dtype=bool),
             requests=np.zeros(count, np.int64),
             retries=np.zeros(count, np.int64),
-            sent=Sent.none(count),
+            sent=Sent.told([()] * count),
             texts=defaultdict(list),
         )
 
@@ -141,7 +141,7 @@ class Exchange:
         """Ask until every device is read or given up, or ``stopped`` is set; return what came."""
         families = np.unique(self.fleet.family).tolist()
         wires = {
-            Wire(socket.AddressFamily(family), self.params.plain): (
+            Wire.opened(socket.AddressFamily(family), self.params.plain): (
                 np.repeat(self.fleet.family == family, STRANDS) if len(families) > 1 else None
             )
             for family in families

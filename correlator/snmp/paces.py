@@ -1,4 +1,4 @@
-"""At what pace each of many devices is asked: the same rule as ``manners.Pace``, as arrays."""
+"""At what pace each of many devices is asked: the same rule as ``manners.Pace``, for all of them at once."""
 
 from __future__ import annotations
 
@@ -16,84 +16,101 @@ MANY = 2**31  # more requests than any device may be sent within a second
 
 
 class Sent(Sequence[list[float]]):
-    """When the last requests went to each of many devices, seconds of the monotonic clock, oldest first."""
+    """When the last requests went to each of ``count`` devices.
 
-    def __init__(self, times: Times, first: Ints) -> None:
-        self.times, self.first = times, first
-        self._latest = float(times.max(initial=-np.inf))
+    ``times`` are seconds of the monotonic clock in order, ``devices`` to whom each went.
+    """
+
+    def __init__(self, count: int, times: Times, devices: Ints) -> None:
+        self.times, self.devices, self._count = times, devices, count
 
     @classmethod
     def told(cls, each: Sequence[Sequence[float]]) -> Sent:
         """Return what lists say, one a device."""
-        first = np.cumsum([0, *map(len, each)])
-        return cls(np.array([time for times in each for time in times], np.float64), first)
+        times = np.array([time for some in each for time in some], np.float64)
+        devices = np.repeat(np.arange(len(each)), [len(some) for some in each])
+        return cls.sorted(len(each), times, devices)
 
     @classmethod
-    def none(cls, count: int) -> Sent:
-        """Return that nothing went to so many devices."""
-        return cls(np.zeros(0), np.zeros(count + 1, np.int64))
+    def sorted(cls, count: int, times: Times, devices: Ints) -> Sent:
+        """Return what is told in any order."""
+        order = np.argsort(times, kind="stable")
+        return cls(count, times[order], devices[order])
 
     def __len__(self) -> int:
-        return len(self.first) - 1
+        return self._count
 
     def __getitem__(self, number: Any) -> Any:
         """Return those to one device, by its number."""
         if number >= len(self):
             raise IndexError(number)
-        return self.times[self.first[number] : self.first[number + 1]].tolist()
+        return self.since(number, -np.inf)
 
     def since(self, number: int, moment: float) -> list[float]:
-        """Return when requests went to one device, if any went to anyone later than that."""
-        return [] if self._latest <= moment else list(self[number])
+        """Return those to one device that went later than that."""
+        times, devices = self._later(moment)
+        later: list[float] = times[devices == number].tolist() if len(times) else []
+        return later
 
-    def some(self, numbers: Sequence[int], moment: float) -> Sent:
-        """Return when requests went to some of the devices, of those that went later than that."""
-        if self._latest <= moment:
-            return Sent.none(len(numbers))
-        later = self.times > moment
-        places = np.concatenate(([0], np.cumsum(later))).take(self.first)
-        begin = places[:-1].take(numbers)
-        counts = places[1:].take(numbers) - begin
-        first = np.concatenate(([0], np.cumsum(counts)))
-        each = np.arange(first[-1]) + np.repeat(begin - first[:-1], counts)
-        return Sent(self.times[later].take(each), first)
+    def some(self, numbers: Sequence[int], places: Sequence[int], moment: float) -> tuple[Times, Ints]:
+        """Return times and devices of those that went later than that to devices of these numbers.
+
+        They are told as ``places``.
+        """
+        times, devices = self._later(moment)
+        if not len(times):
+            return times, devices
+        place = np.full(self._count, -1)
+        place[np.array(numbers)] = places
+        devices = place.take(devices)
+        asked = devices >= 0
+        return (times, devices) if asked.all() else (times[asked], devices[asked])
+
+    def _later(self, moment: float) -> tuple[Times, Ints]:
+        first = int(np.searchsorted(self.times, moment, "right"))
+        return self.times[first:], self.devices[first:]
 
 
 def recent(paces: Sequence[Pace], now: float) -> Sent:
     """Return when the requests of the last second, and perhaps some before, went to devices, by their paces.
 
-    Most often all of them were last asked in one exchange, which knows that as arrays.
+    Most often all of them were last asked in one exchange, or in few, which know that as arrays.
     """
-    places = [pace.elsewhere for pace in paces if pace.elsewhere is not None and not pace.sent]
-    if len(places) == len(paces) > 0:
-        each, numbers = zip(*places, strict=True)
-        if isinstance(each[0], Sent) and len(set(each)) == 1:
-            return each[0].some(numbers, now - 1.0)
-    return Sent.told([pace.recent(now) for pace in paces])
+    exchanges: dict[int, tuple[Sent, list[int], list[int]]] = {}
+    own: list[list[float]] = [[] for _ in paces]
+    for place, pace in enumerate(paces):
+        if pace.elsewhere is not None and not pace.sent and isinstance(pace.elsewhere[0], Sent):
+            sent, number = pace.elsewhere
+            _, numbers, places = exchanges.setdefault(id(sent), (sent, [], []))
+            numbers.append(number)
+            places.append(place)
+        else:
+            own[place] = pace.recent(now)
+    told = [sent.some(numbers, places, now - 1.0) for sent, numbers, places in exchanges.values()]
+    if any(own):
+        apart = Sent.told(own)
+        told.append((apart.times, apart.devices))
+    told = [one for one in told if len(one[0])] or [(np.zeros(0), np.zeros(0, np.int64))]
+    if len(told) == 1:
+        return Sent(len(paces), *told[0])
+    times, devices = zip(*told, strict=True)
+    return Sent.sorted(len(paces), np.concatenate(times), np.concatenate(devices))
 
 
 class Paces:
     """The pace of each device: so many requests within any second. ``free`` is when its next may go.
 
-    ``before`` are the times of the last requests.
+    ``before`` are the last requests. While nobody's pace can bind, what goes is only noted.
     """
 
     def __init__(self, per_second: Ints, before: Sent) -> None:
         self._per_second = per_second
-        # a row for each of the last requests: those that are asked in step lie beside each other
-        self._ring = np.empty((int(per_second.max(initial=1)), len(per_second)))
-        before_each = np.diff(before.first)
-        self._taken: Ints = np.minimum(before_each, per_second)
-        if len(before.times):
-            device = np.repeat(np.arange(len(before_each)), before_each)
-            place = np.arange(len(before.times)) - (before.first[1:] - self._taken)[device]
-            last = place >= 0
-            self._ring[place[last], device[last]] = before.times[last]
-        self._known = self._taken.copy()
+        self._times, self._devices = [before.times], [before.devices]
+        self._before: Ints = np.bincount(before.devices, minlength=len(per_second))
+        self._taken: Ints = self._before.copy()
         self._unbound = int((per_second - self._taken).min(initial=MANY))
         self.free = np.full(len(per_second), -np.inf)
-        if self.binds:
-            self._wait(slice(None))
+        self._ring: Times | None = self._laid_out() if self.binds else None
 
     @property
     def binds(self) -> bool:
@@ -103,31 +120,43 @@ class Paces:
     @property
     def count(self) -> Ints:
         """How many requests went to each device, those before not counted."""
-        counts: Ints = self._taken - self._known
+        counts: Ints = self._taken - self._before
         return counts
 
     def take(self, devices: Ints, now: float) -> None:
         """Note that a request goes out to each of the devices, which are sorted; to some twice, perhaps."""
-        taken = self._taken.take(devices)
+        self._times.append(np.full(len(devices), now))
+        self._devices.append(devices)
         again = devices[1:] == devices[:-1]
+        taken = self._taken.take(devices)
         taken[1:] += again
-        self._ring[taken % self._per_second.take(devices) if self.binds else taken, devices] = now
+        if self._ring is not None:
+            self._ring[taken % self._per_second.take(devices), devices] = now
         taken += 1
         self._taken[devices] = taken  # of two the second
         self._unbound -= 1 + bool(again.any())
-        if self.binds:
-            self._wait(devices)
-
-    def _wait(self, devices: Ints | slice) -> None:
-        """Set when the next requests to devices may go: a second after the first of the last ones."""
-        taken, most = self._taken[devices], self._per_second[devices]
-        first = self._ring[taken % most, np.arange(len(self.free))[devices]]
-        self.free[devices] = np.where(taken < most, -np.inf, first + 1.0)
+        if self._ring is not None:
+            self._wait(self._ring, devices)
+        elif self.binds:
+            self._ring = self._laid_out()
 
     def sent(self) -> Sent:
-        """Return the times of the last requests to each device, those before among them."""
-        kept = np.minimum(self._taken, self._per_second)
-        first = np.concatenate(([0], np.cumsum(kept)))
-        device = np.repeat(np.arange(len(kept)), kept)
-        place = np.arange(first[-1]) - first[device] + (self._taken - kept)[device]
-        return Sent(self._ring[place % self._per_second[device], device], first)
+        """Return the requests to each device, those before among them."""
+        return Sent(len(self._per_second), np.concatenate(self._times), np.concatenate(self._devices))
+
+    def _laid_out(self) -> Times:
+        """Return the last requests to each device, a column as long as its pace allows."""
+        ring = np.full((int(self._per_second.max(initial=1)), len(self._per_second)), -np.inf)
+        sent = self.sent()
+        order = np.argsort(sent.devices, kind="stable")
+        devices, times = sent.devices[order], sent.times[order]
+        place = np.arange(len(devices)) - (np.cumsum(self._taken) - self._taken).take(devices)
+        most = self._per_second.take(devices)
+        last = place >= self._taken.take(devices) - most
+        ring[(place % most)[last], devices[last]] = times[last]
+        self._wait(ring, np.arange(len(self._per_second)))
+        return ring
+
+    def _wait(self, ring: Times, devices: Ints) -> None:
+        """Set when the next requests to devices may go: a second after the first of the last ones."""
+        self.free[devices] = ring[self._taken.take(devices) % self._per_second.take(devices), devices] + 1.0

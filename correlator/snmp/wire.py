@@ -9,6 +9,7 @@ import socket
 import struct
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -67,11 +68,16 @@ def _calls() -> tuple[Callable[..., int], Callable[..., int]] | None:
 class Wire:
     """An unconnected UDP socket of one family, with a buffer for what comes in.
 
-    ``room`` is how many replies may be on their way at a time without loss in our own kernel.
+    ``room`` is how many replies may be on their way at a time without loss in our own kernel. What is laid
+    out once serves one socket after another.
     """
 
-    def __init__(self, family: socket.AddressFamily, plain: bool = False) -> None:
-        self.family = family
+    room: int
+    _socket: socket.socket
+
+    def __init__(self, family: socket.AddressFamily, plain: bool) -> None:
+        """Lay out the buffers; ``opened`` gives one that has a socket."""
+        self.family, self._plain = family, plain
         self.data = Datagrams(KEPT)
         self.sizes: Ints = np.zeros(KEPT, np.int64)
         self.senders: Bytes = np.zeros((KEPT, SOCKET_ADDRESS), np.uint8)
@@ -80,7 +86,21 @@ class Wire:
         self._letters: Bytes = np.zeros((BATCH, 0), np.uint8)
         self._addresses: Bytes | None = None
         self._calls = None if plain else _calls()
-        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        if self._calls is not None:
+            self._lay_out()
+
+    @classmethod
+    def opened(cls, family: socket.AddressFamily, plain: bool = False) -> Wire:
+        """Return one with a fresh socket."""
+        try:
+            one = _IDLE[family, plain].pop()
+        except IndexError:
+            one = cls(family, plain)
+        one._open()
+        return one
+
+    def _open(self) -> None:
+        self._socket = socket.socket(self.family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
             try:
@@ -88,18 +108,19 @@ class Wire:
             except OSError:
                 continue
         self.room = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // KERNEL_COST
-        self._socket.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", 0))  # noqa: S104 - any route
+        anywhere = "::" if self.family == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 - any route
+        self._socket.bind((anywhere, 0))
         if self._calls is not None:
             self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-            self._lay_out()
 
     def fileno(self) -> int:
         """Return the socket's number."""
         return self._socket.fileno()
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket; what was received is no more."""
         self._socket.close()
+        _IDLE[self.family, self._plain].append(self)
 
     def letters(self, width: int) -> Bytes:
         """Return the buffer that messages to be sent are written to, BATCH of so many bytes at most."""
@@ -219,6 +240,9 @@ class Wire:
             self._times[number] = time.time_ns()
             self.senders[number] = np.frombuffer(address(self.family, place)[1], np.uint8)
         return end - begin
+
+
+_IDLE: dict[tuple[socket.AddressFamily, bool], list[Wire]] = defaultdict(list)
 
 
 def _place(family: socket.AddressFamily, raw: bytes) -> tuple[str, int] | tuple[str, int, int, int]:

@@ -164,13 +164,28 @@ def test_when_devices_were_asked_last_is_the_same_however_their_paces_know_it() 
     assert list(recent(paces, 10.15)) == [[9.2, 9.3], [9.9], []]
     assert list(recent(paces, 11.0)) == [[], [], []]
     paces[2].went_elsewhere(Sent.told([[9.5]]), 0)
-    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9], [9.5]]
+    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.9], [9.5]]
     paces[1].take(10.0)
-    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.0, 9.9, 10.0], [9.5]]
+    assert list(recent(paces, now)) == [[9.1, 9.2, 9.3], [9.9, 10.0], [9.5]]
 
 
 def test_what_is_known_of_a_pace_is_kept_by_the_next_exchange() -> None:
     paces = Paces(np.array([2, 3]), Sent.told([[1.0, 1.5, 1.7], [1.9]]))
     assert paces.free.tolist() == [2.5, -np.inf]
     paces.take(np.array([0, 1]), 2.6)
-    assert list(paces.sent()) == [[1.7, 2.6], [1.9, 2.6]]
+    assert list(paces.sent()) == [[1.0, 1.5, 1.7, 2.6], [1.9, 2.6]]
+    assert paces.free.tolist() == [2.7, -np.inf]
+    assert paces.count.tolist() == [1, 1]
+
+
+def test_the_last_requests_of_devices_are_counted_only_from_when_a_pace_may_bind() -> None:
+    paces = Paces(np.array([4, 5]), Sent.told([[], [0.5]]))
+    paces.take(np.array([0, 0, 1]), 1.0)
+    assert not paces.binds
+    paces.take(np.array([0, 1, 1]), 1.5)
+    assert paces.binds
+    assert paces.free.tolist() == [-np.inf, -np.inf]
+    paces.take(np.array([0, 1]), 1.7)
+    assert paces.free.tolist() == [2.0, 1.5]
+    paces.take(np.array([1]), 1.8)
+    assert paces.free.tolist() == [2.0, 2.0]
