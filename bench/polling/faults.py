@@ -22,8 +22,9 @@ from poll_set import COLUMNS, SENSOR, VALUES, address
 
 from correlator.snmp import wire
 from correlator.snmp.bulk import Asked, Exchange
-from correlator.snmp.codec import ANY, NUMBER
-from correlator.snmp.plan import Cell, Line, Plan, gets, table
+from correlator.snmp.kinds import ANY, NUMBER
+from correlator.snmp.patterns import Cell, Line
+from correlator.snmp.plan import Plan, gets, table
 from correlator.snmp.target import parse_oid
 
 SHARED = Path(os.environ.get("CORRELATOR_SHARED", Path(__file__).parents[3] / "shared"))

@@ -23,8 +23,9 @@ from correlator.pollers import columns
 from correlator.pollers.columns import Masked, Staying
 from correlator.profiles.profile import Counter
 from correlator.snmp import plan
-from correlator.snmp.codec import EXACT, Words
-from correlator.snmp.plan import Cell, Line, Plan, Request
+from correlator.snmp.kinds import EXACT, Words
+from correlator.snmp.patterns import Cell, Line, Request
+from correlator.snmp.plan import Plan
 from correlator.snmp.target import Index, Oid
 
 DISCONTINUITY = "ifCounterDiscontinuityTime"

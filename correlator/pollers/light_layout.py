@@ -23,8 +23,9 @@ from correlator.pollers.columns import Staying
 from correlator.pollers.device import TableRows
 from correlator.pollers.light import COLUMNS, Formula, Reading, rows
 from correlator.snmp import plan
-from correlator.snmp.codec import ANY, COUNTER, Ints
-from correlator.snmp.plan import Cell, Line, Plan
+from correlator.snmp.kinds import ANY, COUNTER, Ints
+from correlator.snmp.patterns import Cell, Line
+from correlator.snmp.plan import Plan
 from correlator.snmp.target import Index, Oid, Value
 
 Floats = npt.NDArray[np.float64]

@@ -19,9 +19,9 @@ from correlator.pollers.light_layout import LightLayout, LightTable
 from correlator.pollers.switches import Prepared, SwitchPoller
 from correlator.snmp import bulk, wire
 from correlator.snmp.bulk import Outcome
-from correlator.snmp.codec import Flags, Ints
 from correlator.snmp.control import Peer
 from correlator.snmp.fleet import Asked, Fleet
+from correlator.snmp.kinds import Flags, Ints
 from correlator.snmp.plan import Plan
 
 MOST_CHOICES = 2  # of a party's devices, of which something is kept

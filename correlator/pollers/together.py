@@ -31,8 +31,9 @@ from correlator.pollers.switches import Prepared, SwitchPoller, sequence
 from correlator.ports import Batch, Poller, Tables
 from correlator.snmp import bulk
 from correlator.snmp.bulk import Exchange, Outcome
-from correlator.snmp.codec import Ints, Refusal
+from correlator.snmp.codec import Refusal
 from correlator.snmp.control import Peer
+from correlator.snmp.kinds import Ints
 from correlator.snmp.paces import recent
 from correlator.snmp.plan import Plan
 from correlator.snmp.target import Tally, Value

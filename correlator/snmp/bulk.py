@@ -24,8 +24,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import Flags, Heads, Ints, Refusal, Words
+from correlator.snmp.codec import Heads, Refusal
 from correlator.snmp.fleet import Asked, Fleet
+from correlator.snmp.kinds import Flags, Ints, Words
 from correlator.snmp.paces import Paces, Sent
 from correlator.snmp.unread import Unread, alike
 from correlator.snmp.wire import Wire
@@ -38,12 +39,12 @@ TRY_BITS = 4
 SERIALS = 2 ** (STRAND_BITS - TRY_BITS)
 MOST_DEVICES = (2**15 - FIRST_STRAND) // STRANDS
 MOST_TRIES = 2**TRY_BITS
-ID, TRIES, NUMBER, NEXT, STEP, COUNT, KIND = range(7)
+ID, TRIES, NUMBER, NEXT, STEP, COUNT, FIRST = range(7)
 """What is kept of each strand, a row of one table: what a step needs of it is gathered and put back at once.
 
 The request-id of the request on its way, without the try; its try, NONE where none is on its way; its number;
-the next one's; how much further the one after that is; how many there are; the device's first one's among
-``Fleet.kinds``.
+the next one's; how much further the one after that is; how many there are; where the device's begin among
+``Fleet.joined.kind``.
 """
 NONE = -1
 ALL = 2**31  # rows of an answer that was not cut
@@ -254,7 +255,7 @@ class Exchange:
         These are the first.
         """
         fleet, devices = self.fleet, strands // STRANDS
-        kind = state[:, KIND] + state[:, NUMBER]
+        kind = fleet.joined.kind.take(state[:, FIRST] + state[:, NUMBER])
         letters = one.letters(fleet.kinds.template.shape[1])
         fleet.kinds.write(kind, state[:, ID] | state[:, TRIES], letters[: len(kind)])
         count = one.send(fleet.kinds.length.take(kind), fleet.address, devices)
@@ -296,8 +297,8 @@ class Exchange:
         number = state[:, NUMBER]
         if self._cut:
             id_at *= number < state[:, COUNT]
-        kinds = fleet.kind0, fleet.kinds
-        ok = fleet.shapes.recall(one.data, begin, one.sizes[here], id_at, device, number, *kinds)
+        rows, kind = fleet.shapes.rows(device, number), fleet.joined.kind.take(state[:, FIRST] + number)
+        ok = fleet.shapes.recall(one.data, begin, one.sizes[here], id_at, rows, kind, fleet.kinds)
         which = np.flatnonzero(ok)
         kept = strand[which]
         self._last[kept] = which
@@ -337,7 +338,7 @@ class Exchange:
         self.outcome.heard[device] = True
         right, scalars = self._read_as_remembered(one, at, device, number)
         well = slice(None) if right.all() else np.flatnonzero(right)
-        whole = self.fleet.kinds.whole.take(self.fleet.kind0.take(device) + number)[well]
+        whole = self.fleet.kinds.whole.take(self.fleet.kind(device, number))[well]
         none, times = np.zeros(len(whole), np.int64), one.times(at[well])
         self._settle(device[well], number[well], whole, none, scalars[well], times)
         if len(whole) < len(at):
@@ -348,15 +349,14 @@ class Exchange:
     def _read_as_remembered(self, one: Wire, at: Ints, device: Ints, number: Ints) -> tuple[Flags, Words]:
         """Take the values of answers that are what they looked like; return which are, and all's scalars."""
         fleet = self.fleet
-        kind, base = fleet.kind0.take(device) + number, fleet.slots.take(device)
-        pattern, rows = fleet.shapes.pattern(device, number), fleet.shapes.rows(device, number)
+        kind, base = fleet.kind(device, number), fleet.slots.take(device)
+        rows = fleet.shapes.rows(device, number)
         start = one.data.starts.take(at)
         right = np.zeros(len(at), dtype=bool)
         scalars = np.zeros((len(at), fleet.scalars.most), np.uint64)
         for some in alike(kind, fleet.kinds.varbinds):
-            first = some[:, 0]
-            asked, where = (pattern[first], kind[first]), (start[some], rows[some], base[some])
-            right[some], told = fleet.shapes.read(one.data, *where, *asked, fleet.kinds, self._values)
+            where, asked = (start[some], rows[some], base[some]), kind[some[:, 0]]
+            right[some], told = fleet.shapes.read(one.data, *where, asked, fleet.kinds, self._values)
             width = min(fleet.scalars.most, told.shape[2])
             scalars[some, :width] = told[:, :, :width]
         return right, scalars
@@ -410,7 +410,7 @@ class Exchange:
     def _take(self, one: Wire, told: Heads, which: Ints, device: Ints, number: Ints) -> None:
         """Read answers (at most one a device) to requests of those numbers and move their devices on."""
         fleet = self.fleet
-        kind = fleet.kind0[device] + number
+        kind = fleet.kind(device, number)
         why = np.where(
             told.status == codec.TOO_BIG,
             Refusal.TOO_BIG,
@@ -463,7 +463,7 @@ class Exchange:
             bad = why != 0
             self._give_up(device[bad], why[bad])
             device, number, rows, uptime = device[~bad], number[~bad], rows[~bad], uptime[~bad]
-        kind = fleet.kind0.take(device) + number
+        kind = fleet.kind(device, number)
         short = rows < fleet.kinds.whole.take(kind)
         self._stamp(device, kind, np.where(short, rows, ALL), uptime)
         cut = np.flatnonzero(short)
@@ -473,7 +473,7 @@ class Exchange:
     def _ask_for_rest(self, device: int, number: int) -> None:
         """Note what is to be asked of a device because an answer was cut."""
         self._cut = True
-        self._strands[:, KIND] = np.repeat(self.fleet.kind0, STRANDS)  # requests were put together anew
+        self._strands[:, FIRST] = np.repeat(self.fleet.first, STRANDS)  # requests were put together anew
         if self.outcome.why[device] == 0:
             strand = device * STRANDS
             self._rest.setdefault(strand, []).append(number)
@@ -530,7 +530,7 @@ def _strands(fleet: Fleet) -> Ints:
     strands[:, ID] = (np.arange(count) + FIRST_STRAND) << STRAND_BITS | serial << TRY_BITS
     strands[:, TRIES], strands[:, NEXT], strands[:, STEP] = NONE, number, at_once
     strands[:, COUNT] = np.where(number < at_once, np.repeat(fleet.count, STRANDS), 0)
-    strands[:, KIND] = np.repeat(fleet.kind0, STRANDS)
+    strands[:, FIRST] = np.repeat(fleet.first, STRANDS)
     return strands
 
 

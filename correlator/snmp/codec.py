@@ -1,8 +1,8 @@
 """SNMPv2c replies in bulk: read many at a time with numpy.
 
-A reply is read against what its request can bring: the table ``Kinds`` holds, for each kind of request
-and each varbind of its answer, the bytes that must stand there and the slot that the value goes to. First
-the varbinds of all replies are found step by step, then all of them are checked and read in one go.
+A reply is read against what its request can bring: ``Kinds`` says, for each kind of request and each
+varbind of its answer, which bytes must stand there and which slot the value goes to. First the varbinds of
+all replies are found step by step, then all of them are checked and read in one go.
 Whatever is not exactly as expected is refused and counted; the control plane asks such a device anew.
 
 BER as of X.690, messages as of RFC 3416 and RFC 1901. Lengths are believed only as far as the datagram goes.
@@ -10,11 +10,8 @@ BER as of X.690, messages as of RFC 3416 and RFC 1901. Lengths are believed only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import IntEnum
-from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,21 +28,25 @@ from correlator.snmp.ber import (
     SEQUENCE,
     TIMETICKS,
 )
-
-Bytes = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int64]
-Words = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
+from correlator.snmp.kinds import (
+    ANY,
+    BLOCK,
+    COUNTER,
+    EXACT,
+    GIVEN,
+    WORDS,
+    Bytes,
+    Flags,
+    Ints,
+    Kinds,
+    Words,
+)
 
 STRIDE = 2048  # bytes kept of a datagram: replies are planned to fit an Ethernet frame
 SLACK = 64  # bytes behind the last datagram, so that a look ahead stays within the buffer
 FEW = 24  # replies that are cheaper to go through one by one
-WORDS = 4  # of 8 bytes, compared for every varbind; longer ones take a second look
 
 TOO_BIG = 1
-
-NUMBER, COUNTER, EXACT, ANY = 0, 1, 2, 3
-"""What a varbind may hold: any integer, an integer from 0, the very bytes expected, an integer or octets."""
 
 
 class Refusal(IntEnum):
@@ -79,97 +80,15 @@ TEXTUAL = np.zeros(256, dtype=bool)
 TEXTUAL[[OCTETS, OPAQUE]] = True
 
 
-# -- what answers must look like --------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Kinds:
-    """Kinds of requests, one a row, and what each varbind of their answers must be.
-
-    ``entry`` and ``slot`` (kinds × varbinds): which expected varbind stands there, and where its value
-    goes, counted from the device's first slot; -1 for nowhere. ``rows`` (kinds × rows): which rows of the
-    device an answer tells. ``expect``, ``mask`` (entries × WORDS): the first bytes of a varbind and which of
-    them count; ``exact`` how many bytes behind its header are given, ``want`` what may follow.
-    ``tail`` points to the further bytes of long entries in ``tails`` and ``tail_masks``, -1 for none.
-    """
-
-    template: Bytes
-    length: Ints
-    id_at: Ints
-    varbinds: Ints
-    scalars: Ints
-    width: Ints
-    entry: Ints
-    slot: Ints
-    rows: Ints
-    expect: Words
-    mask: Words
-    exact: Ints
-    want: Bytes
-    tail: Ints
-    tails: Words
-    tail_masks: Words
-
-    @cached_property
-    def whole(self) -> Ints:
-        """How many rows a full answer has; a GET's is one."""
-        rows = (self.varbinds - self.scalars) // np.maximum(self.width, 1)
-        return np.where(self.width > 0, rows, 1)
-
-    def write(self, kind: Ints, ids: Ints, messages: Bytes) -> None:
-        """Put the requests of some kinds with their request-ids into ``messages``, one a row."""
-        self.template.take(kind, axis=0, out=messages, mode="clip")
-        octets = ids.astype(">u4").view(np.uint8).reshape(-1, 4)
-        if self._id_at is not None:
-            messages[:, self._id_at : self._id_at + 4] = octets
-        else:
-            messages[np.arange(len(kind))[:, None], self.id_at[kind][:, None] + np.arange(4)] = octets
-
-    @cached_property
-    def _id_at(self) -> int | None:
-        """Where the request-id stands, if it is one place for all kinds."""
-        return int(self.id_at[0]) if len(self.id_at) and (self.id_at == self.id_at[0]).all() else None
-
-
-def entries(expected: Sequence[tuple[bytes, int]]) -> dict[str, Any]:
-    """Return the arrays of expected varbinds from their bytes behind the header and what may follow."""
-    size = max((len(data) for data, _ in expected), default=0) + 2
-    words = max(WORDS, -(-size // 8))
-    whole = np.zeros((len(expected), words * 8), np.uint8)
-    masks = np.zeros_like(whole)
-    for number, (data, _) in enumerate(expected):
-        whole[number, 0] = SEQUENCE
-        whole[number, 2 : 2 + len(data)] = np.frombuffer(data, np.uint8)
-        masks[number, 0] = 255
-        masks[number, 2 : 2 + len(data)] = 255
-    expect, mask = whole.view("<u8"), masks.view("<u8")
-    exact = np.array([len(data) for data, _ in expected], np.int64)
-    long = np.flatnonzero(exact + 2 > WORDS * 8)
-    tail = np.full(len(expected), -1, np.int64)
-    tail[long] = np.arange(len(long))
-    return {
-        "expect": np.ascontiguousarray(expect[:, :WORDS]),
-        "mask": np.ascontiguousarray(mask[:, :WORDS]),
-        "exact": exact,
-        "want": np.array([want for _, want in expected], np.uint8),
-        "tail": tail,
-        "tails": np.ascontiguousarray(expect[long, WORDS:]),
-        "tail_masks": np.ascontiguousarray(mask[long, WORDS:]),
-    }
-
-
-# -- reading ----------------------------------------------------------------------------------------
-
-
 class Datagrams:
     """A buffer for ``count`` datagrams of at most STRIDE bytes, one behind the other."""
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.bytes: Bytes = np.empty(count * STRIDE + SLACK + 8 * WORDS, np.uint8)
+        self.bytes: Bytes = np.empty(count * STRIDE + SLACK + BLOCK, np.uint8)
         size = count * STRIDE + SLACK
         self.words: Words = np.ndarray((size,), "<u8", self.bytes, 0, (1,))
-        self.blocks = np.ndarray((size,), f"V{8 * WORDS}", self.bytes, 0, (1,))
+        self.blocks = np.ndarray((size,), f"V{BLOCK}", self.bytes, 0, (1,))
         self.pairs = np.ndarray((size,), "V16", self.bytes, 0, (1,))
         self.frames: Words = self.bytes[: count * STRIDE].view("<u8").reshape(count, -1)
         self.starts: Ints = np.arange(count, dtype=np.int64) * STRIDE
@@ -297,21 +216,21 @@ def read(
     refused[(refused == 0) & (rows < 1)] = Refusal.SHORT
     here = np.arange(steps) < np.where(refused == 0, found, 0)[:, None]
     picked = slice(None) if here.all() else np.flatnonzero(here)
-    entry = kinds.entry[:, :steps].take(kind, axis=0).ravel()[picked]
+    cell = kinds.cells(kind, steps).ravel()[picked]
     at, following = (np.ascontiguousarray(p.T).ravel()[picked] for p in (place[:-1], place[1:]))
-    number, why, textual = _cells(data, at, following, entry, kinds)
+    number, why, textual = _cells(data, at, following, cell, kinds)
     reply = np.repeat(np.arange(len(kind)), steps)[picked] if why is not None else None
     if why is not None and reply is not None:
         wrong = np.flatnonzero(why)[::-1]
         refused[reply[wrong]] = why[wrong]  # the first wrong varbind of a reply says why
-    slot = kinds.slot[:, :steps].take(kind, axis=0)
+    slot = kinds.slot[:, :steps].take(kind, axis=0).astype(np.int64)
     kept = slot.ravel()[picked] >= 0
     if reply is not None:
         kept &= refused[reply] == 0
     slot += base[:, None]
     target = slot.ravel()[picked]
     values[target[kept]] = number[kept]
-    texts = _texts(data.bytes, textual[kept[textual]], at, entry, target, kinds)
+    texts = _texts(data.bytes, textual[kept[textual]], at, cell, target, kinds)
     return Read(refused, np.where(refused == 0, rows, 0), texts, place)
 
 
@@ -371,13 +290,14 @@ def _long_places(octets: Bytes, first: Ints, end: Ints, steps: int) -> tuple[Int
 
 
 def _cells(
-    data: Datagrams, at: Ints, following: Ints, entry: Ints, kinds: Kinds
+    data: Datagrams, at: Ints, following: Ints, cell: Ints, kinds: Kinds
 ) -> tuple[Words, Ints | None, Ints]:
     """Return the number that each varbind holds, why it is refused (None: none is), and which hold octets."""
-    body, differs = _begin(data, at, entry, kinds)
-    want = kinds.want.take(entry)
+    given = kinds.exact.take(cell)
+    body, differs = _begin(data, at, cell, given, kinds)
+    want = kinds.want.take(cell)
     exact = want == EXACT
-    value = np.minimum(body + kinds.exact.take(entry), len(data.pairs) - 1)
+    value = np.minimum(body + given, len(data.pairs) - 1)
     head = data.pairs[value].view("<u8").reshape(-1, 2)
     tag = head[:, 0].astype(np.uint8)
     size = (head[:, 0] >> np.uint64(8)).astype(np.uint8).astype(np.int64)
@@ -404,23 +324,25 @@ def _cells(
     return number.view(np.uint64), why, textual
 
 
-def _begin(data: Datagrams, at: Ints, entry: Ints, kinds: Kinds) -> tuple[Ints, Flags]:
+def _begin(
+    data: Datagrams, at: Ints, cell: Ints, given: npt.NDArray[np.int16], kinds: Kinds
+) -> tuple[Ints, Flags]:
     """Return where varbinds begin behind their header, and which do not begin as they should."""
     octets, body = data.bytes, at + 2
-    mask = kinds.mask.take(entry, axis=0)
+    mask = GIVEN.take(given, axis=0, mode="clip")
     long = octets.take(at + 1) > 127
     if long.any():  # the header is longer: look from where a short one would stand
         skipped = np.where(long, octets[at + 1].astype(np.int64) - 128, 0)
         body = np.minimum(body + skipped, len(data.words) - 2)
         mask[:, 0] &= np.uint64(0xFFFFFFFFFFFFFF00)
     told = data.blocks[body - 2].view("<u8").reshape(-1, WORDS)
-    told ^= kinds.expect.take(entry, axis=0)
+    told ^= kinds.expect.take(cell, axis=0)
     told &= mask
     differs = (told[:, 0] | told[:, 1] | told[:, 2] | told[:, 3]) != 0
     if long.any():
         differs |= octets[at] != SEQUENCE
     if len(kinds.tails):
-        differs |= tails_differ(data, body - 2, entry, kinds)
+        differs |= tails_differ(data, body - 2, cell, kinds)
     return body, differs
 
 
@@ -439,10 +361,10 @@ def _numbers(head: Words, tag: Bytes, size: Ints) -> tuple[Ints, Flags]:
     return number, beyond
 
 
-def tails_differ(data: Datagrams, header: Ints, entry: Ints, kinds: Kinds) -> Flags:
-    """Return which of the long entries differ behind their first WORDS words."""
-    differ = np.zeros(len(entry), dtype=bool)
-    tail = kinds.tail[entry]
+def tails_differ(data: Datagrams, header: Ints, cell: Ints, kinds: Kinds) -> Flags:
+    """Return which of the long cells differ behind their first WORDS words."""
+    differ = np.zeros(len(cell), dtype=bool)
+    tail = kinds.tail.take(cell)
     long = np.flatnonzero(tail >= 0)
     tail, at = tail[long], header[long] + 8 * WORDS
     for word in range(kinds.tails.shape[1]):
@@ -460,12 +382,12 @@ def _difference(octets: Bytes, body: Ints, following: Ints) -> Ints:
 
 
 def _texts(
-    octets: Bytes, cells: Ints, at: Ints, entry: Ints, target: Ints, kinds: Kinds
+    octets: Bytes, textual: Ints, at: Ints, cell: Ints, target: Ints, kinds: Kinds
 ) -> list[tuple[int, bytes]]:
     """Return slot and octets of the values that are octets."""
     texts = []
-    for cell in cells.tolist():
-        first = int(octets[at[cell] + 1])
-        value = int(at[cell]) + 2 + (first - 128 if first > 127 else 0) + int(kinds.exact[entry[cell]])
-        texts.append((int(target[cell]), octets[value + 2 : value + 2 + int(octets[value + 1])].tobytes()))
+    for one in textual.tolist():
+        first = int(octets[at[one] + 1])
+        value = int(at[one]) + 2 + (first - 128 if first > 127 else 0) + int(kinds.exact.take(cell[one]))
+        texts.append((int(target[one]), octets[value + 2 : value + 2 + int(octets[value + 1])].tobytes()))
     return texts

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from correlator.snmp import codec, wire
-from correlator.snmp.codec import Bytes, Flags, Heads, Ints, Words
+from correlator.snmp.codec import Heads
+from correlator.snmp.kinds import Bytes, Flags, Ints, Words
 from correlator.snmp.plan import Plan, joined
 from correlator.snmp.shapes import Memory, Shapes
 from correlator.snmp.wire import Address
@@ -46,7 +47,7 @@ class Fleet:
     """The devices, in the order in which they were given; ``tries`` bounds how often each may be asked again.
 
     ``slots`` and ``rows`` say where each one's values and rows begin, ``unfilled`` which slots no answer
-    fills, ``kind0`` which of ``kinds`` is each one's first request.
+    fills, ``kinds`` what is asked of any, ``first`` where each one's requests begin in ``joined.kind``.
     """
 
     def __init__(self, asked: Sequence[Asked], tries: int) -> None:
@@ -68,13 +69,20 @@ class Fleet:
         self.unfilled = np.concatenate([np.zeros(0, np.int64), *holes])
         self._plans = list({id(one.plan): one.plan for one in asked}.values())
         self.join()
-        self.shapes = Shapes([one.plan for one in asked], [one.memory for one in asked])
+        plans, memories = [one.plan for one in asked], [one.memory for one in asked]
+        self.shapes = Shapes(plans, memories, self.joined.patterns)
 
     def join(self) -> None:
         """Put the plans' requests together, anew where one has more of them now."""
-        self.kinds, first = joined(self._plans)
-        self.kind0 = np.array([first[id(one.plan)] for one in self.asked], np.int64)
-        self._known = {id(plan): len(plan.kinds.length) for plan in self._plans}
+        self.joined = told = joined(self._plans)
+        self.kinds = told.kinds
+        self.first = np.array([told.first[id(one.plan)] for one in self.asked], np.int64)
+        self._known = {id(plan): len(plan.patterns) for plan in self._plans}
+
+    def kind(self, device: Ints, number: Ints) -> Ints:
+        """Return which of ``kinds`` requests of devices are, by their numbers there."""
+        kinds: Ints = self.joined.kind.take(self.first.take(device) + number)
+        return kinds
 
     def rest(self, device: int, number: int, rows: int) -> int:
         """Return the number of a device's request for what is missing behind so many rows of an answer."""

@@ -7,7 +7,6 @@ at the same place whatever the OID's length is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,92 +14,86 @@ import numpy.typing as npt
 
 from correlator.snmp import codec
 from correlator.snmp.ber import COUNTER32, COUNTER64, GAUGE32, INTEGER, TIMETICKS
-from correlator.snmp.codec import COUNTER, EXACT, Bytes, Datagrams, Flags, Ints, Kinds, Words
+from correlator.snmp.codec import Datagrams
+from correlator.snmp.kinds import (
+    BLOCK,
+    COUNTER,
+    EXACT,
+    GIVEN,
+    HEADER,
+    WORDS,
+    Bytes,
+    Flags,
+    Ints,
+    Kinds,
+    Words,
+)
 
 Spans = list[tuple[int, int, int]]
 """Of each varbind its bytes without the value, and the least and most that a value has."""
 Table = TypeVar("Table", bound=npt.NDArray[Any])
 
-BLOCK = 8 * codec.WORDS  # bytes looked at of each varbind
-VALUE = BLOCK - 8  # where in them the value begins; in front of it its length and its tag
+VALUE = BLOCK - 8  # where in a block the value begins; in front of it its length and its tag
 LENGTH, TAG = VALUE - 1, VALUE - 2
 LONGEST = 8  # bytes of a value
 SIGN = np.uint64(1 << 63)
 NOWHERE = 2**62  # beyond any slot
+FURTHEST = TAG - HEADER  # given bytes, of blocks that end at the value
 
 FORBIDDEN = np.zeros(256, np.uint64)  # by tag, the bits that no value of its type has
 FORBIDDEN[[COUNTER32, GAUGE32, TIMETICKS]] = 2**64 - 2**32
 FORBIDDEN[COUNTER64] = SIGN
 
 
-def measures(kinds: Kinds, entry: Ints) -> tuple[Flags, Ints, Ints]:
-    """Return of varbinds which hold a value, where in them its tag stands, and their bytes without it.
+def measures(kinds: Kinds, cell: Ints) -> tuple[Flags, Ints, Ints]:
+    """Return of cells which hold a value, where in them its tag stands, and their bytes without it.
 
     Where the very bytes are given there is no value to be read.
     """
-    exact = kinds.exact.take(entry)
-    free = kinds.want.take(entry) != EXACT
-    return free, (exact + 2) * free, exact + 2 + 2 * free
+    given = kinds.exact.take(cell).astype(np.int64) + HEADER
+    free = kinds.want.take(cell) != EXACT
+    return free, given * free, given + 2 * free
 
 
-@dataclass(frozen=True, eq=False)
-class Blocks:
-    """The blocks of all expected varbinds of some kinds of requests, one a row, whatever tags values have.
+def _moved() -> Words:
+    """Return which bytes of a block that ends at the value count, by how many are given of the varbind."""
+    octets = np.zeros((FURTHEST + 1, BLOCK), np.uint8)
+    for given, row in enumerate(octets):
+        row[TAG - HEADER - given : TAG] = GIVEN.view(np.uint8)[given, : HEADER + given]
+        row[TAG : LENGTH + 1] = 255
+    return octets.view("<u8")
 
-    ``free``, ``behind``, ``span`` are their measures. A block begins at ``begin`` of its varbind, or at its
-    head where the value is too far behind that (not ``near``); ``expect`` must stand where ``mask`` is set.
-    ``sign`` is the bit that a counter must not have.
-    """
 
-    free: Flags
-    behind: Ints
-    span: Bytes
-    near: Bytes
-    begin: Ints
-    expect: Words
-    mask: Words
-    sign: Words
-
-    @classmethod
-    def of(cls, kinds: Kinds) -> Blocks:
-        """Return the blocks of the expected varbinds of ``kinds``."""
-        free, behind, span = measures(kinds, np.arange(len(kinds.exact)))
-        near = behind <= TAG
-        moved = free & near
-        begin = np.where(moved, behind - TAG, 0)
-        expect, mask = (_moved(words, moved, begin) for words in (kinds.expect, kinds.mask))
-        expect &= mask
-        mask[moved, TAG : LENGTH + 1] = 255
-        signed = free & (kinds.want == COUNTER)
-        return cls(
-            free,
-            behind,
-            span.astype(np.uint8),
-            near.astype(np.uint8),
-            begin,
-            expect.view("<u8"),
-            mask.view("<u8"),
-            np.where(signed, SIGN, 0).astype(np.uint64),
-        )
+COUNTS = np.concatenate((_moved(), GIVEN))  # behind those of moved blocks those that begin with the varbind
 
 
 class Form:
     """The answers to some requests, all of so many varbinds: tables of requests × varbinds.
 
-    ``kind`` are the requests' numbers in ``kinds``, ``tags`` the tags that their values have.
+    ``kind`` are the requests, ``tags`` the tags that their values have. A block begins ``begin`` bytes behind
+    its varbind's head: in front of it, so as to end at the value, unless that is too far (not ``near``) or
+    none; ``expect`` must stand where ``mask`` is set. ``forbidden`` are bits that a value must not have.
     """
 
-    def __init__(self, kinds: Kinds, blocks: Blocks, kind: Ints, tags: Bytes) -> None:
+    def __init__(self, kinds: Kinds, kind: Ints, tags: Bytes) -> None:
         self.kinds, steps = kinds, int(kinds.varbinds[kind[0]])
-        self.tags = tags[:, :steps]
-        self.entry = entry = kinds.entry.take(kind, axis=0)[:, :steps]
-        self.free, self.behind = blocks.free.take(entry), blocks.behind.take(entry)
-        self.span, self.near = blocks.span.take(entry), blocks.near.take(entry)
-        self.begin, self.mask = blocks.begin.take(entry), blocks.mask.take(entry, axis=0)
-        self.expect: Words = blocks.expect.take(entry, axis=0)
+        self.tags = np.ascontiguousarray(tags[:, :steps])
+        self.cell = kinds.cells(kind, steps)
+        self.free, self.behind, span = measures(kinds, self.cell)
+        self.span = span.astype(np.uint8)
+        near = self.behind <= TAG
+        moved = self.free & near
+        self.near, self.all_near = near.astype(np.uint8), bool(near.all())
+        self.begin = np.where(moved, self.behind - TAG, 0)
+        given = np.minimum(kinds.exact.take(self.cell), len(GIVEN) - 1)
+        self.mask: Words = COUNTS.take(np.where(moved, given, given + FURTHEST + 1), axis=0)
+        blocks = kinds.blocks[(self.cell + 1) * BLOCK + self.begin].view("<u8")
+        self.expect: Words = blocks.reshape(*self.cell.shape, WORDS) & self.mask
         self.expect.view(np.uint8)[:, :, TAG] |= self.tags * self.near
-        self.forbidden: Words = FORBIDDEN.take(self.tags) | blocks.sign.take(entry)
-        self.slot = kinds.slot.take(kind, axis=0)[:, :steps]
+        counter = self.free & (kinds.want.take(self.cell) == COUNTER)
+        self.forbidden: Words = FORBIDDEN.take(self.tags) | np.where(counter, SIGN, np.uint64(0))
+        self.long = bool((kinds.tail.take(self.cell) >= 0).any())
+        self.slot = kinds.slot.take(self.cell).astype(np.int64)
         self.slot[self.slot < 0] = NOWHERE
 
     @property
@@ -126,7 +119,7 @@ class Form:
         wide &= np.uint8(63)
         signed = numbers.view(np.int64)
         signed >>= wide.astype(np.int64)
-        if not self.near.all():
+        if not self.all_near:
             differ.append(self._far_numbers(data, place, lengths, numbers))
         differ.append((numbers & _each(self.forbidden)) != 0)
         right = _right(differ)
@@ -140,14 +133,14 @@ class Form:
 
     def _numbers(self, data: Datagrams, place: Ints, lengths: Bytes) -> tuple[Words, list[Flags]]:
         """Return the last words of each block, and what differs from what must stand in it."""
-        told = data.blocks[place + _each(self.begin)].view("<u8").reshape(*place.shape, codec.WORDS)
+        told = data.blocks[place + _each(self.begin)].view("<u8").reshape(*place.shape, WORDS)
         numbers = told[..., -1].byteswap()
         told.view(np.uint8)[..., LENGTH] ^= lengths * _each(self.near)
         told &= _each(self.mask)  # in place: these are the largest arrays of all
         differ = [told != _each(self.expect)]
-        if (self.kinds.tail.take(self.entry) >= 0).any():
-            entry = np.broadcast_to(_each(self.entry), place.shape).ravel()
-            differ.append(codec.tails_differ(data, place.ravel(), entry, self.kinds).reshape(place.shape))
+        if self.long:
+            cell = np.broadcast_to(_each(self.cell), place.shape).ravel()
+            differ.append(codec.tails_differ(data, place.ravel(), cell, self.kinds).reshape(place.shape))
         return numbers, differ
 
     def _far_numbers(self, data: Datagrams, place: Ints, lengths: Bytes, numbers: Words) -> Flags:
@@ -163,16 +156,6 @@ class Form:
         octets = head.view(np.uint8)
         differs = (octets[..., 0] != _each(self.tags)[..., columns]) | (octets[..., 1] != long)
         return np.asarray(far & differs)
-
-
-def _moved(words: Words, moved: Flags, begin: Ints) -> Bytes:
-    """Return the bytes of expected varbinds as they stand in blocks; of the moved ones, up to the tag."""
-    octets = words.view(np.uint8)
-    blocks = np.where(moved[:, None], np.uint8(0), octets)
-    for one in np.unique(begin[moved]).tolist():
-        which = np.flatnonzero(moved & (begin == one))
-        blocks[which, -one:TAG] = octets[which, : TAG + one]
-    return blocks
 
 
 def _each(table: Table) -> Table:

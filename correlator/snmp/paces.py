@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from correlator.snmp.codec import Ints
+from correlator.snmp.kinds import Ints
 from correlator.snmp.manners import Pace
 
 Times = npt.NDArray[np.float64]
@@ -79,8 +79,8 @@ def recent(paces: Sequence[Pace], now: float) -> Sent:
     exchanges: dict[int, tuple[Sent, list[int], list[int]]] = {}
     own: list[list[float]] = [[] for _ in paces]
     for place, pace in enumerate(paces):
-        if pace.elsewhere is not None and not pace.sent and isinstance(pace.elsewhere[0], Sent):
-            sent, number = pace.elsewhere
+        sent, number = pace.elsewhere or (None, 0)
+        if isinstance(sent, Sent) and not pace.sent:
             _, numbers, places = exchanges.setdefault(id(sent), (sent, [], []))
             numbers.append(number)
             places.append(place)

@@ -8,110 +8,63 @@ with the same inventory share it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from correlator.snmp import ber, codec
-from correlator.snmp.codec import EXACT, Bytes, Kinds
-from correlator.snmp.target import Index, Oid
+from correlator.snmp import ber
+from correlator.snmp.kinds import Ints, Kinds
+from correlator.snmp.patterns import Cell, Line, Pattern, Request, pattern, stacked
+from correlator.snmp.target import Index
 
 LONGEST = 1400  # bytes of a request: one Ethernet frame with room for headers
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """One value of a row: its column, where it goes (-1: nowhere), and what it may be.
-
-    ``octets`` is what an EXACT one must be.
-    """
-
-    column: Oid
-    slot: int
-    want: int = codec.COUNTER
-    octets: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One row of a device's table: its index, its number within the answer (-1: none), its cells."""
-
-    index: Index
-    number: int
-    cells: tuple[Cell, ...]
-
-    @property
-    def columns(self) -> tuple[Oid, ...]:
-        """The columns that it has."""
-        return tuple(cell.column for cell in self.cells)
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request of a plan. ``start`` is the index that a GETBULK goes on from; None for a GET."""
-
-    lines: tuple[Line, ...]
-    start: Index | None
-
-    @property
-    def varbinds(self) -> int:
-        """How many values it brings, scalars apart."""
-        return sum(len(line.cells) for line in self.lines)
-
-
-@dataclass(eq=False)
 class Plan:
     """The requests of one kind of device, ready to be sent.
 
     ``scalars`` come with every message; the first of them is sysUpTime. ``slots`` and ``rows`` is how many
-    values and rows a device brings. A request is known by its number; ``rest`` adds further ones, for
-    answers that came cut.
+    values and rows a device brings. ``patterns`` are its requests; each is known by its number there. The
+    first ``count`` make a poll; behind them stand those that ``rest`` added, for answers that came cut.
     """
 
-    community: bytes
-    scalars: tuple[Cell, ...]
-    requests: list[Request]
-    slots: int
-    rows: int
-    count: int = field(init=False)  # requests of one poll; what ``rest`` added stands behind them
-    _rests: dict[tuple[int, int], int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.count = len(self.requests)
+    def __init__(
+        self,
+        community: bytes,
+        scalars: tuple[Cell, ...],
+        requests: Sequence[Request],
+        slots: int,
+        rows: int,
+    ) -> None:
+        self.community, self.scalars, self.slots, self.rows = community, scalars, slots, rows
+        self.patterns = [pattern(community, scalars, one) for one in requests]
+        self.count = len(self.patterns)
+        self._rests: dict[tuple[int, int], int] = {}
 
     def rest(self, number: int, rows: int) -> int:
         """Return the number of the request for what is missing where only so many rows came."""
         key = number, rows
         if key not in self._rests:
-            asked = self.requests[number]
-            self.requests.append(Request(asked.lines[rows:], asked.lines[rows - 1].index))
-            self._rests[key] = len(self.requests) - 1
-            self.__dict__.pop("kinds", None)
+            asked = self.patterns[number].request
+            rest = Request(asked.lines[rows:], asked.lines[rows - 1].index)
+            self.patterns.append(pattern(self.community, self.scalars, rest))
+            self._rests[key] = len(self.patterns) - 1
         return self._rests[key]
 
     @cached_property
-    def kinds(self) -> Kinds:
-        """The requests and their answers, byte by byte."""
-        return _kinds(self)
-
-    @cached_property
-    def tags(self) -> Bytes:
-        """The tags of the values in answers to each request, as they were learned; 0: not yet, or none."""
-        return np.zeros((self.count, self.kinds.entry.shape[1]), np.uint8)
-
-    @cached_property
-    def unfilled(self) -> codec.Ints:
+    def unfilled(self) -> Ints:
         """The slots that no answer fills."""
-        filled = {cell.slot for cell in self.scalars}
-        filled |= {cell.slot for one in self.requests for line in one.lines for cell in line.cells}
-        return np.array(sorted(set(range(self.slots)) - filled), np.int64)
+        empty = np.ones(self.slots, dtype=bool)
+        for one in self.patterns[: self.count]:
+            empty[one.slot[one.slot >= 0]] = False
+        return np.flatnonzero(empty)
 
     @property
     def varbinds(self) -> int:
         """The varbinds of the largest request."""
-        return max((len(self.scalars) + one.varbinds for one in self.requests[: self.count]), default=0)
+        return max((len(one.slot) for one in self.patterns[: self.count]), default=0)
 
 
 def table(lines: Sequence[Line], varbinds: int, longest: int = LONGEST) -> list[Request]:
@@ -165,104 +118,26 @@ def gets(lines: Iterable[Line], varbinds: int, longest: int = LONGEST) -> list[R
     return requests + ([Request(tuple(packed), None)] if packed else [])
 
 
-def _kinds(plan: Plan) -> Kinds:
-    """Return the byte tables of a plan's requests."""
-    messages = [_message(plan, one) for one in plan.requests]
-    known: dict[tuple[bytes, int], int] = {}
-    steps = [
-        [(known.setdefault(_expected(oid, cell), len(known)), cell.slot) for oid, cell in _answer(plan, one)]
-        for one in plan.requests
-    ]
-    lines = [[line.number for line in one.lines if line.number >= 0] for one in plan.requests]
-    template = np.zeros((len(messages), max((len(m) for m, _ in messages), default=0)), np.uint8)
-    for number, (message, _) in enumerate(messages):
-        template[number, : len(message)] = np.frombuffer(message, np.uint8)
-    return Kinds(
-        template=template,
-        length=np.array([len(message) for message, _ in messages], np.int64),
-        id_at=np.array([at for _, at in messages], np.int64),
-        varbinds=np.array([len(one) for one in steps], np.int64),
-        scalars=np.full(len(messages), len(plan.scalars), np.int64),
-        width=np.array([0 if r.start is None else len(r.lines[0].cells) for r in plan.requests], np.int64),
-        entry=_padded([[entry for entry, _ in one] for one in steps]),
-        slot=_padded([[slot for _, slot in one] for one in steps]),
-        rows=_padded(lines),
-        **codec.entries(list(known)),
-    )
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The requests of several plans, those that are alike once.
 
-
-def _message(plan: Plan, asked: Request) -> tuple[bytes, int]:
-    scalars = [cell.column for cell in plan.scalars]
-    if asked.start is None:
-        oids = [*scalars, *(cell.column + line.index for line in asked.lines for cell in line.cells)]
-        return ber.request(plan.community, ber.GET, oids, 0, 0)
-    places = [cell.column + asked.start for cell in asked.lines[0].cells]
-    before = [scalar[:-1] for scalar in scalars]
-    return ber.request(plan.community, ber.GETBULK, [*before, *places], len(before), len(asked.lines))
-
-
-def _answer(plan: Plan, asked: Request) -> Iterator[tuple[Oid, Cell]]:
-    """Return what a full answer holds, in order."""
-    yield from ((cell.column, cell) for cell in plan.scalars)
-    for line in asked.lines:
-        yield from ((cell.column + line.index, cell) for cell in line.cells)
-
-
-def _expected(oid: Oid, cell: Cell) -> tuple[bytes, int]:
-    name = ber.object_identifier(oid)
-    return (name + ber.tlv(ber.OCTETS, cell.octets) if cell.want == EXACT else name), cell.want
-
-
-def _padded(lists: Sequence[Sequence[int]]) -> codec.Ints:
-    """Return lists of different lengths as rows, filled up with -1."""
-    padded = np.full((len(lists), max(map(len, lists), default=0)), -1, np.int64)
-    for number, values in enumerate(lists):
-        padded[number, : len(values)] = values
-    return padded
-
-
-def joined(plans: Sequence[Plan]) -> tuple[Kinds, Mapping[int, int]]:
-    """Return the tables of several plans as one, and the number of each plan's first request there.
-
-    Plans are told apart by ``id``.
+    ``patterns`` are the rows of ``kinds``: first those of polls, then those that were added. ``kind`` says
+    which of them each request is, plan by plan; ``first`` where a plan's begin there, by the plan's ``id``.
     """
-    if len(plans) == 1:
-        return plans[0].kinds, {id(plans[0]): 0}
-    parts = [plan.kinds for plan in plans]
-    kinds = np.cumsum([0, *(len(part.length) for part in parts)])
-    entries = np.cumsum([0, *(len(part.exact) for part in parts)])
-    tails = np.cumsum([0, *(len(part.tails) for part in parts)])
 
-    def stacked(name: str, fill: int, offsets: Sequence[int] | None = None) -> codec.Ints:
-        arrays = [getattr(part, name) for part in parts]
-        width = max(array.shape[1] for array in arrays)
-        whole = np.full((sum(len(array) for array in arrays), width), fill, arrays[0].dtype)
-        row = 0
-        for number, array in enumerate(arrays):
-            shifted = array if offsets is None else np.where(array >= 0, array + offsets[number], array)
-            whole[row : row + len(array), : array.shape[1]] = shifted
-            row += len(array)
-        return whole
+    patterns: list[Pattern]
+    kinds: Kinds
+    kind: Ints
+    first: dict[int, int]
 
-    def chained(name: str) -> codec.Ints:
-        return np.concatenate([getattr(part, name) for part in parts])
 
-    tail = [np.where(p.tail >= 0, p.tail + tails[n], -1) for n, p in enumerate(parts)]
-    return Kinds(
-        template=stacked("template", 0).astype(np.uint8),
-        length=chained("length"),
-        id_at=chained("id_at"),
-        varbinds=chained("varbinds"),
-        scalars=chained("scalars"),
-        width=chained("width"),
-        entry=stacked("entry", -1, entries.tolist()),
-        slot=stacked("slot", -1),
-        rows=stacked("rows", -1),
-        expect=chained("expect").view(np.uint64),
-        mask=chained("mask").view(np.uint64),
-        exact=chained("exact"),
-        want=chained("want").astype(np.uint8),
-        tail=np.concatenate(tail),
-        tails=stacked("tails", 0).view(np.uint64),
-        tail_masks=stacked("tail_masks", 0).view(np.uint64),
-    ), {id(plan): int(first) for plan, first in zip(plans, kinds, strict=False)}
+def joined(plans: Sequence[Plan]) -> Joined:
+    """Return the requests of plans, each of which is given once."""
+    of_polls = [one for plan in plans for one in plan.patterns[: plan.count]]
+    added = [one for plan in plans for one in plan.patterns[plan.count :]]
+    patterns = list(dict.fromkeys([*of_polls, *added]))
+    place = {id(one): number for number, one in enumerate(patterns)}
+    kind = np.array([place[id(one)] for plan in plans for one in plan.patterns], np.int64)
+    ends = np.cumsum([0, *(len(plan.patterns) for plan in plans)]).tolist()
+    return Joined(patterns, stacked(patterns), kind, dict(zip(map(id, plans), ends, strict=False)))

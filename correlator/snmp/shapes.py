@@ -19,18 +19,11 @@ import numpy.typing as npt
 
 from correlator.snmp import codec
 from correlator.snmp.ber import INTEGER
-from correlator.snmp.codec import (
-    STRIDE,
-    Bytes,
-    Datagrams,
-    Flags,
-    Heads,
-    Ints,
-    Kinds,
-    Words,
-)
-from correlator.snmp.forms import LONGEST, Blocks, Form, Spans, measures
+from correlator.snmp.codec import STRIDE, Datagrams, Heads
+from correlator.snmp.forms import LONGEST, Form, Spans, measures
+from correlator.snmp.kinds import Bytes, Flags, Ints, Kinds, Words
 from correlator.snmp.look import look
+from correlator.snmp.patterns import Pattern
 from correlator.snmp.plan import Plan
 
 Places = npt.NDArray[np.uint16]
@@ -39,6 +32,10 @@ HEAD = 48  # bytes kept of an answer's head; longer ones are not remembered
 SIZE, FIRST, ID_AT, ROW = 24, 50, 51, 56  # places in a row behind the head; SIZE in units of two bytes
 MOST_ODD = 64  # answers of a batch with values of another length that are cheaper to look at one by one
 MOST_FOUND = 1024  # requests of which it is kept how long varbinds may be, some 5 KB each
+MOST_FORMS, MOST_TOGETHER = (
+    64,
+    16,
+)  # forms that are kept, and of how many requests at most: some 6 KB for each
 
 _IN_FRONT = np.where(np.arange(HEAD) < np.arange(HEAD + 1)[:, None], 255, 0).astype(np.uint8).view("<u8")
 _OFF_ID = np.where((np.arange(HEAD) - np.arange(256)[:, None]) // 4 == 0, 0, 255).astype(np.uint8).view("<u8")
@@ -72,9 +69,11 @@ class Shapes:
     and how long they are.
     """
 
-    def __init__(self, plans: Sequence[Plan], memories: Sequence[Memory]) -> None:
-        distinct = list({id(plan): plan for plan in plans}.values())
-        steps = max((plan.kinds.entry.shape[1] for plan in distinct), default=0)
+    def __init__(
+        self, plans: Sequence[Plan], memories: Sequence[Memory], patterns: Sequence[Pattern]
+    ) -> None:
+        """``patterns`` are the plans' requests, each once: by their numbers here they are known."""
+        steps = max((len(one.slot) for one in patterns), default=0)
         self.first = np.cumsum([0, *(plan.count for plan in plans)])
         self._heads: Bytes = np.zeros((self.first[-1], ROW), np.uint8)
         self._places: Places = np.zeros((self.first[-1], steps), np.uint16)
@@ -87,25 +86,14 @@ class Shapes:
                     width = min(part.shape[1], before.shape[1])
                     part[:, :width] = before[:, :width]
             memory.plan, memory.looks = plan, looks
-        starts = dict(
-            zip(map(id, distinct), np.cumsum([0, *(p.count for p in distinct)]).tolist(), strict=False)
-        )
-        self._plan_first = np.array([starts[id(plan)] for plan in plans], np.int64)
-        self._tags: Bytes = np.zeros((sum(plan.count for plan in distinct), steps), np.uint8)
-        for plan in distinct:
-            at = starts[id(plan)]
-            self._tags[at : at + plan.count, : plan.tags.shape[1]] = plan.tags
+        self._patterns = patterns
+        self._tags: Bytes = np.zeros((len(patterns), steps), np.uint8)
+        for number, one in enumerate(patterns):
+            self._tags[number, : len(one.tags)] = one.tags
         self.id_places = set(np.unique(self._heads[:, ID_AT]).tolist()) - {0}  # where ids stand in answers
-        self._plans = plans
-        self._communities = [plan.community for plan in distinct for _ in range(plan.count)]
         self._kinds: Kinds | None = None
-        self._blocks: Blocks
-        self._spans: dict[int, Spans] = {}  # by requests among those of all plans
-
-    def pattern(self, device: Ints, number: Ints) -> Ints:
-        """Return the numbers of the requests among those of all plans."""
-        numbers: Ints = self._plan_first.take(device) + number
-        return numbers
+        self._spans: dict[int, Spans] = {}  # by request
+        self._forms: dict[bytes, Form] = {}  # by requests
 
     def rows(self, device: Ints, number: Ints) -> Ints:
         """Return where it is remembered what answers of devices to requests of theirs look like."""
@@ -118,18 +106,16 @@ class Shapes:
         begin: int,
         sizes: Ints,
         id_at: Ints,
-        device: Ints,
-        number: Ints,
-        kind0: Ints,
+        rows: Ints,
+        kind: Ints,
         kinds: Kinds,
     ) -> Flags:
         """Return which datagrams from ``begin`` on look like remembered answers.
 
-        ``id_at`` is where their request-ids stand, 0 for those of which it is not asked; ``number`` counts a
-        device's requests, ``kind0`` says which of ``kinds`` is each device's first. Those that have values of
-        another length are looked at one by one, if they are few, and remembered.
+        ``id_at`` is where their request-ids stand, 0 for those of which it is not asked; ``rows`` where it is
+        remembered what they look like, ``kind`` which requests they answer. Those that have values of another
+        length are looked at one by one, if they are few, and remembered.
         """
-        rows = self.rows(device, number)
         heads = self._heads.take(rows, axis=0, mode="clip")
         known = heads.view("<u2")[:, SIZE]
         same: Flags = known == sizes
@@ -140,10 +126,8 @@ class Shapes:
             odd = np.flatnonzero(((id_at > 0) > same) & (sizes <= STRIDE))
             for place in odd.tolist() if len(odd) <= MOST_ODD else ():
                 octets = data.bytes[(begin + place) * STRIDE :][: int(sizes[place])].tobytes()
-                one = slice(place, place + 1)
-                pattern, kind = self.pattern(device[one], number[one]), kind0[device[one]] + number[one]
-                community = self._communities[int(pattern[0])]
-                seen = look(octets, community, self._lengths(pattern, kind, kinds))
+                asked = int(kind[place])
+                seen = look(octets, self._patterns[asked].community, self._lengths(asked, kinds))
                 if seen is not None and seen[0] == id_at[place] and seen[1][0] <= HEAD:
                     self._remember(int(rows[place]), octets, *seen)
                     same[place] = True
@@ -164,7 +148,6 @@ class Shapes:
         start: Ints,
         rows: Ints,
         base: Ints,
-        pattern: Ints,
         kind: Ints,
         kinds: Kinds,
         values: Words,
@@ -172,35 +155,44 @@ class Shapes:
         """Put into ``values`` those of answers that are as remembered; return which are, and all numbers.
 
         ``start`` is where datagrams begin, ``rows`` where it is remembered what they look like, ``base`` as
-        for ``codec.read``: requests × answers. ``pattern`` and ``kind`` are the requests. All have the same
-        number of varbinds, and heads that were compared. The last of ``values`` is for what nobody wants.
+        for ``codec.read``: requests × answers; ``kind`` are the requests. All have the same number of
+        varbinds, and heads that were compared. The last of ``values`` is for what nobody wants.
         """
-        form = self._form(pattern, kind, kinds)
-        steps = form.entry.shape[1]
+        form = self._form(kind, kinds)
+        steps = form.cell.shape[1]
         places = self._places.take(rows, axis=0)[:, :, :steps].astype(np.int64)
         places += start[:, :, None]
         sizes = np.ascontiguousarray(self._sizes.take(rows, axis=0)[:, :, :steps])
         return form.read(data, places, sizes, base, values)
 
-    def _form(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Form:
-        """Return what the answers to some requests hold."""
+    def _form(self, kind: Ints, kinds: Kinds) -> Form:
+        """Return what the answers to some requests hold, as found before where these are few."""
         self._know(kinds)
-        return Form(kinds, self._blocks, kind, self._tags.take(pattern, axis=0))
+        key = kind.tobytes()
+        found = self._forms.get(key)
+        if found is None:
+            found = Form(kinds, kind, self._tags.take(kind, axis=0))
+            if len(kind) <= MOST_TOGETHER:
+                if len(self._forms) >= MOST_FORMS:
+                    self._forms.clear()
+                self._forms[key] = found
+        return found
 
-    def _know(self, kinds: Kinds) -> None:
-        """Lay out the blocks of all expected varbinds, where that was not done before."""
-        if kinds is not self._kinds:
-            self._kinds, self._blocks, self._spans = kinds, Blocks.of(kinds), {}
-
-    def _lengths(self, pattern: Ints, kind: Ints, kinds: Kinds) -> Spans:
+    def _lengths(self, kind: int, kinds: Kinds) -> Spans:
         """Return how long the varbinds of answers to one request may be, as found before where it was."""
         self._know(kinds)
-        found = self._spans.get(int(pattern[0]))
+        found = self._spans.get(kind)
         if found is None:
             if len(self._spans) >= MOST_FOUND:
                 self._spans.clear()
-            found = self._spans[int(pattern[0])] = self._form(pattern, kind, kinds).spans
+            one = np.array([kind])
+            found = self._spans[kind] = Form(kinds, one, self._tags.take(one, axis=0)).spans
         return found
+
+    def _know(self, kinds: Kinds) -> None:
+        """Forget what was found where requests were put together anew."""
+        if kinds is not self._kinds:
+            self._kinds, self._spans, self._forms = kinds, {}, {}
 
     def learn(
         self,
@@ -219,7 +211,7 @@ class Shapes:
         """
         starts, steps, place = data.starts[which], len(place) - 1, np.ascontiguousarray(place.T)
         here = np.arange(steps) < kinds.varbinds[kind][:, None]
-        free, behind, span = measures(kinds, kinds.entry.take(kind, axis=0)[:, :steps])
+        free, behind, span = measures(kinds, kinds.cells(kind, steps))
         sizes = np.diff(place, axis=1)
         value = np.minimum(place[:, :-1] + behind, len(data.bytes) - 2)
         lengths, tags = sizes - span, data.bytes[value]
@@ -230,7 +222,7 @@ class Shapes:
         fits &= (heads.first - starts <= HEAD) & (heads.id_at >= 0)
         fits &= (place[:, :-1] < heads.end[:, None]).sum(axis=1) == kinds.varbinds[kind]
         tags = np.where(here & free, tags, 0).astype(np.uint8)
-        fits[fits] = self._agreed(device[fits], number[fits], tags[fits])
+        fits[fits] = self._agreed(kind[fits], tags[fits])
         known = np.zeros((int(fits.sum()), ROW), np.uint8)
         known.view("<u8")[:, : HEAD // 8] = data.frames[which[fits], : HEAD // 8]
         known.view("<u2")[:, SIZE] = (heads.end - starts)[fits]
@@ -242,15 +234,13 @@ class Shapes:
         self._places[rows, :steps] = np.minimum(place[:, :-1] - starts[:, None], STRIDE)[fits]
         self._sizes[rows, :steps] = sizes[fits]
 
-    def _agreed(self, device: Ints, number: Ints, tags: Bytes) -> Flags:
-        """Return whose tags are those that all devices of their plan have; the first to come says which."""
-        pattern = self.pattern(device, number)
+    def _agreed(self, kind: Ints, tags: Bytes) -> Flags:
+        """Return whose tags are those of all answers to that request; the first to come says which."""
         steps = tags.shape[1]
-        for one in np.unique(pattern[~self._tags[pattern].any(axis=1)]).tolist():
-            teacher = int(np.flatnonzero(pattern == one)[0])
-            self._tags[one, :steps] = tags[teacher]
+        for one in np.unique(kind[~self._tags[kind].any(axis=1)]).tolist():
+            self._tags[one, :steps] = tags[int(np.flatnonzero(kind == one)[0])]
+            self._patterns[one].tags[:] = self._tags[one, : len(self._patterns[one].tags)]
             self._spans.clear()
-            plan = self._plans[int(device[teacher])]
-            plan.tags[int(number[teacher])] = self._tags[one, : plan.tags.shape[1]]
-        agreed: Flags = (self._tags[pattern, :steps] == tags).all(axis=1)
+            self._forms.clear()
+        agreed: Flags = (self._tags[kind, :steps] == tags).all(axis=1)
         return agreed

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from correlator.snmp.codec import Ints
+from correlator.snmp.kinds import Ints
 
 FEW = 8  # requests whose answers are sooner found one by one than by sorting
 GROUP = 8  # answers to one request for which it pays to read them apart from those to others

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from correlator.snmp.codec import STRIDE, Bytes, Datagrams, Ints, Words
+from correlator.snmp.codec import STRIDE, Datagrams
+from correlator.snmp.kinds import Bytes, Ints, Words
 
 RECEIVE_BUFFER = 16 * 2**20  # bytes wanted of the kernel; it gives what net.core.rmem_max allows
 KERNEL_COST = 2560  # bytes of that buffer which a reply takes up with what the kernel keeps beside it

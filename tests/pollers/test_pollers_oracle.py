@@ -44,8 +44,8 @@ def objects(plan: Plan) -> dict[Oid, int]:
     told = {cell.column: cell.slot for cell in plan.scalars}
     cells = (
         (cell.column + line.index, cell.slot)
-        for one in plan.requests
-        for line in one.lines
+        for one in plan.patterns
+        for line in one.request.lines
         for cell in line.cells
     )
     return told | dict(cells)

@@ -9,8 +9,10 @@ import numpy as np
 from snmp_agent import Agent, counter32, counter64, gauge, ticks
 
 from correlator.snmp import codec
-from correlator.snmp.codec import ANY, EXACT, NUMBER, STRIDE, Datagrams, Refusal
-from correlator.snmp.plan import Cell, Line, Plan, gets, table
+from correlator.snmp.codec import STRIDE, Datagrams, Refusal
+from correlator.snmp.kinds import ANY, EXACT, NUMBER, Flags, Ints, Kinds, Words
+from correlator.snmp.patterns import Cell, Line
+from correlator.snmp.plan import Plan, gets, joined, table
 from correlator.snmp.shapes import ID_AT, Memory, Shapes
 
 UPTIME = (1, 3, 6, 1, 2, 1, 1, 3, 0)
@@ -58,15 +60,20 @@ def plan(varbinds: int = 20) -> Plan:
     return Plan(b"public", (Cell(UPTIME, 0),), requests, first + len(PORTS), len(PORTS))
 
 
+def kinds_of(known: Plan) -> Kinds:
+    """Return the requests of a plan as arrays."""
+    return joined([known]).kinds
+
+
 def replies(known: Plan, plain: bool = False) -> list[bytes]:
     """Return what an agent with another codec answers to the plan's requests."""
     agent = Agent(switch(plain))
     agent.set(agent.values)
-    kinds = known.kinds
+    kinds = kinds_of(known)
     return [agent.answer(bytes(kinds.template[kind, : kinds.length[kind]]))[0] for kind in range(known.count)]
 
 
-def loaded(datagrams: list[bytes]) -> tuple[Datagrams, codec.Ints]:
+def loaded(datagrams: list[bytes]) -> tuple[Datagrams, Ints]:
     """Return a buffer that holds them, and their sizes."""
     data = Datagrams(len(datagrams))
     for number, datagram in enumerate(datagrams):
@@ -75,9 +82,7 @@ def loaded(datagrams: list[bytes]) -> tuple[Datagrams, codec.Ints]:
     return data, np.array([len(datagram) for datagram in datagrams], np.int64)
 
 
-def read(
-    data: Datagrams, sizes: codec.Ints, kind: codec.Ints, known: Plan
-) -> tuple[codec.Ints, codec.Words, codec.Read]:
+def read(data: Datagrams, sizes: Ints, kind: Ints, known: Plan) -> tuple[Ints, Words, codec.Read]:
     """Return why each datagram is refused (0: it is not), the values by device and slot, and the rest."""
     told = codec.heads(data, sizes)
     why = told.refused.copy()
@@ -85,7 +90,7 @@ def read(
     good = np.flatnonzero(why == 0)
     values = np.zeros(len(sizes) * known.slots, np.uint64)
     found = codec.read(
-        data, told.first[good], told.end[good], kind[good], good * known.slots, known.kinds, values
+        data, told.first[good], told.end[good], kind[good], good * known.slots, kinds_of(known), values
     )
     why[good] = found.refused
     return why, values.reshape(len(sizes), known.slots), found
@@ -94,38 +99,37 @@ def read(
 class Remembered:
     """The other way to read: by what answers looked like that were sound."""
 
-    def __init__(self, known: Plan, data: Datagrams, sizes: codec.Ints, kind: codec.Ints) -> None:
+    def __init__(self, known: Plan, data: Datagrams, sizes: Ints, kind: Ints) -> None:
         self.plan, self.memory = known, Memory()
-        shapes = Shapes([known], [self.memory])
+        self.kinds = kinds_of(known)
+        shapes = Shapes([known], [self.memory], known.patterns)
         told, base = codec.heads(data, sizes), np.arange(len(sizes)) * known.slots
         values = np.zeros(len(sizes) * known.slots + 1, np.uint64)
-        found = codec.read(data, told.first, told.end, kind, base, known.kinds, values)
+        found = codec.read(data, told.first, told.end, kind, base, self.kinds, values)
         which = np.flatnonzero(found.refused == 0)
         some = told.some(which), which, which * 0, kind[which], kind[which]
-        shapes.learn(data, found.place[:, which], *some, known.kinds)
+        shapes.learn(data, found.place[:, which], *some, self.kinds)
 
-    def read(self, data: Datagrams, sizes: codec.Ints, kind: codec.Ints) -> tuple[codec.Flags, codec.Words]:
+    def read(self, data: Datagrams, sizes: Ints, kind: Ints) -> tuple[Flags, Words]:
         """Return which datagrams are taken, and the values by device and slot."""
         known, count, slots = self.plan, len(sizes), self.plan.slots
         values, taken = np.zeros(count * slots + 1, np.uint64), np.zeros(count, dtype=bool)
         own = [dataclasses.replace(self.memory) for _ in range(count)]
-        shapes = Shapes([known] * count, own)  # a device for each: what one looks like is none of the others'
+        shapes = Shapes(
+            [known] * count, own, known.patterns
+        )  # a device for each: what one looks like is none of the others'
         device = np.arange(count)
         assert self.memory.looks is not None
-        id_at, kind0 = self.memory.looks[0][kind, ID_AT].astype(np.int64), np.zeros(count, np.int64)
-        same = shapes.recall(data, 0, sizes, id_at, device, kind, kind0, known.kinds)
+        id_at, rows = self.memory.looks[0][kind, ID_AT].astype(np.int64), shapes.rows(device, kind)
+        same = shapes.recall(data, 0, sizes, id_at, rows, kind, self.kinds)
         for one in np.unique(kind[same]):
             which = np.flatnonzero(same & (kind == one))[None]
-            pattern, rows = (
-                shapes.pattern(which[0, :1] * 0, kind[which[0, :1]]),
-                shapes.rows(which, kind[which]),
-            )
-            place = data.starts[which], rows, which * slots, pattern, kind[which[0, :1]]
-            taken[which], _ = shapes.read(data, *place, known.kinds, values)
+            place = data.starts[which], rows[which], which * slots
+            taken[which], _ = shapes.read(data, *place, np.array([one]), self.kinds, values)
         return taken, values[:-1].reshape(count, slots)
 
 
-def mutate(rng: np.random.Generator, data: Datagrams, sizes: codec.Ints, used: int) -> codec.Ints:
+def mutate(rng: np.random.Generator, data: Datagrams, sizes: Ints, used: int) -> Ints:
     """Break each datagram in place, in one of seven ways; return the new sizes.
 
     ``used`` is how many bytes of a datagram may hold anything.

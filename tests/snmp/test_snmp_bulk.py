@@ -14,9 +14,10 @@ import pytest
 from mutations import PORTS, plan, switch
 from snmp_agent import GET, GETBULK, Agent, counter32, ticks
 
-from correlator.snmp import codec, wire
+from correlator.snmp import wire
 from correlator.snmp.bulk import CHANGED, ID, SERIALS, SILENT, TRY_BITS, Asked, Exchange, Outcome, Params
 from correlator.snmp.codec import Refusal
+from correlator.snmp.kinds import Bytes, Ints
 
 pytestmark = pytest.mark.anyio
 FEW = 9  # varbinds a request: the switch takes five of them
@@ -121,7 +122,7 @@ async def test_what_finds_no_room_in_the_kernel_goes_out_later(
 ) -> None:
     send = wire.Wire.send
 
-    def narrow(self: wire.Wire, sizes: codec.Ints, addresses: codec.Bytes, to: codec.Ints) -> int:
+    def narrow(self: wire.Wire, sizes: Ints, addresses: Bytes, to: Ints) -> int:
         return send(self, sizes[:3], addresses, to[:3])
 
     monkeypatch.setattr(wire.Wire, "send", narrow)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mutations import PORTS, broken, loaded, plan, read, replies, switch
+from mutations import PORTS, broken, kinds_of, loaded, plan, read, replies, switch
 from snmp_agent import Agent, Typed, counter32, counter64, gauge
 
 from correlator.snmp import ber
@@ -16,6 +16,7 @@ from correlator.snmp.codec import Refusal
 
 EXAMPLES = int(os.environ.get("CORRELATOR_EXAMPLES", "300"))  # of each property; `make broken` takes more
 KNOWN = plan()
+KINDS = kinds_of(KNOWN)
 SOUND = replies(KNOWN)
 
 
@@ -28,8 +29,7 @@ def why(*datagrams: bytes, kinds: list[int] | None = None) -> list[Refusal]:
 def answer(changes: dict[str, object], kind: int = 0, **manners: object) -> bytes:
     agent = Agent(switch() | changes, **manners)  # type: ignore[arg-type]
     agent.set(agent.values)
-    kinds = KNOWN.kinds
-    return agent.answer(bytes(kinds.template[kind, : kinds.length[kind]]))[0]
+    return agent.answer(bytes(KINDS.template[kind, : KINDS.length[kind]]))[0]
 
 
 def tlv(tag: int, body: bytes, form: int = 0) -> bytes:
@@ -61,9 +61,8 @@ def test_every_value_of_every_kind_of_request_is_read_exactly() -> None:
 def test_requests_are_what_another_codec_understands() -> None:
     agent = Agent(switch())
     agent.set(agent.values)
-    kinds = KNOWN.kinds
     for kind in range(KNOWN.count):
-        assert agent.answer(bytes(kinds.template[kind, : kinds.length[kind]]))
+        assert agent.answer(bytes(KINDS.template[kind, : KINDS.length[kind]]))
     assert {kind for kind, _ in agent.asked} == {0xA0, 0xA5}
 
 
@@ -108,8 +107,7 @@ def test_an_object_that_is_gone_is_absent() -> None:
     del values[f"1.3.6.1.9.9.{PORTS[0]}"]
     agent = Agent(values)
     agent.set(values)
-    kinds = KNOWN.kinds
-    (datagram,) = agent.answer(bytes(kinds.template[last, : kinds.length[last]]))
+    (datagram,) = agent.answer(bytes(KINDS.template[last, : KINDS.length[last]]))
     assert why(datagram, kinds=[last]) == [Refusal.ABSENT]
 
 
@@ -119,7 +117,7 @@ def test_more_than_was_asked_for_is_refused() -> None:
 
 def test_other_messages_are_foreign() -> None:
     assert why(SOUND[0].replace(b"\x02\x01\x01\x04", b"\x02\x01\x00\x04", 1)) == [Refusal.FOREIGN]
-    assert why(bytes(KNOWN.kinds.template[0, : KNOWN.kinds.length[0]])) == [Refusal.FOREIGN]
+    assert why(bytes(KINDS.template[0, : KINDS.length[0]])) == [Refusal.FOREIGN]
 
 
 @pytest.mark.parametrize("size", [0x80, 0x81, 0x82, 0x83, 0x84, 0x88, 0xFF])

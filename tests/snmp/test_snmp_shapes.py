@@ -15,6 +15,7 @@ from correlator.snmp import codec, wire
 from correlator.snmp.bulk import Asked, Exchange, Outcome
 from correlator.snmp.codec import Refusal
 from correlator.snmp.fleet import Fleet
+from correlator.snmp.kinds import Ints
 from correlator.snmp.look import look
 from correlator.snmp.manners import Pace
 from correlator.snmp.paces import Paces, Sent, recent
@@ -28,7 +29,7 @@ def long_ways(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     calls: list[int] = []
     read = codec.read
 
-    def counted(data: codec.Datagrams, first: codec.Ints, *more: Any) -> codec.Read:
+    def counted(data: codec.Datagrams, first: Ints, *more: Any) -> codec.Read:
         calls.append(len(first))
         return read(data, first, *more)
 
