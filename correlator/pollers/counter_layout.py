@@ -10,6 +10,7 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import groupby, islice
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -120,6 +121,11 @@ class Layout:
         return {column: ~which for column, which in there.items()}
 
     @cached_property
+    def make(self) -> tuple[Any, ...]:
+        """Which objects there are, and which columns are made of which: those of one make are read alike."""
+        return len(self.scalars), tuple(self.objects), tuple(known[:3] for known in self.sums)
+
+    @cached_property
     def alone(self) -> frozenset[int]:
         """The objects that only one column is made of."""
         uses = Tally(place for _, objects, _, _ in self.sums for place in objects)
@@ -182,31 +188,94 @@ class Part:
 
 
 class CounterTable:
-    """Makes table counters of the same devices each time: of each layout, those that have it, by name."""
+    """Makes table counters of the same devices each time: of each layout, those that have it, by name.
+
+    It is cheapest where layouts of one make stand behind each other.
+    """
 
     def __init__(self, devices: Sequence[tuple[Layout, Sequence[str]]]) -> None:
-        self._layouts = [known for known, _ in devices]
-        self._moving = [name for name in MOVING if any(name in known.nulls for known in self._layouts)]
-        self._nulls = [
-            np.array([known.nulls.get(name, np.ones(len(known.interfaces), bool)) for name in self._moving])
-            for known in self._layouts
-        ]
-        self._staying = _staying(tuple((known, len(names)) for known, names in devices), self._moving)
+        sizes = [(known, len(names)) for known, names in devices]
+        self._runs = [_Run(list(some)) for _, some in groupby(sizes, lambda one: one[0].make)]
+        self._moving = [name for name in MOVING if any(name in known.nulls for known, _ in devices)]
+        self._staying = _staying(tuple(sizes), self._moving)
+        self._null = np.empty((len(self._moving), self._staying.count), dtype=bool)
+        ends = np.cumsum([len(known.interfaces) * count for known, count in sizes])
+        for (known, count), mine in zip(sizes, np.split(self._null, ends[:-1], axis=1), strict=True):
+            none = np.ones(len(known.interfaces), dtype=bool)
+            without = np.array([known.nulls.get(name, none) for name in self._moving])
+            mine.reshape(len(mine), count, len(none))[:] = without[:, None]
         self._device = self._staying.series(
             _texts([(names, len(known.interfaces), 1) for known, names in devices])
         )
 
     def table(self, at: pd.Timestamp, parts: Sequence[Part]) -> pd.DataFrame:
         """Return the rows, device by device; no value passes through a Python object."""
-        null = np.empty((len(self._moving), self._staying.count), dtype=bool)
-        ends = np.cumsum([part.uptimes.size for part in parts])
-        for part, without, mine in zip(parts, self._nulls, np.split(null, ends[:-1], axis=1), strict=True):
-            mine.reshape(len(mine), *part.uptimes.shape)[:] = without[:, None]
-            mine[self._moving.index(UPTIME)] = part.uptimes.reshape(-1) < 0
-        told = [_values(*both) for both in zip(self._layouts, parts, strict=True)]
-        given = {name: Masked(_joined(name, told, parts), null[n]) for n, name in enumerate(self._moving)}
+        uptimes = np.concatenate([part.uptimes.reshape(-1) for part in parts])
+        null = self._null.copy()
+        null[self._moving.index(UPTIME)] = uptimes < 0
+        left = iter(parts)
+        told = [run.values([part.values for part in islice(left, len(run.devices))]) for run in self._runs]
+        moving = {UPTIME: np.maximum(uptimes, 0).view(np.uint64)}
+        moving |= {name: self._joined(name, told) for name in self._moving if name != UPTIME}
+        given = {name: Masked(moving[name], null[n]) for n, name in enumerate(self._moving)}
         at_all = columns.times(at, self._staying.count)
         return self._staying.table({"at": at_all, "device": self._device} | given)
+
+    def _joined(self, name: str, told: Sequence[Mapping[str, Words]]) -> Words:
+        """Return one column of all runs; those that have it not say 0."""
+        if len(told) == 1:
+            return told[0][name]
+        pieces = zip(told, self._runs, strict=True)
+        return np.concatenate(
+            [mine[name] if name in mine else np.zeros(run.rows, np.uint64) for mine, run in pieces]
+        )
+
+
+class _Run:
+    """Layouts of one make, and how many devices have each, as they stand behind each other."""
+
+    def __init__(self, devices: Sequence[tuple[Layout, int]]) -> None:
+        self.devices = devices
+        self.rows = sum(len(known.interfaces) * count for known, count in devices)
+        self._first = devices[0][0]
+        columns_ = [column for column, *_ in self._first.sums]
+        self._which = [  # needed where a column is had in several ways only
+            np.concatenate([np.tile(known.sums[n][3], count) for known, count in devices])
+            if columns_.count(column) > 1
+            else None
+            for n, column in enumerate(columns_)
+        ]
+
+    def values(self, parts: Sequence[Words]) -> dict[str, Words]:
+        """Return the values of the columns that there are, device by device, but for the uptime."""
+        known, cells, told = self._first, self._by_object(parts), dict[str, Words]()
+        if DISCONTINUITY in known.objects:
+            told[DISCONTINUITY_COLUMN] = cells[known.objects[DISCONTINUITY]]
+        for (column, objects, bits, _), which in zip(known.sums, self._which, strict=True):
+            # in place where no other column is made of it
+            total = cells[objects[0]] if objects[0] in known.alone else cells[objects[0]].copy()
+            for one in objects[1:]:
+                total += cells[one]
+            if bits < 64:
+                total &= np.uint64((1 << bits) - 1)
+            if column in told:
+                np.copyto(told[column], total, where=which if which is not None else True)
+            else:
+                told[column] = total
+        return told
+
+    def _by_object(self, parts: Sequence[Words]) -> Words:
+        """Return what was read by object and row: columns lie together then, and need no further copy."""
+        objects, place = len(self._first.objects), 0
+        apart = np.empty((objects, self.rows), np.uint64)
+        for (known, count), values in zip(self.devices, parts, strict=True):
+            rows = len(known.interfaces)
+            cells = values[:, len(known.scalars) :].reshape(count, rows, objects).transpose(2, 0, 1)
+            mine = apart[:, place : place + count * rows].reshape(objects, count, rows)
+            for at in range(0, count, AT_ONCE):
+                mine[:, at : at + AT_ONCE] = cells[:, at : at + AT_ONCE]
+            place += count * rows
+        return apart
 
 
 def _staying(devices: tuple[tuple[Layout, int], ...], moving: Sequence[str]) -> Staying:
@@ -222,46 +291,6 @@ def _staying(devices: tuple[tuple[Layout, int], ...], moving: Sequence[str]) -> 
         count = sum(len(known.interfaces) * count for known, count in devices)
         found = _STAYING[devices] = Staying("counters", count, same, ("at", "device", *moving))
     return found
-
-
-def _values(known: Layout, part: Part) -> dict[str, Words]:
-    """Return the values of the columns that the layout has, device by device."""
-    cells = _by_object(known, part.values)
-    told = {UPTIME: np.maximum(part.uptimes, 0).reshape(-1).view(np.uint64)}
-    if known.resets.any():
-        told[DISCONTINUITY_COLUMN] = cells[known.objects[DISCONTINUITY]].reshape(-1)
-    for column, objects, bits, which in known.sums:
-        # in place where no other column is made of it
-        total = cells[objects[0]] if objects[0] in known.alone else cells[objects[0]].copy()
-        for one in objects[1:]:
-            total += cells[one]
-        if bits < 64:
-            total &= np.uint64((1 << bits) - 1)
-        if column in told:
-            np.copyto(told[column].reshape(total.shape), total, where=which)
-        else:
-            told[column] = total.reshape(-1)
-    return told
-
-
-def _by_object(known: Layout, values: Words) -> Words:
-    """Return what was read by object, device and row: columns lie together then, and need no further copy."""
-    shape = len(values), len(known.interfaces), len(known.objects)
-    cells = np.moveaxis(values[:, len(known.scalars) :].reshape(shape), 2, 0)
-    apart = np.empty(cells.shape, np.uint64)
-    for at in range(0, len(values), AT_ONCE):
-        apart[:, at : at + AT_ONCE] = cells[:, at : at + AT_ONCE]
-    return apart
-
-
-def _joined(name: str, told: Sequence[Mapping[str, Words]], parts: Sequence[Part]) -> Words:
-    """Return one column of all parts; those that have it not say 0."""
-    if len(told) == 1:
-        return told[0][name]
-    pieces = zip(told, parts, strict=True)
-    return np.concatenate(
-        [mine[name] if name in mine else np.zeros(part.uptimes.size, np.uint64) for mine, part in pieces]
-    )
 
 
 def _texts(parts: Sequence[tuple[Sequence[str], int, int]]) -> Any:

@@ -24,6 +24,7 @@ from correlator.snmp.fleet import Asked, Fleet
 from correlator.snmp.kinds import Flags, Ints
 from correlator.snmp.plan import Plan
 
+Place = slice | Ints
 MOST_CHOICES = 2  # of a party's devices, of which something is kept
 
 
@@ -37,10 +38,10 @@ class Device:
 
 
 class Party:
-    """Devices that are asked together, those of one plan behind each other, and what stays of that."""
+    """Devices that are asked together, those of one make and one plan behind each other, and what stays."""
 
     def __init__(self, devices: Sequence[Device]) -> None:
-        self.devices = sorted(devices, key=lambda one: (id(one.known.layout), id(one.plan)))
+        self.devices = sorted(devices, key=_kin)
         self.fleet = Fleet([_asked(one) for one in self.devices], bulk.MOST_TRIES - 1)
         self.names = [one.poller.target_name for one in self.devices]
         self.layouts = [one.known.layout for one in self.devices]
@@ -102,10 +103,10 @@ class Choice:
         """Return the rows of table counters and how many are each device's."""
         parts = [
             Part(
-                _each(outcome.values, outcome.slots, some, known.slots),
-                _each(outcome.uptimes, outcome.rows, some, len(known.interfaces)),
+                outcome.values[slots].reshape(-1, known.slots),
+                outcome.uptimes[rows].reshape(-1, len(known.interfaces)),
             )
-            for known, some in self._alike
+            for (known, _), (slots, rows) in zip(self._alike, self._places, strict=True)
         ]
         return self._counters.table(at, parts), np.diff(outcome.rows)[self.which]
 
@@ -120,6 +121,11 @@ class Choice:
         return [
             (self._layouts[n], some) for n, some in zip(first, np.split(self.which, first[1:]), strict=True)
         ]
+
+    @cached_property
+    def _places(self) -> list[tuple[Place, Place]]:
+        """Where the slots of each layout's devices are, and where their rows."""
+        return [(_place(self._slots, some), _place(self._rows, some)) for _, some in self._alike]
 
     @cached_property
     def _counters(self) -> CounterTable:
@@ -144,6 +150,12 @@ class Choice:
         return lit
 
 
+def _kin(one: Device) -> tuple[int, ...]:
+    """Return what is the same for devices that are asked, or read, the same."""
+    layout = one.known.layout
+    return hash(layout.make) if isinstance(layout, Layout) else 0, id(layout), id(one.plan)
+
+
 def _asked(one: Device) -> Asked:
     target, known = one.known.target, one.known
     return Asked(
@@ -158,9 +170,9 @@ def _asked(one: Device) -> Asked:
     )
 
 
-def _each(values: columns.Array, first: Ints, some: Ints, size: int) -> columns.Array:
-    """Return the values of some devices, a device a row; without a copy where they lie together."""
+def _place(first: Ints, some: Ints) -> Place:
+    """Return where what belongs to some devices is; a slice, which copies nothing, where it lies together."""
+    ends = first[some + 1]
     if some[-1] - some[0] + 1 == len(some):
-        return values[first[some[0]] : first[some[-1] + 1]].reshape(len(some), size)
-    apart: columns.Array = values[first[some][:, None] + np.arange(size)]
-    return apart
+        return slice(int(first[some[0]]), int(ends[-1]))
+    return np.concatenate([np.arange(*both) for both in zip(first[some], ends, strict=True)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -76,6 +77,14 @@ def a_layout(draw: random.Random) -> Layout:
     )
 
 
+def repeated(draw: random.Random, known: Layout) -> Layout:
+    """Return a layout of the same make with its interfaces more often."""
+    again = [replace(one, if_index=n + 1) for n, one in enumerate(known.interfaces * draw.randint(1, 3))]
+    draw.shuffle(again)
+    made = Layout(known.scalars, tuple(again))
+    return made if made.make == known.make else known  # shuffled, other ways may come first
+
+
 def plainly(known: Layout, name: str, part: Part, device: int) -> list[dict[str, object]]:
     """Return what the rows of one device must be, made value by value."""
     rows = []
@@ -103,6 +112,7 @@ def plainly(known: Layout, name: str, part: Part, device: int) -> list[dict[str,
 def test_counters_are_what_adding_up_value_by_value_says(seed: int) -> None:
     draw, dice = random.Random(seed), np.random.default_rng(seed)
     layouts = [a_layout(draw) for _ in range(draw.randint(1, 3))]
+    layouts = [like for one in layouts for like in (one, *(repeated(draw, one) for _ in range(seed % 3)))]
     devices = [
         (known, [f"leaf{n}{d}" for d in range(draw.randint(1, 20))]) for n, known in enumerate(layouts)
     ]
