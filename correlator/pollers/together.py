@@ -114,19 +114,23 @@ class Together:
         gaps: list[datetime | None] = []
         before: Mapping[str, str] | None = None
         remembered: Mapping[str, str] = {}
+        period_s, gap = None, None
         why, requests, retries = outcome.why.tolist(), outcome.requests.tolist(), outcome.retries.tolist()
         for number, one in enumerate(party.devices):
             peer, poller = one.known.peer, one.poller
             peer.pace.went_elsewhere(outcome.sent, number)
             cursor = cursors[poller.name]
             if why[number] == 0:
+                # most were last read in one round: what is remembered is the same
+                if cursor is not before or period_s != poller.period_s:
+                    if cursor != before:
+                        remembered = good(cursor, now)
+                    before, period_s = cursor, poller.period_s
+                    gap = gap_from(cursor, now, period_s)
                 read.append(number)
-                gaps.append(gap_from(cursor, now, poller.period_s))
-                size = peer.size
-                if size.varbinds < size.params.most:
+                gaps.append(gap)
+                if peer.size.varbinds < peer.size.params.most:
                     _note_answers(one, requests[number])
-                if cursor != before:  # most were last read in one round: what is remembered is the same
-                    before, remembered = cursor, good(cursor, now)
                 heard[poller.name] = [poller.read_elsewhere(sequence(now), remembered)]
             elif why[number] == bulk.SILENT and not outcome.heard[number]:
                 heard[poller.name] = [poller.silent(now, cursor, requests[number], retries[number])]

@@ -15,7 +15,6 @@ its device is given up then, or asked for the rest.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -140,9 +139,9 @@ class Exchange:
 
     def run(self) -> Outcome:
         """Ask until every device is read or given up, or ``stopped`` is set; return what came."""
-        families = np.unique(self.fleet.family).tolist()
+        families = self.fleet.families
         wires = {
-            Wire.opened(socket.AddressFamily(family), self.params.plain): (
+            Wire.opened(family, self.params.plain): (
                 np.repeat(self.fleet.family == family, STRANDS) if len(families) > 1 else None
             )
             for family in families
@@ -319,10 +318,10 @@ class Exchange:
         """
         strand = id_at = np.zeros(here.stop - here.start, np.int64)
         for at in self.fleet.shapes.id_places:
-            ids = one.data.words[one.data.starts[here] + at].astype(np.uint32).byteswap()
-            named = (ids >> STRAND_BITS) - FIRST_STRAND  # below zero: beyond any
-            fits = named < len(self._strands)
-            fits &= (ids ^ self._id.take(named, mode="clip")) <= self._tries.take(named, mode="clip")
+            ids = one.data.rows[here, at : at + 4].copy().view(">u4")[:, 0].astype(np.int64)
+            named = (ids >> STRAND_BITS) - FIRST_STRAND
+            # of what is none of ours the first or last strand, whose requests are called something else
+            fits = (ids ^ self._id.take(named, mode="clip")) <= self._tries.take(named, mode="clip")
             fits &= self.fleet.sent(one.family, one.senders[here], named // STRANDS)
             strand, id_at = np.where(fits, named, strand), np.where(fits, at, id_at)
         return strand, id_at

@@ -90,7 +90,8 @@ class Datagrams:
         self.words: Words = np.ndarray((size,), "<u8", self.bytes, 0, (1,))
         self.blocks = np.ndarray((size,), f"V{BLOCK}", self.bytes, 0, (1,))
         self.pairs = np.ndarray((size,), "V16", self.bytes, 0, (1,))
-        self.frames: Words = self.bytes[: count * STRIDE].view("<u8").reshape(count, -1)
+        self.rows: Bytes = self.bytes[: count * STRIDE].reshape(count, STRIDE)
+        self.frames: Words = self.rows.view("<u8")
         self.starts: Ints = np.arange(count, dtype=np.int64) * STRIDE
 
 

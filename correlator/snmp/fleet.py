@@ -60,6 +60,7 @@ class Fleet:
         self.at_once = np.array([one.at_once for one in asked], np.int64)
         self.address = np.frombuffer(b"".join(one.address[1] for one in asked), np.uint8).reshape(count, -1)
         self.family = np.array([one.address[0] for one in asked], np.uint64)
+        self.families = [socket.AddressFamily(one) for one in np.unique(self.family).tolist()]
         self.sender = wire.sender(self.family, self.address)
         self.communities = _Communities([one.plan.community for one in asked])
         self.scalars = _Scalars(asked)

@@ -121,7 +121,9 @@ class Form:
         signed >>= wide.astype(np.int64)
         if not self.all_near:
             differ.append(self._far_numbers(data, place, lengths, numbers))
-        differ.append((numbers & _each(self.forbidden)) != 0)
+        beyond = numbers & _each(self.forbidden)
+        if beyond.any():
+            differ.append(beyond != 0)
         right = _right(differ)
         slot = _each(self.slot) + base[:, :, None]
         np.minimum(slot, len(values) - 1, out=slot)

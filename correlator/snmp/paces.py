@@ -13,6 +13,8 @@ from correlator.snmp.manners import Pace
 
 Times = npt.NDArray[np.float64]
 MANY = 2**31  # more requests than any device may be sent within a second
+MOST_AT_ONCE = 2  # requests that go to a device at one time
+NOBODY = np.zeros(0, np.int64)
 
 
 class Sent(Sequence[list[float]]):
@@ -90,7 +92,7 @@ def recent(paces: Sequence[Pace], now: float) -> Sent:
     if any(own):
         apart = Sent.told(own)
         told.append((apart.times, apart.devices))
-    told = [one for one in told if len(one[0])] or [(np.zeros(0), np.zeros(0, np.int64))]
+    told = [one for one in told if len(one[0])] or [(np.zeros(0), NOBODY)]
     if len(told) == 1:
         return Sent(len(paces), *told[0])
     times, devices = zip(*told, strict=True)
@@ -104,45 +106,46 @@ class Paces:
     """
 
     def __init__(self, per_second: Ints, before: Sent) -> None:
-        self._per_second = per_second
-        self._times, self._devices = [before.times], [before.devices]
-        self._before: Ints = np.bincount(before.devices, minlength=len(per_second))
-        self._taken: Ints = self._before.copy()
-        self._unbound = int((per_second - self._taken).min(initial=MANY))
+        self._per_second, self._before = per_second, before
+        self._gone: list[tuple[float, Ints]] = []
         self.free = np.full(len(per_second), -np.inf)
+        self._taken: Ints = self._counted(before.devices)
+        self._unbound = int((per_second - self._taken).min(initial=MANY))
         self._ring: Times | None = self._laid_out() if self.binds else None
 
     @property
     def binds(self) -> bool:
         """Whether anyone may not be asked twice more: else ``free`` is in the past."""
-        return self._unbound <= 1
+        return self._unbound < MOST_AT_ONCE
 
     @property
     def count(self) -> Ints:
         """How many requests went to each device, those before not counted."""
-        counts: Ints = self._taken - self._before
-        return counts
+        return self._counted(np.concatenate([NOBODY, *(devices for _, devices in self._gone)]))
 
     def take(self, devices: Ints, now: float) -> None:
         """Note that a request goes out to each of the devices, which are sorted; to some twice, perhaps."""
-        self._times.append(np.full(len(devices), now))
-        self._devices.append(devices)
-        again = devices[1:] == devices[:-1]
-        taken = self._taken.take(devices)
-        taken[1:] += again
+        self._gone.append((now, devices))
         if self._ring is not None:
-            self._ring[taken % self._per_second.take(devices), devices] = now
-        taken += 1
-        self._taken[devices] = taken  # of two the second
-        self._unbound -= 1 + bool(again.any())
-        if self._ring is not None:
-            self._wait(self._ring, devices)
-        elif self.binds:
-            self._ring = self._laid_out()
+            self._put(self._ring, devices, now)
+            return
+        self._unbound -= MOST_AT_ONCE  # at least so many are left
+        if self.binds:
+            self._taken = self._counted(self.sent().devices)
+            self._unbound = int((self._per_second - self._taken).min(initial=MANY))
+            self._ring = self._laid_out() if self.binds else None
 
     def sent(self) -> Sent:
         """Return the requests to each device, those before among them."""
-        return Sent(len(self._per_second), np.concatenate(self._times), np.concatenate(self._devices))
+        times = [np.full(len(devices), now) for now, devices in self._gone]
+        devices = [self._before.devices, *(devices for _, devices in self._gone)]
+        return Sent(
+            len(self._per_second), np.concatenate([self._before.times, *times]), np.concatenate(devices)
+        )
+
+    def _counted(self, devices: Ints) -> Ints:
+        counts: Ints = np.bincount(devices, minlength=len(self._per_second))
+        return counts
 
     def _laid_out(self) -> Times:
         """Return the last requests to each device, a column as long as its pace allows."""
@@ -156,6 +159,14 @@ class Paces:
         ring[(place % most)[last], devices[last]] = times[last]
         self._wait(ring, np.arange(len(self._per_second)))
         return ring
+
+    def _put(self, ring: Times, devices: Ints, now: float) -> None:
+        """Note requests that go out to devices."""
+        taken = self._taken.take(devices)
+        taken[1:] += devices[1:] == devices[:-1]
+        ring[taken % self._per_second.take(devices), devices] = now
+        self._taken[devices] = taken + 1  # of two the second
+        self._wait(ring, devices)
 
     def _wait(self, ring: Times, devices: Ints) -> None:
         """Set when the next requests to devices may go: a second after the first of the last ones."""
