@@ -180,18 +180,21 @@ class LightTable:
 
 
 class _Constants:
-    """The formulas of all values of some devices as arrays."""
+    """The formulas of all values of some devices: there are few, and of each value it is kept which."""
 
     def __init__(self, layouts: Sequence[LightLayout]) -> None:
         self.first = np.cumsum([0, *(len(one.places) for one in layouts)]).tolist()
-        all_formulas = [formula for one in layouts for formula in one.formulas]
-        used = [formula or NO_FORMULA for formula in all_formulas]
+        every = [formula for one in layouts for formula in one.formulas]
+        known = {formula: number for number, formula in enumerate(dict.fromkeys(every))}
+        self._which = np.array([known[one] for one in every], np.int32)
+        used = [formula or NO_FORMULA for formula in known]
         self._times = np.array([one.times for one in used])
         self._over = np.array([one.over for one in used])
-        self._power = np.array([one.is_power for one in used], dtype=bool)
-        self._watts = np.flatnonzero([one.is_power and one.is_watts for one in used])
-        self._no_light = np.array([one.no_light_dbm for one in used])
-        self._state = np.array([one is None for one in all_formulas], dtype=bool)
+        # what is no power is never so low
+        self._no_light = np.array([one.no_light_dbm if one.is_power else -np.inf for one in used])
+        watts = np.array([one.is_power and one.is_watts for one in used], dtype=bool)
+        self._watts = np.flatnonzero(watts.take(self._which))
+        self._state = np.array([one is None for one in known], dtype=bool)
         most = max((len(one.none) for one in used), default=0)
         self._none = np.zeros((most, len(used)), np.int64)
         self._marked = np.zeros((most, len(used)), dtype=bool)
@@ -201,22 +204,24 @@ class _Constants:
 
     def read(self, numbers: Ints) -> tuple[Floats, npt.NDArray[np.uint8]]:
         """Return the readings (NaN: none), and of each value its yes-or-noes as bits."""
-        none = (self._marked & (self._none == numbers)).any(axis=0)
-        values = numbers * self._times
-        values /= self._over
+        which = self._which
+        none = np.zeros(len(numbers), dtype=bool)
+        for marked, said in zip(self._marked, self._none, strict=True):
+            none |= marked.take(which) & (said.take(which) == numbers)
+        values = numbers * self._times.take(which)
+        values /= self._over.take(which)
         watts = self._watts
         if len(watts):
             raw = values[watts]
             none[watts] |= raw < 0
             with np.errstate(divide="ignore", invalid="ignore"):
                 values[watts] = 10 * np.log10(raw * 1000)
-        dark = values <= self._no_light
-        dark &= self._power
+        dark = values <= self._no_light.take(which)
         dark &= ~none
         values[none | dark] = np.nan
         marks = none.view(np.uint8) + dark.view(np.uint8) * 2  # numpy multiplies faster than it shifts
         marks += (numbers == 0).view(np.uint8) * 4
-        marks += (self._state & (numbers == OK)).view(np.uint8) * 8
+        marks += (self._state.take(which) & (numbers == OK)).view(np.uint8) * 8
         return values, marks
 
 

@@ -47,10 +47,11 @@ Looks = tuple[npt.NDArray[Any], ...]
 
 @dataclass(eq=False, slots=True)
 class Memory:
-    """What is remembered of one device while it is asked by one plan: a row for each request."""
+    """What is remembered of one device while it is asked by one plan: from ``first`` on, a row a request."""
 
     plan: Plan | None = None
-    looks: Looks | None = None
+    looks: Looks = ()
+    first: int = 0
 
 
 def _same_heads(data: Datagrams, begin: int, heads: Bytes) -> Flags:
@@ -78,14 +79,13 @@ class Shapes:
         self._heads: Bytes = np.zeros((self.first[-1], ROW), np.uint8)
         self._places: Places = np.zeros((self.first[-1], steps), np.uint16)
         self._sizes: Bytes = np.zeros((self.first[-1], steps), np.uint8)
+        looks: Looks = (self._heads, self._places, self._sizes)
         for plan, memory, at in zip(plans, memories, self.first.tolist(), strict=False):
-            mine = slice(at, at + plan.count)
-            looks: Looks = (self._heads[mine], self._places[mine], self._sizes[mine])
-            if memory.plan is plan and memory.looks is not None:
+            if memory.plan is plan:
                 for part, before in zip(looks, memory.looks, strict=True):
                     width = min(part.shape[1], before.shape[1])
-                    part[:, :width] = before[:, :width]
-            memory.plan, memory.looks = plan, looks
+                    part[at : at + plan.count, :width] = before[memory.first :][: plan.count, :width]
+            memory.plan, memory.looks, memory.first = plan, looks, at
         self._patterns = patterns
         self._tags: Bytes = np.zeros((len(patterns), steps), np.uint8)
         for number, one in enumerate(patterns):

@@ -119,7 +119,6 @@ class Remembered:
             [known] * count, own, known.patterns
         )  # a device for each: what one looks like is none of the others'
         device = np.arange(count)
-        assert self.memory.looks is not None
         id_at, rows = self.memory.looks[0][kind, ID_AT].astype(np.int64), shapes.rows(device, kind)
         same = shapes.recall(data, 0, sizes, id_at, rows, kind, self.kinds)
         for one in np.unique(kind[same]):

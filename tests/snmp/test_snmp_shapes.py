@@ -114,10 +114,11 @@ async def test_a_device_that_is_put_together_with_others_keeps_its_shapes(long_w
         long_ways.clear()
         asked = [*fleet(two).asked, *alone.asked]
         asked[0] = Asked(asked[1].plan, asked[0].address, 30.0, 3, 1000)
-        before = [part.copy() for part in alone.asked[0].memory.looks or ()]
+        before = [part.copy() for part in alone.asked[0].memory.looks]
         both = Fleet(asked, 3)
-        after = asked[1].memory.looks or ()
-        assert len(after) == 3
+        kept = asked[1].memory
+        after = [part[kept.first :] for part in kept.looks]
+        assert (len(after), kept.first) == (3, len(before[0]))
         assert all((one == other).all() for one, other in zip(after, before, strict=True))
         await polled(both)
     assert not long_ways
