@@ -56,7 +56,7 @@ def free_port() -> int:
 
 def rounds(switches: int) -> str:
     """Return how often the floor and we poll in one run: so often that the first time weighs little."""
-    return str(max(2, 1000 // switches))
+    return str(min(50, max(2, 1000 // switches)))
 
 
 def contenders(folder: Path, port: int) -> tuple[list[Contender], list[str]]:

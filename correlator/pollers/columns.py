@@ -34,7 +34,12 @@ def times(at: datetime, count: int) -> Any:
 @lru_cache(maxsize=8)  # all tables of a round have one time
 def _time(at: datetime) -> Any:
     """Return a time in the house's dtype."""
-    return pd.DatetimeIndex([at], dtype="datetime64[us, UTC]").array
+    time = _EPOCH.copy()
+    time[0] = at
+    return time
+
+
+_EPOCH: Any = pd.DatetimeIndex([0], dtype="datetime64[us, UTC]").array  # to make others from one is dear
 
 
 def moments(told: Sequence[datetime | None]) -> pd.DatetimeIndex:

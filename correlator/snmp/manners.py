@@ -7,6 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
+
+from correlator.snmp.kinds import Ints
+
+Times = npt.NDArray[np.float64]
+
 
 @dataclass(frozen=True, slots=True)
 class SizeParams:
@@ -83,6 +90,9 @@ class Elsewhere(Protocol):
 
     def since(self, number: int, moment: float) -> Sequence[float]:
         """Return when the last ones to a device went, if any are later than that moment."""
+
+    def some(self, numbers: Sequence[int], places: Sequence[int], moment: float) -> tuple[Times, Ints]:
+        """Return times and devices of those later than that to devices of these numbers, told as places."""
 
 
 @dataclass(slots=True)

@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from correlator.snmp.kinds import Ints
-from correlator.snmp.manners import Pace
+from correlator.snmp.manners import Elsewhere, Pace, Times
 
-Times = npt.NDArray[np.float64]
 MANY = 2**31  # more requests than any device may be sent within a second
 MOST_AT_ONCE = 2  # requests that go to a device at one time
 NOBODY = np.zeros(0, np.int64)
@@ -78,17 +76,20 @@ def recent(paces: Sequence[Pace], now: float) -> Sent:
 
     Most often all of them were last asked in one exchange, or in few, which know that as arrays.
     """
-    exchanges: dict[int, tuple[Sent, list[int], list[int]]] = {}
-    own: list[list[float]] = [[] for _ in paces]
+    exchanges: dict[Elsewhere, tuple[list[int], list[int]]] = {}
+    own: list[list[float]] = [[]] * len(paces)
+    last: object = None
     for place, pace in enumerate(paces):
-        sent, number = pace.elsewhere or (None, 0)
-        if isinstance(sent, Sent) and not pace.sent:
-            _, numbers, places = exchanges.setdefault(id(sent), (sent, [], []))
-            numbers.append(number)
-            places.append(place)
-        else:
+        elsewhere = pace.elsewhere
+        if elsewhere is None or pace.sent:
             own[place] = pace.recent(now)
-    told = [sent.some(numbers, places, now - 1.0) for sent, numbers, places in exchanges.values()]
+            continue
+        if elsewhere[0] is not last:
+            last = elsewhere[0]
+            numbers, places = exchanges.setdefault(last, ([], []))
+        numbers.append(elsewhere[1])
+        places.append(place)
+    told = [sent.some(*both, now - 1.0) for sent, both in exchanges.items()]
     if any(own):
         apart = Sent.told(own)
         told.append((apart.times, apart.devices))
