@@ -49,7 +49,7 @@ NONE = -1
 ALL = 2**31  # rows of an answer that was not cut
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
-ENOUGH = 384  # answers that are worth reading: more of them are hardly cheaper
+ENOUGH = 800  # answers that are worth reading: more of them are hardly cheaper
 TICK_S = 0.2  # how soon a stop is noticed
 ROOM_S = 0.005  # how soon what found no room is tried again
 

@@ -39,8 +39,10 @@ def alike(kind: Ints, varbinds: Ints) -> list[Ints]:
     each their own.
     """
     counts = np.bincount(kind)
+    many = np.flatnonzero(counts >= GROUP)
+    apart = [np.flatnonzero(counts.take(kind) < GROUP)] if counts[many].sum() < len(kind) else []
     left: dict[int, list[Ints]] = {}  # by number of varbinds, the answers to each request
-    for one, which in _sorted_out(kind, np.flatnonzero(counts), counts):
+    for one, which in _sorted_out(kind, many):
         left.setdefault(int(varbinds[one]), []).append(which)
     groups = []
     for some in left.values():
@@ -48,16 +50,21 @@ def alike(kind: Ints, varbinds: Ints) -> list[Ints]:
             every = min(len(one) for one in some if 2 * len(one) > most)
             groups.append(np.stack([one[:every] for one in some if len(one) >= every]))
             some = [one[every:] if len(one) >= every else one for one in some]
-        if most:
-            groups.append(np.concatenate(some)[:, None])
+        apart += some
+    if apart:
+        rest = np.concatenate(apart)
+        sizes = varbinds.take(kind.take(rest))
+        groups += [rest[sizes == size][:, None] for size in np.unique(sizes).tolist()]
     return groups
 
 
-def _sorted_out(kind: Ints, there: Ints, counts: Ints) -> Iterator[tuple[int, Ints]]:
-    """Return, for each of the requests that are there, the numbers of the answers to it."""
-    if len(there) <= FEW:
-        yield from ((one, np.flatnonzero(kind == one)) for one in there.tolist())
+def _sorted_out(kind: Ints, wanted: Ints) -> Iterator[tuple[int, Ints]]:
+    """Return, for each of some requests, the numbers of the answers to it."""
+    if len(wanted) <= FEW:
+        yield from ((one, np.flatnonzero(kind == one)) for one in wanted.tolist())
         return
-    order, ends = np.argsort(kind, kind="stable"), np.cumsum(counts[there]).tolist()
-    for one, begin, end in zip(there.tolist(), [0, *ends], ends, strict=False):
+    order = np.argsort(kind, kind="stable")
+    ends = np.searchsorted(kind[order], wanted, "right").tolist()
+    begins = np.searchsorted(kind[order], wanted, "left").tolist()
+    for one, begin, end in zip(wanted.tolist(), begins, ends, strict=True):
         yield one, order[begin:end]

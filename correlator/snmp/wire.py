@@ -20,7 +20,7 @@ from correlator.snmp.kinds import Bytes, Ints, Words
 RECEIVE_BUFFER = 16 * 2**20  # bytes wanted of the kernel; it gives what net.core.rmem_max allows
 KERNEL_COST = 2560  # bytes of that buffer which a reply takes up with what the kernel keeps beside it
 BATCH = 500  # datagrams a call: what the service asks at a time goes out in whole batches, and stays in step
-KEPT = 1000  # datagrams that the buffer holds: what reading them costs beside the bytes is the same for few
+KEPT = 1300  # datagrams that the buffer holds: a batch more than are read at once
 SOCKET_ADDRESS = 32  # bytes kept of each; the longest, that of IPv6, has 28
 LINGER_S = 0.005  # wait for more answers before reading some: many at once are cheaper
 LINGERS = 4  # at most, for one batch
