@@ -46,6 +46,7 @@ the next one's; how much further the one after that is; how many there are; wher
 ``Fleet.joined.kind``.
 """
 NONE = -1
+NOTHING = np.zeros(0, np.int64)
 ALL = 2**31  # rows of an answer that was not cut
 SILENT, CHANGED = 15, 16
 """Beside ``codec.Refusal``: no answer to any try; restarted, or with other interfaces, since the plan."""
@@ -116,7 +117,6 @@ class Exchange:
         self._cut = False  # whether any answer came cut
         self._waiting = self._strands[:, NEXT] < self._strands[:, COUNT]  # has a request to come
         self._deadline = np.full(STRANDS * count, np.inf)
-        self._last = np.zeros(STRANDS * count, np.int64)  # place of the last datagram that was looked at
         self._retries = np.zeros(STRANDS * count, np.int64)
         self._rest: dict[int, list[int]] = {}  # by strand, what to ask for the rest of answers that were cut
         self._unread: dict[Wire, Unread] = {}
@@ -295,28 +295,29 @@ class Exchange:
         state, device = self._strands.take(strand, axis=0), strand // STRANDS
         number = state[:, NUMBER]
         if self._cut:
-            id_at *= number < state[:, COUNT]
+            id_at = np.where(number < state[:, COUNT], id_at, NONE)
         rows, kind = fleet.shapes.rows(device, number), fleet.joined.kind.take(state[:, FIRST] + number)
         ok = fleet.shapes.recall(one.data, begin, one.sizes[here], id_at, rows, kind, fleet.kinds)
-        which = np.flatnonzero(ok)
-        kept = strand[which]
-        self._last[kept] = which
-        ok[which] = self._last[kept] == which  # one a strand, as ever
-        places = one.places[here]
+        places, left, aloft = one.places[here], NOTHING, self._aloft
         if not ok.all():
+            left = np.flatnonzero(~ok)
             strand, device, state, places = strand[ok], device[ok], state[ok], places[ok]
-            number = state[:, NUMBER]
-        unread.keep(places, device, number)
         self._landed(strand, state[:, NEXT] < state[:, COUNT])
-        return np.flatnonzero(~ok)
+        if aloft - self._aloft < len(strand):  # the same answer more than once
+            first = np.unique(strand, return_index=True)[1]
+            left = np.concatenate((left, np.delete(places, first) - begin))
+            device, state, places = device[first], state[first], places[first]
+        unread.keep(places, device, state[:, NUMBER])
+        return left
 
     def _named(self, one: Wire, here: slice) -> tuple[Ints, Ints]:
         """Return the strand that each datagram answers, and where in it the request-id stands that says so.
 
-        That is on its way, and the datagram comes from where it was sent. 0: there is none where they stand
-        in other answers.
+        That is on its way, and the datagram comes from where it was sent. NONE: there is none where they
+        stand in other answers.
         """
-        strand = id_at = np.zeros(here.stop - here.start, np.int64)
+        strand = np.zeros(here.stop - here.start, np.int64)
+        id_at = np.full(len(strand), NONE)
         for at in self.fleet.shapes.id_places:
             ids = one.data.rows[here, at : at + 4].copy().view(">u4")[:, 0].astype(np.int64)
             named = (ids >> STRAND_BITS) - FIRST_STRAND
@@ -442,7 +443,7 @@ class Exchange:
     def _landed(self, strand: Ints, more: Flags) -> None:
         """Note that what was on its way in these strands was answered; ``more``: there is a next request."""
         self._tries[strand] = NONE
-        self._aloft -= len(strand)
+        self._aloft = int(np.count_nonzero(self._tries != NONE))
         self._deadline[strand] = np.inf
         self._waiting[strand] = more
         if self._rest:

@@ -112,15 +112,14 @@ class Shapes:
     ) -> Flags:
         """Return which datagrams from ``begin`` on look like remembered answers.
 
-        ``id_at`` is where their request-ids stand, 0 for those of which it is not asked; ``rows`` where it is
-        remembered what they look like, ``kind`` which requests they answer. Those that have values of another
-        length are looked at one by one, if they are few, and remembered.
+        ``id_at`` is where their request-ids stand, -1 for those of which it is not asked; ``rows`` where it
+        is remembered what they look like, ``kind`` which requests they answer. Those that have values of
+        another length are looked at one by one, if they are few, and remembered.
         """
         heads = self._heads.take(rows, axis=0, mode="clip")
         known = heads.view("<u2")[:, SIZE]
         same: Flags = known == sizes
         same &= heads[:, ID_AT] == id_at
-        same &= id_at > 0
         same &= _same_heads(data, begin, heads)
         if not same.all():
             odd = np.flatnonzero(((id_at > 0) > same) & (sizes <= STRIDE))
