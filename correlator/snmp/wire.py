@@ -84,7 +84,8 @@ class Wire:
         self.senders: Bytes = np.zeros((KEPT, SOCKET_ADDRESS), np.uint8)
         self.places: Ints = np.arange(KEPT)
         self._times: Ints = np.zeros(KEPT, np.int64)
-        self._letters: Bytes = np.zeros((BATCH, 0), np.uint8)
+        self._paper: Bytes = np.zeros(0, np.uint8)
+        self._letters: Bytes = self._paper.reshape(BATCH, 0)
         self._addresses: Bytes | None = None
         self._calls = None if plain else _calls()
         if self._calls is not None:
@@ -126,7 +127,9 @@ class Wire:
     def letters(self, width: int) -> Bytes:
         """Return the buffer that messages to be sent are written to, BATCH of so many bytes at most."""
         if self._letters.shape[1] != width:
-            self._letters = np.zeros((BATCH, width), np.uint8)
+            if BATCH * width > len(self._paper):
+                self._paper = np.zeros(BATCH * width, np.uint8)
+            self._letters = self._paper[: BATCH * width].reshape(BATCH, width)
             if self._calls is not None:
                 self._out_vectors[:, 0] = self._letters.ctypes.data + self._each[:BATCH] * width
         return self._letters
