@@ -40,7 +40,10 @@ def alike(kind: Ints, varbinds: Ints) -> list[Ints]:
     """
     counts = np.bincount(kind)
     many = np.flatnonzero(counts >= GROUP)
-    apart = [np.flatnonzero(counts.take(kind) < GROUP)] if counts[many].sum() < len(kind) else []
+    all_many = counts[many].sum() == len(kind)
+    if all_many and _even(counts, varbinds, many):
+        return [_order(kind, counts).reshape(len(many), -1)]
+    apart = [] if all_many else [np.flatnonzero(counts.take(kind) < GROUP)]
     left: dict[int, list[Ints]] = {}  # by number of varbinds, the answers to each request
     for one, which in _sorted_out(kind, many, counts):
         left.setdefault(int(varbinds[one]), []).append(which)
@@ -63,7 +66,18 @@ def _sorted_out(kind: Ints, wanted: Ints, counts: Ints) -> Iterator[tuple[int, I
     if len(wanted) <= FEW:
         yield from ((one, np.flatnonzero(kind == one)) for one in wanted.tolist())
         return
-    short = kind.astype(np.uint16) if len(counts) <= 2**16 else kind  # numpy sorts these far faster
-    order, ends = np.argsort(short, kind="stable"), np.cumsum(counts)
+    order, ends = _order(kind, counts), np.cumsum(counts)
     for one, end, count in zip(wanted.tolist(), ends[wanted].tolist(), counts[wanted].tolist(), strict=True):
         yield one, order[end - count : end]
+
+
+def _even(counts: Ints, varbinds: Ints, some: Ints) -> bool:
+    """Return whether some requests have as many answers each, and these as many varbinds."""
+    first = some[0]
+    return bool(((counts[some] == counts[first]) & (varbinds[some] == varbinds[first])).all())
+
+
+def _order(kind: Ints, counts: Ints) -> Ints:
+    """Return the numbers of answers in order of the requests that they answer."""
+    short = kind.astype(np.uint16) if len(counts) <= 2**16 else kind  # numpy sorts these far faster
+    return np.argsort(short, kind="stable")

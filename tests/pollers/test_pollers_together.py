@@ -230,7 +230,7 @@ async def test_tables_of_a_round_stay_when_those_of_another_are_written_into(gro
 
 @pytest.mark.parametrize("group", ["counters", "optics"])
 async def test_who_is_missing_in_a_round_is_in_no_table_of_it_and_back_in_the_next(group: str) -> None:
-    patience = {"timeout_s": 0.3, "retries": 0}
+    patience = {"timeout_s": 2.0, "retries": 0}
     async with Agent(switch()) as one, Agent(switch(ports=6)) as two, SnmpClient() as client:
         both = [pollers(client, agent.port, name, **patience)[group]
                 for agent, name in ((one, "leaf1"), (two, "leaf2"))]  # fmt: skip

@@ -26,3 +26,10 @@ def test_answers_to_the_same_requests_make_a_rectangle_and_what_is_left_stands_a
     kind = np.repeat(np.arange(4), [100, 100, 90, GROUP - 1])
     groups = alike(kind, np.full(4, 51))
     assert [group.shape for group in groups] == [(3, 90), (2, 10), (GROUP - 1, 1)]
+
+
+def test_as_many_answers_to_each_request_are_one_group() -> None:
+    kind = np.tile(np.arange(3, 12), 100)
+    (group,) = alike(kind, np.full(20, 51))
+    assert group.shape == (9, 100)
+    assert (kind[group] == np.arange(3, 12)[:, None]).all()
