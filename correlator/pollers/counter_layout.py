@@ -238,20 +238,19 @@ class _Run:
         self.devices = devices
         self.rows = sum(len(known.interfaces) * count for known, count in devices)
         self._first = devices[0][0]
-        columns_ = [column for column, *_ in self._first.sums]
-        self._which = [  # needed where a column is had in several ways only
-            np.concatenate([np.tile(known.sums[n][3], count) for known, count in devices])
-            if columns_.count(column) > 1
-            else None
-            for n, column in enumerate(columns_)
-        ]
+        had = [column for column, *_ in self._first.sums]
+        self._which = {  # by way: the rows that have the column so, where others have it in another way
+            n: np.concatenate([np.tile(known.sums[n][3], count) for known, count in devices])
+            for n, column in enumerate(had)
+            if column in had[:n]
+        }
 
     def values(self, parts: Sequence[Words]) -> dict[str, Words]:
         """Return the values of the columns that there are, device by device, but for the uptime."""
         known, cells, told = self._first, self._by_object(parts), dict[str, Words]()
         if DISCONTINUITY in known.objects:
             told[DISCONTINUITY_COLUMN] = cells[known.objects[DISCONTINUITY]]
-        for (column, objects, bits, _), which in zip(known.sums, self._which, strict=True):
+        for way, (column, objects, bits, _) in enumerate(known.sums):
             # in place where no other column is made of it
             total = cells[objects[0]] if objects[0] in known.alone else cells[objects[0]].copy()
             for one in objects[1:]:
@@ -259,7 +258,7 @@ class _Run:
             if bits < 64:
                 total &= np.uint64((1 << bits) - 1)
             if column in told:
-                np.copyto(told[column], total, where=which if which is not None else True)
+                np.copyto(told[column], total, where=self._which[way])
             else:
                 told[column] = total
         return told
